@@ -1,0 +1,1 @@
+"""Speech from text: the engine. It knows nothing of HTTP."""

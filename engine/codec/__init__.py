@@ -1,0 +1,1 @@
+"""BiCodec: samples to tokens and back."""

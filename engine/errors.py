@@ -1,0 +1,33 @@
+"""What can go wrong in the engine, as few named classes; the server's table turns each into a status."""
+
+
+class EngineError(Exception):
+    """Base of all errors that the engine raises on purpose; the message is meant for the user."""
+
+
+class InvalidRequest(EngineError):  # noqa: N818 - named for what it says to the client
+    """The request cannot be served as it is; `param` names the field at fault."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnknownVoice(EngineError):  # noqa: N818
+    """No voice has this name or id."""
+
+    def __init__(self, voice: str) -> None:
+        super().__init__(f"There is no voice {voice!r}; GET /v1/audio/voices lists those there are.")
+        self.voice = voice
+
+
+class CheckpointError(EngineError):
+    """A checkpoint is missing, incomplete or misshapen; the message names the file and the mend."""
+
+
+class BackendFailed(EngineError):  # noqa: N818
+    """The language model or the codec raised while working on this request."""
+
+
+class EngineClosed(EngineError):  # noqa: N818
+    """The engine is shutting down and takes no more work."""

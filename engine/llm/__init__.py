@@ -1,0 +1,1 @@
+"""The language model: a Protocol, a registry of backends, and a module for each."""

@@ -1,0 +1,1 @@
+"""Text as a voice should read it: normalised, and in sentences; pure functions."""

@@ -1,0 +1,126 @@
+"""The engine's words: small frozen objects that travel whole through every layer."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+"""One channel of audio, float32 in [-1, 1], shape (samples,)."""
+
+TokenIds = npt.NDArray[np.int64]
+"""Codec tokens, int64, shape (tokens,): indices into a codebook, not ids of the language model."""
+
+Gender = Literal["female", "male"]
+Level = Literal["very_low", "low", "moderate", "high", "very_high"]
+
+CODEC_SAMPLE_RATE = 16_000  # Hz; what BiCodec hears and speaks
+SAMPLES_PER_TOKEN = 320  # one semantic token is 20 ms at 16 kHz
+TOKENS_PER_SECOND = CODEC_SAMPLE_RATE // SAMPLES_PER_TOKEN
+GLOBAL_TOKENS = 32  # tokens that hold a voice
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn. The defaults are the reference implementation's.
+
+    `temperature` 0 is greedy. `top_k` 0 and `top_p` 1 are off. `seed` None draws a fresh one. `max_tokens`
+    bounds the generated ids, whatever they are.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 50
+    top_p: float = 0.95
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    max_tokens: int = 3000
+
+
+class Answer(enum.Enum):
+    """The grammar that an answer follows (see `engine.llm.grammar`)."""
+
+    SPEECH = enum.auto()  # semantic tokens, then the end
+    VOICE_AND_SPEECH = enum.auto()  # acoustic block, 32 global tokens, semantic tokens, then the end
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Ids that go into the language model, and the grammar of what may come out."""
+
+    ids: tuple[int, ...]
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceAttributes:
+    """A voice that the model makes up: the same attributes and seed always give the same voice."""
+
+    gender: Gender
+    pitch: Level = "moderate"
+    speed: Level = "moderate"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceTokens:
+    """What the language model and the decoder need to speak in a voice; computed once per voice.
+
+    `global_tokens` has shape (32,). A created voice also carries `attributes` and `acoustic_ids`, the
+    language model's ids from `<|start_acoustic_token|>` to `<|end_acoustic_token|>`; a cloned one may carry the
+    `transcript` of its sample and the sample's `semantic_tokens`, shape (T,).
+    """
+
+    global_tokens: TokenIds
+    attributes: VoiceAttributes | None = None
+    acoustic_ids: tuple[int, ...] = ()
+    transcript: str | None = None
+    semantic_tokens: TokenIds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice as users see it. `attributes` is set for voices that the model makes up."""
+
+    id: str
+    name: str
+    created_at: int  # Unix seconds
+    attributes: VoiceAttributes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """One text to be spoken in one voice.
+
+    `voice` is a name or an id. `gender` and `pitch` change a made-up voice. `speed` is the tempo, 0.25 to 4.
+    `max_tokens` bounds the semantic tokens of each sentence, beside the bound that follows from its length.
+    `sample_rate` is that of the answer, in Hz.
+    """
+
+    text: str
+    voice: str
+    speed: float = 1.0
+    gender: Gender | None = None
+    pitch: Level | None = None
+    sample_rate: int = 24_000
+    max_tokens: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Language-model tokens so far: prompts in, semantic tokens out."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """The next samples of an answer, at the request's `sample_rate`, and the usage up to here."""
+
+    samples: Samples
+    usage: Usage
