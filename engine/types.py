@@ -70,8 +70,8 @@ class VoiceTokens:
     """What the language model and the decoder need to speak in a voice; computed once per voice.
 
     `global_tokens` has shape (32,). A created voice also carries `attributes` and `acoustic_ids`, the
-    language model's ids from `<|start_acoustic_token|>` to `<|end_acoustic_token|>`; a cloned one may carry the
-    `transcript` of its sample and the sample's `semantic_tokens`, shape (T,).
+    language model's ids from `<|start_acoustic_token|>` to `<|end_acoustic_token|>`; a cloned one may carry
+    the `transcript` of its sample and the sample's `semantic_tokens`, shape (T,).
     """
 
     global_tokens: TokenIds

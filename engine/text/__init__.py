@@ -1,1 +1,11 @@
-"""Text as a voice should read it: normalised, and in sentences; pure functions."""
+"""Text as a voice should read it: normalised, and in sentences; pure functions.
+
+>>> split_sentences(normalise("It costs $3.50.\\n今天是5月6日。"))
+['It costs three dollars and fifty cents.', '今天是五月六日。']
+"""
+
+from engine.text.length import is_speakable, max_semantic_tokens, speech_weight
+from engine.text.normalise import normalise
+from engine.text.sentences import split_sentences
+
+__all__ = ["is_speakable", "max_semantic_tokens", "normalise", "speech_weight", "split_sentences"]

@@ -1,0 +1,136 @@
+"""BiCodec: samples to tokens and tokens to samples, numpy on the outside and torch within."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from engine.codec.features import SpeechFeatures
+from engine.codec.layers import frame_mask
+from engine.codec.loader import load_features, load_network
+from engine.codec.network import CodecNetwork
+from engine.types import CODEC_SAMPLE_RATE, GLOBAL_TOKENS, SAMPLES_PER_TOKEN, Samples, TokenIds
+
+REFERENCE_SAMPLES = 6 * CODEC_SAMPLE_RATE  # the voice is taken from the first 6 s
+
+
+class BiCodec:
+    """Speech as tokens: 32 global ones that hold the voice, and 50 semantic ones a second.
+
+    What an item gives does not depend on what else is in its batch. `dtype` is that of the prenet and the wave
+    generator; all that makes or looks up tokens stays float32, since a token is either right or wrong. One thread
+    at a time may call.
+    """
+
+    def __init__(
+        self,
+        features: SpeechFeatures,
+        network: CodecNetwork,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.features = features.to(self.device)
+        self.network = network.to(self.device)
+        self.network.prenet.to(dtype)
+        self.network.decoder.to(dtype)
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> BiCodec:
+        """Load the codec of the Spark-TTS checkpoint in the directory `path`, or raise CheckpointError."""
+        return cls(load_features(path), load_network(path), device=device, dtype=dtype)
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz, of what is encoded and of what is decoded."""
+        return CODEC_SAMPLE_RATE
+
+    @property
+    def codebook_size(self) -> int:
+        """How many semantic tokens there are."""
+        return self.network.quantizer.codebook.num_embeddings
+
+    @property
+    def global_codebook_size(self) -> int:
+        """How many global tokens there are."""
+        return self.network.speaker_encoder.quantizer.codebook_size
+
+    def encode(self, wav_16k: Samples) -> tuple[TokenIds, TokenIds]:
+        """Turn a sample into its global tokens (32,) and semantic tokens (T,).
+
+        It comes at 16 kHz and at the volume that the model expects; its first 6 s are the voice.
+        """
+        return self.encode_batch([wav_16k])[0]
+
+    @torch.inference_mode()
+    def encode_batch(self, wavs: Sequence[Samples]) -> list[tuple[TokenIds, TokenIds]]:
+        """Do `encode` for several samples at once."""
+        if not wavs:
+            raise ValueError("there is nothing to encode: the batch is empty")
+        samples = [self._checked_wav(wav) for wav in wavs]
+        features, lengths = self.features(samples)
+        latent = self.network.encoder(features, frame_mask(lengths, self.device))
+        semantic = self.network.quantizer.tokens(latent).cpu().numpy()  # (B, T)
+        clips = torch.stack([reference_clip(wav) for wav in samples])
+        voices = self.network.speaker_encoder.tokens(clips).cpu().numpy()  # (B, 32)
+        return [(voice, tokens[:length]) for voice, tokens, length in zip(voices, semantic, lengths, strict=True)]
+
+    def decode(self, semantic_tokens: TokenIds, global_tokens: TokenIds) -> Samples:
+        """Speak semantic tokens (T,) in the voice of global tokens (32,): samples (320 * T,)."""
+        return self.decode_batch([(semantic_tokens, global_tokens)])[0]
+
+    @torch.inference_mode()
+    def decode_batch(self, items: Sequence[tuple[TokenIds, TokenIds]]) -> list[Samples]:
+        """Do `decode` for several pairs of semantic and global tokens at once."""
+        if not items:
+            raise ValueError("there is nothing to decode: the batch is empty")
+        semantic = [self._checked_tokens("semantic", tokens, self.codebook_size) for tokens, _ in items]
+        voices = [self._checked_tokens("global", tokens, self.global_codebook_size) for _, tokens in items]
+        for voice in voices:
+            if len(voice) != GLOBAL_TOKENS:
+                raise ValueError(f"global tokens have shape ({len(voice)},), expected ({GLOBAL_TOKENS},)")
+        lengths = [len(tokens) for tokens in semantic]
+        mask = frame_mask(lengths, self.device)
+        latent = self.network.quantizer.vectors(pad_sequence(semantic, batch_first=True)).to(self.dtype)  # (B, T, C)
+        d_vector = self.network.speaker_encoder.d_vector(torch.stack(voices)).to(self.dtype)  # (B, C)
+        frames = self.network.prenet(latent, d_vector, mask) + d_vector[:, None]
+        waves = self.network.decoder(frames, mask).float().cpu().numpy()  # (B, 320 * T)
+        return [wave[: length * SAMPLES_PER_TOKEN] for wave, length in zip(waves, lengths, strict=True)]
+
+    def _checked_wav(self, wav: Samples) -> Tensor:
+        shortest = self.features.shortest
+        if wav.ndim != 1 or not np.issubdtype(wav.dtype, np.floating):
+            raise ValueError(f"samples have shape {wav.shape} and type {wav.dtype}, expected (samples,) of floats")
+        if len(wav) < shortest:
+            raise ValueError(f"samples have shape {wav.shape}; one frame takes {shortest} samples or more")
+        if not np.isfinite(wav).all():
+            raise ValueError(f"samples of shape {wav.shape} hold values that are not finite")
+        return torch.tensor(wav, dtype=torch.float32, device=self.device)
+
+    def _checked_tokens(self, kind: str, tokens: TokenIds, codebook_size: int) -> Tensor:
+        if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
+            raise ValueError(
+                f"{kind} tokens have shape {tokens.shape} and type {tokens.dtype}, expected (T,) of integers"
+            )
+        if not len(tokens):
+            raise ValueError(f"{kind} tokens have shape (0,); one token is the least")
+        low, high = int(tokens.min()), int(tokens.max())
+        if low < 0 or high >= codebook_size:
+            raise ValueError(
+                f"{kind} tokens of shape {tokens.shape} span {low} to {high}, expected 0 to {codebook_size - 1}"
+            )
+        return torch.tensor(tokens, dtype=torch.int64, device=self.device)
+
+
+def reference_clip(wav: Tensor) -> Tensor:
+    """Cut the first 6 s from `wav` (samples,), repeated if it is shorter."""
+    return wav.repeat(-(-REFERENCE_SAMPLES // len(wav)))[:REFERENCE_SAMPLES]

@@ -1,0 +1,54 @@
+"""Speech features from the lower layers of wav2vec2, of which the semantic tokens are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from engine.codec.layers import frame_mask
+
+FEATURE_LAYERS = (11, 14, 16)
+"""The features are the mean of these layers' outputs; the layers above the last are not needed."""
+
+
+class SpeechFeatures(nn.Module):
+    """wav2vec2 up to its last useful layer: samples to features (B, T, C) at 50 Hz.
+
+    `config` must have `FEATURE_LAYERS[-1]` layers.
+    """
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__()
+        self.kernels_and_strides = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
+        self.wav2vec2 = Wav2Vec2Model(config)
+        # The features are raw outputs; a norm after the last layer kept would change what it gives.
+        setattr(self.wav2vec2.encoder, "layer_norm", nn.Identity())
+
+    @property
+    def shortest(self) -> int:
+        """Samples of which one frame is made."""
+        samples = 1
+        for kernel, stride in reversed(self.kernels_and_strides):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+    def frames(self, samples: int) -> int:
+        """How many frames so many samples give."""
+        for kernel, stride in self.kernels_and_strides:
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+    def forward(self, wavs: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+        """Features (B, T, C) of `wavs`, each (samples,), and each item's frames."""
+        lengths = [len(wav) for wav in wavs]
+        # To zero mean and unit variance, each over its own samples.
+        x = pad_sequence([F.layer_norm(wav, wav.shape, eps=1e-7) for wav in wavs], batch_first=True)  # (B, samples)
+        mask = frame_mask(lengths, x.device)
+        output = self.wav2vec2(x, attention_mask=None if mask is None else mask[:, 0].long(), output_hidden_states=True)
+        layers = torch.stack([output.hidden_states[layer] for layer in FEATURE_LAYERS])  # (3, B, T, C)
+        return layers.mean(dim=0), [self.frames(length) for length in lengths]

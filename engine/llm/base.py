@@ -1,0 +1,51 @@
+"""What a language model is to the engine, and what a backend that runs in this process must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+import torch
+
+from engine.types import Prompt, Sampling
+
+
+class LanguageModel(Protocol):
+    """One long-lived model that serves many requests at once."""
+
+    @property
+    def context(self) -> int:
+        """How many ids a prompt and its answer may have together."""
+        ...
+
+    def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[list[int], None]:
+        """Yield new ids as they come, in order, without the end token.
+
+        Closing the generator aborts the request and frees its place. Raises InvalidRequest if the prompt does
+        not fit, BackendFailed if the model raised, EngineClosed if it was closed meanwhile.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop, and end the requests that still run."""
+        ...
+
+
+class Stepper(Protocol):
+    """A model that takes one step at a time, called from one thread; `Scheduler` makes it a LanguageModel.
+
+    It keeps the keys and values of `slots` sequences of at most `context` ids each. Logits are for the rows of
+    `Grammar.ids`, on any device.
+    """
+
+    slots: int
+    context: int
+    device: torch.device
+
+    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
+        """Take in `ids` at the positions from `start` on; return the logits after the last, shape (rows,)."""
+        ...
+
+    def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
+        """Take in one generated token for each of B slots; return the logits after it, shape (B, rows)."""
+        ...

@@ -1,0 +1,131 @@
+"""Qwen2 in torch, written for serving: many sequences a step, each in a slot of a static cache."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ValidationError
+from torch import nn
+
+from engine.errors import CheckpointError
+
+
+class Qwen2Config(BaseModel, frozen=True):
+    """The keys of LLM/config.json that inference needs."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    max_position_embeddings: int
+    rms_norm_eps: float
+    rope_theta: float
+
+    @classmethod
+    def from_file(cls, path: Path) -> Qwen2Config:
+        """Read config.json, as transformers wrote it before version 5 (flat) or since (rope_parameters)."""
+        try:
+            content = json.loads(path.read_text())
+            return cls.model_validate({**content, **(content.get("rope_parameters") or {})})
+        except (ValueError, ValidationError) as error:
+            reason = error.errors()[0] if isinstance(error, ValidationError) else None
+            text = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" if reason else str(error)
+            raise CheckpointError(f"{path} is not a Qwen2 configuration: {text}") from error
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+class Layer(nn.Module):
+    """A decoder layer: attention over the slot's cache, then SwiGLU, each behind an RMS norm."""
+
+    def __init__(self, config: Qwen2Config) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = (
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            config.head_dim,
+        )
+        C, width = config.hidden_size, config.head_dim * (self.heads + 2 * self.kv_heads)
+        self.input_norm = nn.RMSNorm(C, config.rms_norm_eps)
+        self.qkv = nn.Linear(C, width)
+        self.out = nn.Linear(self.heads * self.head_dim, C, bias=False)
+        self.post_norm = nn.RMSNorm(C, config.rms_norm_eps)
+        self.gate_up = nn.Linear(C, 2 * config.intermediate_size, bias=False)
+        self.down = nn.Linear(config.intermediate_size, C, bias=False)
+
+    def forward(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Map (B, T, C) to (B, T, C), writing to the cache's keys and values (B, G, S, D) on the way."""
+        x = x + self.out(self._attend(self.input_norm(x), step, keys, values))
+        gate, up = self.gate_up(self.post_norm(x)).chunk(2, dim=-1)
+        return x + self.down(F.silu(gate) * up)
+
+    def _attend(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        B, T, _ = x.shape
+        H, G, D = self.heads, self.kv_heads, self.head_dim
+        q, k, v = self.qkv(x).view(B, T, H + 2 * G, D).transpose(1, 2).split((H, G, G), dim=1)  # (B, _, T, D)
+        q, k = step.rotate(q), step.rotate(k)
+        step.write(keys, k)
+        step.write(values, v)
+        # The H / G heads that share a key are queries at the same positions: no key is copied.
+        q = q.reshape(B, G, H // G * T, D)
+        S = step.mask.shape[-1]
+        y = F.scaled_dot_product_attention(q, keys[:, :, :S], values[:, :, :S], step.mask.repeat(1, 1, H // G, 1))
+        return y.view(B, H, T, D).transpose(1, 2).reshape(B, T, H * D)
+
+
+class Step:
+    """What all layers of one step share: positions, their rotations, the mask, and where the cache is written.
+
+    `positions` has shape (B, T). `mask` is (B, 1, T, S), True where the key's position is not in the future.
+    """
+
+    def __init__(self, positions: torch.Tensor, rope: torch.Tensor) -> None:
+        self.mask = (torch.arange(int(positions.max()) + 1, device=positions.device) <= positions[:, :, None])[:, None]
+        self._positions = positions
+        self._cos, self._sin = rope[:, positions].unsqueeze(2)  # each (B, 1, T, D)
+
+    def rotate(self, x: torch.Tensor) -> torch.Tensor:
+        """Rotary embedding (Su et al. 2021) of (B, heads, T, D), the halves of D paired, as Qwen2 does."""
+        first, second = x.chunk(2, dim=-1)
+        return x * self._cos + torch.cat((-second, first), dim=-1) * self._sin
+
+    def write(self, cache: torch.Tensor, new: torch.Tensor) -> None:
+        """Put (B, G, T, D) into the cache (B, G, S, D) at the step's positions."""
+        B, G = new.shape[:2]
+        sequences = torch.arange(B, device=new.device)[:, None, None]
+        groups = torch.arange(G, device=new.device)[None, :, None]
+        cache[sequences, groups, self._positions[:, None, :]] = new
+
+
+class Qwen2(nn.Module):
+    """The decoder stack and the audio head; the text's embeddings stay in the checkpoint's mapped file."""
+
+    def __init__(self, config: Qwen2Config, rows: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.head = nn.Linear(config.hidden_size, rows, bias=False)  # tied: also the embeddings of the answer
+
+    def forward(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Map embeddings (B, T, C) to the last position's logits (B, rows); the caches are (layers, B, G, S, D)."""
+        for index, layer in enumerate(self.layers):
+            x = layer(x, step, keys[index], values[index])
+        logits: torch.Tensor = self.head(self.norm(x[:, -1]))
+        return logits
+
+
+def rope_table(config: Qwen2Config, positions: int) -> torch.Tensor:
+    """Cosines and sines of the rotary embedding, float32, shape (2, positions, D)."""
+    D = config.head_dim
+    frequencies = config.rope_theta ** (-torch.arange(0, D, 2, dtype=torch.float32) / D)
+    angles = torch.arange(positions, dtype=torch.float32)[:, None] * frequencies
+    angles = torch.cat((angles, angles), dim=-1)
+    return torch.stack((angles.cos(), angles.sin()))

@@ -1,0 +1,195 @@
+"""Continuous batching: one thread that steps all sequences together, while they join and leave between steps."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from engine.errors import BackendFailed, EngineClosed, EngineError, InvalidRequest
+from engine.llm.base import Stepper
+from engine.llm.grammar import DONE, Grammar
+from engine.llm.sampling import random_numbers, sample
+from engine.types import Prompt, Sampling
+
+PREFILL_CHUNK = 256  # ids of a prompt taken in between two steps: bounds how long it can stall the others
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One request on its way through the model. Only the scheduler's thread changes it, but for `closed`."""
+
+    prompt: Prompt
+    sampling: Sampling
+    loop: asyncio.AbstractEventLoop
+    state: int  # of the grammar
+    random: np.random.Generator
+    left: int  # ids that it may still generate
+    slot: int = -1
+    taken: int = 0  # ids of the prompt, then of the answer, whose keys and values the model holds
+    last_row: int = -1  # generated, but not yet taken in
+    closed: bool = False  # the listener has gone
+    out: asyncio.Queue[int | EngineError | None] = field(default_factory=asyncio.Queue)
+
+    @property
+    def prefilling(self) -> bool:
+        """Whether a part of the prompt is still to be taken in."""
+        return self.taken < len(self.prompt.ids)
+
+    def deliver(self, item: int | EngineError | None) -> None:
+        """Hand an id, an error or the end (None) to the listener's event loop."""
+        try:
+            self.loop.call_soon_threadsafe(self.out.put_nowait, item)
+        except RuntimeError:  # the loop was closed: nobody listens
+            self.closed = True
+
+
+class Scheduler:
+    """Makes a Stepper a LanguageModel."""
+
+    def __init__(self, stepper: Stepper, grammar: Grammar) -> None:
+        self._stepper = stepper
+        self._grammar = grammar
+        self._allowed = torch.from_numpy(grammar.allowed).to(stepper.device)  # (states, rows)
+        self._seen = torch.zeros(stepper.slots, len(grammar.ids), dtype=torch.bool, device=stepper.device)
+        self._free_slots = list(range(stepper.slots))
+        self._waiting: deque[Sequence] = deque()
+        self._active: list[Sequence] = []
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="language-model", daemon=True)
+        self._thread.start()
+
+    @property
+    def context(self) -> int:
+        """How many ids a prompt and its answer may have together."""
+        return self._stepper.context
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many sequences run, and how many wait."""
+        return len(self._active), len(self._waiting)
+
+    async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[list[int], None]:
+        """See LanguageModel.generate."""
+        room = self.context - len(prompt.ids)
+        if room < 1:
+            raise InvalidRequest(f"The prompt has {len(prompt.ids)} tokens; this model takes {self.context - 1}.")
+        sequence = Sequence(
+            prompt,
+            sampling,
+            asyncio.get_running_loop(),
+            self._grammar.start(prompt.answer),
+            random_numbers(sampling.seed),
+            min(sampling.max_tokens, room),
+        )
+        with self._changed:
+            if self._stopping:
+                raise EngineClosed("The language model has been closed.")
+            self._waiting.append(sequence)
+            self._changed.notify()
+        try:
+            while True:
+                items = [await sequence.out.get()]
+                while not sequence.out.empty():
+                    items.append(sequence.out.get_nowait())
+                if ids := [item for item in items if isinstance(item, int)]:
+                    yield ids
+                if isinstance(items[-1], EngineError):
+                    raise items[-1]
+                if items[-1] is None:
+                    return
+        finally:
+            sequence.closed = True
+
+    async def close(self) -> None:
+        """Stop the thread after its current step; listeners get EngineClosed."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._active or self._waiting)
+                if self._stopping:
+                    for sequence in (*self._active, *self._waiting):
+                        sequence.deliver(EngineClosed("The language model has been closed."))
+                    return
+                self._admit()
+            for sequence in [s for s in self._active if s.closed]:
+                self._leave(sequence)
+            self._decode([s for s in self._active if not s.prefilling])
+            if joining := next((s for s in self._active if s.prefilling), None):
+                self._prefill(joining)
+
+    def _admit(self) -> None:
+        """Give waiting sequences a slot, lowest slots first, so that the batch has few holes."""
+        while self._waiting and (self._free_slots or self._waiting[0].closed):
+            sequence = self._waiting.popleft()
+            if not sequence.closed:
+                sequence.slot = min(self._free_slots)
+                self._free_slots.remove(sequence.slot)
+                self._seen[sequence.slot] = False
+                self._active.append(sequence)
+
+    def _prefill(self, sequence: Sequence) -> None:
+        chunk = sequence.prompt.ids[sequence.taken : sequence.taken + PREFILL_CHUNK]
+        try:
+            logits = self._stepper.prefill(sequence.slot, chunk, sequence.taken)
+            sequence.taken += len(chunk)
+            if not sequence.prefilling:
+                self._draw([sequence], logits[None])
+        except Exception as error:
+            self._fail([sequence], error)
+
+    def _decode(self, running: list[Sequence]) -> None:
+        if not running:
+            return
+        try:
+            logits = self._stepper.decode(
+                [s.slot for s in running], [s.last_row for s in running], [s.taken for s in running]
+            )
+            for sequence in running:
+                sequence.taken += 1
+            self._draw(running, logits)
+        except Exception as error:
+            self._fail(running, error)
+
+    def _draw(self, sequences: list[Sequence], logits: torch.Tensor) -> None:
+        """Draw the next token of each sequence, and deliver it."""
+        slots = [s.slot for s in sequences]
+        rows = sample(
+            logits,
+            self._allowed[[s.state for s in sequences]],
+            [s.sampling for s in sequences],
+            [s.random.random() for s in sequences],
+            self._seen[slots],
+        )
+        self._seen[slots, rows] = True
+        for sequence, row in zip(sequences, rows, strict=True):
+            sequence.last_row = row
+            sequence.state = self._grammar.advance(sequence.state, row)
+            if sequence.state != DONE:
+                sequence.deliver(int(self._grammar.ids[row]))
+                sequence.left -= 1
+            if sequence.state == DONE or sequence.left == 0:
+                sequence.deliver(None)
+                self._leave(sequence)
+
+    def _fail(self, sequences: list[Sequence], error: Exception) -> None:
+        for sequence in sequences:
+            failure = BackendFailed(f"The language model failed: {error}")
+            failure.__cause__ = error
+            sequence.deliver(failure)
+            self._leave(sequence)
+
+    def _leave(self, sequence: Sequence) -> None:
+        self._active.remove(sequence)
+        self._free_slots.append(sequence.slot)

@@ -1,0 +1,73 @@
+"""`backend: torch`: the language model over the checkpoint's own weights, on a CPU or a CUDA device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.llm.qwen2 import Qwen2, Qwen2Config, Step, rope_table
+from engine.llm.qwen2_loader import load_weights
+
+
+class TorchStepper:
+    """A Stepper in torch."""
+
+    def __init__(
+        self,
+        directory: Path,
+        ids: np.ndarray,
+        *,
+        slots: int,
+        context: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """Load `LLM/` of a checkpoint.
+
+        `ids` are the rows of the head (`Grammar.ids`). Raises CheckpointError if a file is missing or misshapen.
+        """
+        config = Qwen2Config.from_file(directory / "config.json")
+        self.slots, self.context, self.device = slots, min(context, config.max_position_embeddings), device
+        self._dtype = dtype
+        weights, self._embedding = load_weights(directory / "model.safetensors", config, ids)
+        with torch.device("meta"):
+            model = Qwen2(config, len(ids))
+        model.load_state_dict(weights, assign=True)
+        self._model = model.to(device, dtype).eval().requires_grad_(False)
+        self._rope = rope_table(config, self.context).to(device, dtype)
+        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, self.context, config.head_dim)
+        self._keys = torch.zeros(shape, dtype=dtype, device=device)
+        self._values = torch.zeros(shape, dtype=dtype, device=device)
+        self._lengths = [0] * slots
+
+    @torch.inference_mode()
+    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
+        """See Stepper.prefill."""
+        x = self._embedding[torch.tensor(ids)].to(self.device, self._dtype)
+        positions = torch.arange(start, start + len(ids), device=self.device)
+        self._lengths[slot] = start + len(ids)
+        return self._step(x[None], positions[None], slice(slot, slot + 1))[0]
+
+    @torch.inference_mode()
+    def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
+        """See Stepper.decode.
+
+        All slots up to the highest are stepped, so that the cache is used where it lies. What an idle one
+        computes is thrown away, and what it writes stands where its next id will be written over it.
+        """
+        B = max(slots) + 1
+        batch_rows, batch_positions = [0] * B, [min(length, self.context - 1) for length in self._lengths[:B]]
+        for slot, row, position in zip(slots, rows, positions, strict=True):
+            batch_rows[slot], batch_positions[slot] = row, position
+            self._lengths[slot] = position + 1
+        x = self._model.head.weight[torch.tensor(batch_rows, device=self.device)]
+        return self._step(x[:, None], torch.tensor(batch_positions, device=self.device)[:, None], slice(0, B))[
+            list(slots)
+        ]
+
+    def _step(self, x: torch.Tensor, positions: torch.Tensor, slots: slice) -> torch.Tensor:
+        logits: torch.Tensor = self._model(x, Step(positions, self._rope), self._keys[:, slots], self._values[:, slots])
+        return logits

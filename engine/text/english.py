@@ -1,0 +1,126 @@
+"""Numbers as English speakers read them; num2words does the number-to-words work."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from num2words import num2words
+
+_DIGITS = [str(num2words(digit)) for digit in range(10)]
+_MONTHS = (
+    "January February March April May June July August September October November December".split()
+)  # fmt: skip
+_COINS = {
+    "$": ("dollar", "dollars", "cent", "cents"),
+    "€": ("euro", "euros", "cent", "cents"),
+    "£": ("pound", "pounds", "penny", "pence"),
+    "¥": ("yen", "yen", "sen", "sen"),
+}
+_SCALES = {"k": "thousand", "K": "thousand", "M": "million", "m": "million", "B": "billion", "bn": "billion"}
+_UNITS = {
+    "%": ("percent", "percent"),
+    "‰": ("per mille", "per mille"),
+    "°C": ("degree Celsius", "degrees Celsius"),
+    "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
+    "°": ("degree", "degrees"),
+    "km/h": ("kilometer per hour", "kilometers per hour"),
+    "km": ("kilometer", "kilometers"),
+    "cm": ("centimeter", "centimeters"),
+    "mm": ("millimeter", "millimeters"),
+    "kg": ("kilogram", "kilograms"),
+    "mg": ("milligram", "milligrams"),
+    "ml": ("milliliter", "milliliters"),
+}
+# A year unless the next word is what is counted: "1500 people", "1984 pages", but "1984 was".
+_COUNTED = re.compile(
+    r"\s(?:(?!(?:was|is|has|this|its|as|does|sees|marks)\b)[a-z]+s|people|men|women|children|feet|of|more|less)\b"
+)
+
+
+def digits(text: str) -> str:
+    """Digit by digit: "007" -> "zero zero seven"."""
+    return " ".join(_DIGITS[int(digit)] for digit in text if digit.isdigit())
+
+
+def cardinal(number: str) -> str:
+    """Read an integer or a decimal without separators: "3.50" -> "three point five zero"."""
+    whole, _, fraction = number.partition(".")
+    spoken = str(num2words(int(whole))).replace(",", "")
+    if fraction:
+        spoken += " point " + digits(fraction)
+    return spoken
+
+
+def is_year(number: str, after: str) -> bool:
+    """Whether `number` is likely a year, given the text after it."""
+    return len(number) == 4 and "1100" <= number <= "2099" and not _COUNTED.match(after)
+
+
+def year(number: str) -> str:
+    """ "1984" -> "nineteen eighty-four"."""
+    return str(num2words(int(number), to="year"))
+
+
+def ordinal(number: str) -> str:
+    """ "22" -> "twenty-second"."""
+    return str(num2words(int(number), to="ordinal")).replace(",", "")
+
+
+def decade(number: str) -> str:
+    """ "1980" -> "nineteen eighties"."""
+    spoken = year(number) if len(number) == 4 else cardinal(number)
+    return spoken.removesuffix("y") + "ies" if spoken.endswith("y") else spoken + "s"
+
+
+def date(day: datetime.date) -> str:
+    """2024-05-06 -> "May sixth, twenty twenty-four"."""
+    return f"{_MONTHS[day.month - 1]} {ordinal(str(day.day))}, {year(str(day.year))}"
+
+
+def clock(hour: int, minute: int, second: int | None, meridiem: str) -> str:
+    """3:05 -> "three oh five"; 3:00 -> "three o'clock"."""
+    words = [cardinal(str(hour))]
+    if minute or second is not None:
+        words.append(f"oh {cardinal(str(minute))}" if 0 < minute < 10 else cardinal(str(minute)))
+    elif not meridiem:
+        words.append("o'clock")
+    if second is not None:
+        words.append(f"and {cardinal(str(second))} second" + "s" * (second != 1))
+    return " ".join([*words, meridiem]).strip()
+
+
+def ratio(left: str, right: str) -> str:
+    """16:9 -> "sixteen to nine"."""
+    return f"{left} to {right}"
+
+
+def span(first: str, last: str) -> str:
+    """10-20 -> "ten to twenty"."""
+    return f"{first} to {last}"
+
+
+def money(sign: str, number: str, negative: bool, scale: str) -> str:
+    """ "$3.50" -> "three dollars and fifty cents"; `scale` is what follows, as in "$5 million" or "$3k"."""
+    one, many, small_one, small_many = _COINS[sign]
+    whole, _, fraction = number.partition(".")
+    minus = "minus " * negative
+    if scale or len(fraction) > 2:
+        return " ".join(filter(None, [minus + cardinal(number), _SCALES.get(scale, scale), many]))
+    cents = int(fraction.ljust(2, "0"))
+    parts = []
+    if int(whole) or not cents:
+        parts.append(f"{cardinal(whole)} {one if int(whole) == 1 else many}")
+    if cents:
+        parts.append(f"{cardinal(str(cents))} {small_one if cents == 1 else small_many}")
+    return minus + " and ".join(parts)
+
+
+def measure(spoken: str, unit: str, singular: bool) -> str:
+    """("five", "km") -> "five kilometers"."""
+    return f"{spoken} {_UNITS[unit][not singular]}"
+
+
+def phone(groups: list[str]) -> str:
+    """Groups of digits, with a pause between them."""
+    return ", ".join(map(digits, groups))

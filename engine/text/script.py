@@ -1,0 +1,28 @@
+"""Which script a text is in: Chinese, or what is spaced like English."""
+
+from __future__ import annotations
+
+import re
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff々〇"  # for use inside [...]
+CJK = HAN + "\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af"  # and kana and Hangul: about a syllable each
+LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
+
+_HAN = re.compile(f"[{HAN}]")
+_WORD = re.compile(r"[^\W\d_]+")
+_ONLY_HAN = re.compile(f"[{HAN}]+")
+
+
+def is_han(char: str) -> bool:
+    """Whether this one character is a Chinese one; the empty string is not."""
+    return _HAN.match(char) is not None
+
+
+def is_chinese(text: str) -> bool:
+    """Whether `text` is mainly Chinese: as many Chinese characters as words of other scripts, or more.
+
+    >>> is_chinese("我用 Python"), is_chinese("I visited 故宫 in May"), is_chinese("3.5")
+    (True, False, False)
+    """
+    characters = len(_HAN.findall(text))
+    return characters > 0 and characters >= len(_WORD.findall(_ONLY_HAN.sub(" ", text)))

@@ -1,0 +1,135 @@
+"""Splits normalised text into sentences that a model speaks well: none too long, none tiny, none silent."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from sentencex import segment
+
+from engine.text.length import cumulative_weights, is_speakable, speech_weight
+from engine.text.script import CJK, is_chinese
+
+SHORT_SECONDS = 0.6  # "Hi.", "No problem": too short to be worth a prompt, and said badly alone
+MIN_MAX_SECONDS = 1.0
+
+_GAP = "\u200a"  # a hair space; white space is single spaces by then, so it cannot be the text's own
+_SCRIPT_CHANGE = re.compile(rf"(?<=[{CJK}。！？；：，、”’」』）])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[{CJK}])")
+_CLOSERS = "\"'”’」』)）\\]】》〉"
+_LEADING_CLOSERS = re.compile(r"[”’」』)）\]】》〉。，！？、；：…]+\s*")
+_TRAILING_OPENERS = re.compile(r"(?<=\s)[\s\"'“‘「『(（\[【《〈]+$|[“‘「『(（\[【《〈]+$")
+_QUOTES = str.maketrans(dict.fromkeys('"“”‘’「」『』()（）[]【】《》〈〉', " "))
+_CLAUSE = re.compile(
+    rf"(?:[,;:](?=[{_CLOSERS}]{{0,3}}(?:\s|[{CJK}]))|[，；：、…]|(?<![—–])[—–]++|(?<=\s)-(?=\s))[{_CLOSERS}]{{0,3}}\s?"
+)
+_SPACE = re.compile(r"\s")
+
+
+def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
+    """Split normalised `text` into pieces of at most `max_seconds` of speech, as `speech_weight` counts it.
+
+    Sentences stay whole where they can. A heavier one is halved at the end of a sentence within its quotes,
+    at clause punctuation, at a space or anywhere, whichever of these first has a place near the middle, until
+    its parts fit. Tiny ones are joined with the next. The pieces hold every letter and digit of the text, in
+    order; a text without any has no pieces.
+
+    >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
+    ['Hi. Dr. Smith paid 3.5 million.', '“真的吗？”他问。']
+    """
+    if not max_seconds >= MIN_MAX_SECONDS:
+        raise ValueError(f"max_seconds is {max_seconds}; it must be at least {MIN_MAX_SECONDS}.")
+    sentences = _segment(" ".join(text.split()))
+    parts = [part for sentence in sentences for part in _divide(sentence, max_seconds)]
+    return [piece.strip() for piece in _join_short(_join_silent(parts), max_seconds / 2)]
+
+
+def _segment(text: str) -> list[str]:
+    """Sentences of `text`, which are `text` again when concatenated."""
+    # Without a space before it, "Dr." after a Chinese character is not seen to be an abbreviation.
+    spaced = _SCRIPT_CHANGE.sub(_GAP, text)
+    pieces: list[str] = []
+    for piece in segment("zh" if is_chinese(text) else "en", spaced):
+        piece = piece.replace(_GAP, "")
+        closing = _LEADING_CLOSERS.match(piece) if pieces else None
+        if closing:
+            pieces[-1] += closing[0]
+            piece = piece[closing.end() :]
+        if piece:
+            pieces.append(piece)
+    return pieces
+
+
+def _divide(text: str, max_seconds: float) -> list[str]:
+    """Halve `text` until each part weighs at most `max_seconds`; concatenated they are `text` again."""
+    if speech_weight(text) <= max_seconds:
+        return [text]
+    place = _middle(text)
+    return [*_divide(text[:place], max_seconds), *_divide(text[place:], max_seconds)]
+
+
+def _middle(text: str) -> int:
+    """The best place to cut `text` in two."""
+    before = cumulative_weights(text)
+    half = before[-1] / 2
+
+    def nearest(places: Iterable[int], reach: float) -> int | None:
+        near = [place for place in places if abs(before[place] - half) <= reach * half]
+        return min(near, key=lambda place: abs(before[place] - half), default=None)
+
+    for places, reach in (
+        (_inner_ends(text), 0.6),
+        ([match.end() for match in _CLAUSE.finditer(text)], 0.6),
+        ([match.end() for match in _SPACE.finditer(text)], 0.5),
+    ):
+        place = nearest(places, reach)
+        if place is not None:
+            return place
+    place = bisect_left(before, half)
+    while place < len(text) and unicodedata.category(text[place])[0] in "MC":
+        place += 1
+    return place
+
+
+def _inner_ends(text: str) -> list[int]:
+    """Where sentences end inside quotes and brackets, which `segment` takes for one."""
+    ends, end = [], 0
+    for piece in _segment(text.translate(_QUOTES)):
+        end += len(piece)
+        openers = _TRAILING_OPENERS.search(text[max(0, end - 8) : end])
+        ends.append(end - len(openers[0]) if openers else end)
+    return ends[:-1]
+
+
+def _join_silent(parts: list[str]) -> list[str]:
+    """Give parts without a letter or digit to the part before them, or else to the first after them."""
+    joined: list[str] = []
+    opening = ""
+    for part in parts:
+        if is_speakable(part):
+            joined.append(opening + part)
+            opening = ""
+        elif joined:
+            joined[-1] += part
+        else:
+            opening += part
+    return joined
+
+
+def _join_short(pieces: list[str], max_seconds: float) -> list[str]:
+    """Join tiny pieces with the next one, and a last tiny one with the one before, up to `max_seconds`."""
+    joined: list[str] = []
+    for index, piece in enumerate(pieces):
+        is_last = index == len(pieces) - 1
+        if joined and (_is_short(joined[-1]) or (is_last and _is_short(piece))):
+            both = joined[-1] + piece
+            if speech_weight(both) <= max_seconds:
+                joined[-1] = both
+                continue
+        joined.append(piece)
+    return joined
+
+
+def _is_short(piece: str) -> bool:
+    return speech_weight(piece) <= SHORT_SECONDS

@@ -1,0 +1,167 @@
+"""Samples become the bytes of an audio format, a chunk at a time, and each format has its one media type."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final, Literal, get_args
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import InvalidRequest
+
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+"""OpenAI's `response_format`. aac is ADTS, opus is in Ogg, pcm is signed 16-bit little-endian without header."""
+
+FORMATS: Final[tuple[AudioFormat, ...]] = get_args(AudioFormat)
+DEFAULT_FORMAT: Final[AudioFormat] = "mp3"
+
+MEDIA_TYPES: Final[dict[AudioFormat, str]] = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",  # RFC 7845; audio/opus is RTP's (RFC 7587), and browsers do not play it
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",  # unregistered, but what OpenAI says; the registered audio/L16 is big-endian
+}
+
+_RATES: Final = (8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+SAMPLE_RATES: Final[dict[AudioFormat, tuple[int, ...]]] = {
+    "mp3": _RATES,
+    "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
+    "aac": _RATES,
+    "flac": _RATES,
+    "wav": _RATES,
+    "pcm": _RATES,
+}
+"""Hz that each format can be asked for."""
+
+
+def check_sample_rate(audio_format: AudioFormat, sample_rate: int) -> None:
+    """Raise `InvalidRequest` on `sample_rate` unless the format has this rate."""
+    allowed = SAMPLE_RATES[audio_format]
+    if sample_rate not in allowed:
+        rates = ", ".join(str(rate) for rate in allowed)
+        raise InvalidRequest(
+            f"{audio_format} has no sample rate of {sample_rate} Hz; choose one of {rates}.", "sample_rate"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """How FFmpeg writes a format; `bit_rate` is that of one channel of speech at 24 kHz and above."""
+
+    container: str
+    codec: str
+    sample_format: Literal["s16", "flt", "fltp"] = "s16"
+    bit_rate: int | None = None
+    muxer: dict[str, str] = field(default_factory=dict)
+
+
+_RECIPES: Final[dict[AudioFormat, _Recipe]] = {
+    "mp3": _Recipe("mp3", "libmp3lame", "fltp", 96_000, {"id3v2_version": "0"}),
+    # A page is held back until the next begins, so its length (in microseconds) is latency.
+    "opus": _Recipe("ogg", "libopus", "flt", 48_000, {"page_duration": "60000"}),
+    "aac": _Recipe("adts", "aac", "fltp", 96_000),
+    "flac": _Recipe("flac", "flac", muxer={"metadata_header_padding": "0"}),  # else 8 KiB of nothing
+    "wav": _Recipe("wav", "pcm_s16le"),
+    "pcm": _Recipe("s16le", "pcm_s16le"),
+}
+_BITS_PER_SAMPLE: Final = 4  # no more at low rates, where MP3 and AAC allow fewer bits
+
+# The same samples give the same bytes, without the encoder's name or a random serial number; no byte waits.
+_MUXER: Final = {"fflags": "+bitexact", "flush_packets": "1"}
+
+
+class Encoder:
+    """One stream of one format: bytes as soon as the format allows, whose concatenation is a valid file.
+
+    As the length is not known in advance, wav says 4 GiB (0xFFFFFFFF, as players expect of a stream), flac
+    "unknown", and mp3 has no gapless information. Not for two threads at once.
+    """
+
+    def __init__(self, audio_format: AudioFormat, sample_rate: int) -> None:
+        self._pipe = _Pipe()
+        self._file = _File(audio_format, sample_rate, self._pipe)
+
+    def encode(self, samples: npt.NDArray[np.float32]) -> bytes:
+        """Take the next samples, shape (n,) with any n, and return the bytes that are ready, maybe none.
+
+        Samples beyond [-1, 1] are clipped; one that is not a number is silence.
+        """
+        self._file.write(samples)
+        return self._pipe.take()
+
+    def close(self) -> bytes:
+        """Return the last bytes; the encoder is spent."""
+        self._file.close()
+        return self._pipe.take()
+
+
+def encode_all(samples: npt.NDArray[np.float32], audio_format: AudioFormat, sample_rate: int) -> bytes:
+    """Return the whole of the samples, shape (n,), as one file whose headers state the exact length."""
+    whole = io.BytesIO()  # seekable: the headers are written again at the end
+    file = _File(audio_format, sample_rate, whole)
+    file.write(samples)
+    file.close()
+    return whole.getvalue()
+
+
+class _Pipe:
+    """What FFmpeg writes to when it must not seek."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._bytes += data
+        return len(data)
+
+    def take(self) -> bytes:
+        taken = bytes(self._bytes)
+        self._bytes.clear()
+        return taken
+
+
+class _File:
+    """FFmpeg's encoder and muxer of one mono stream, writing to a sink."""
+
+    def __init__(self, audio_format: AudioFormat, sample_rate: int, sink: _Pipe | io.BytesIO) -> None:
+        check_sample_rate(audio_format, sample_rate)
+        recipe = _RECIPES[audio_format]
+        self._sample_format = recipe.sample_format
+        self._sample_rate = sample_rate
+        self._written = 0
+        self._container = av.open(sink, "w", format=recipe.container, container_options=_MUXER | recipe.muxer)
+        self._stream: av.AudioStream = self._container.add_stream(
+            recipe.codec, sample_rate, {"flags": "+bitexact"}, layout="mono", format=recipe.sample_format
+        )
+        if recipe.bit_rate is not None:
+            self._stream.bit_rate = min(recipe.bit_rate, _BITS_PER_SAMPLE * sample_rate)
+        self._container.start_encoding()
+
+    def write(self, samples: npt.NDArray[np.float32]) -> None:
+        if not samples.size:
+            return
+        frame = av.AudioFrame.from_ndarray(
+            self._as_encoded(samples)[np.newaxis], format=self._sample_format, layout="mono"
+        )
+        frame.sample_rate = self._sample_rate
+        frame.time_base = Fraction(1, self._sample_rate)
+        frame.pts = self._written
+        self._written += samples.size
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def _as_encoded(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32 | np.int16]:
+        clipped = np.nan_to_num(np.clip(samples, -1, 1)).astype(np.float32, copy=False)
+        if self._sample_format != "s16":
+            return clipped
+        return np.rint(clipped * 32768).clip(-32768, 32767).astype(np.int16)  # decoders divide by 32768
