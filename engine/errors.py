@@ -31,3 +31,10 @@ class BackendFailed(EngineError):  # noqa: N818
 
 class EngineClosed(EngineError):  # noqa: N818
     """The engine is shutting down and takes no more work."""
+
+
+class VoiceExists(EngineError):  # noqa: N818
+    """A voice of this name is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a voice {name!r} already; choose another name, or delete that one first.")

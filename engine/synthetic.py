@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
@@ -25,10 +25,9 @@ import torch
 import yaml
 from transformers import Qwen2Config, Qwen2ForCausalLM, Wav2Vec2Config, Wav2Vec2Model
 
-Size = Literal["small", "full"]
-Progress = Callable[[int, int], None]
-"""Called with the weights written so far and those there will be."""
+from engine.types import Progress
 
+Size = Literal["small", "full"]
 GLOBAL_CODES = 4096  # six FSQ dimensions of four levels
 TASKS = ("vc", "tts", "asr", "s2s", "t2s", "understand", "cap", "controllable_tts", "prompt_tts", "edit")
 SECTIONS = ("content", "style_label", "style_prompt", "acoustic_token", "global_token", "semantic_token")
@@ -137,6 +136,8 @@ def tensor(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 def write_checkpoint(directory: Path, size: Size, progress: Progress = lambda done, total: None) -> None:
     """Write a whole checkpoint to `directory`, which must not exist; full size takes 4 GB and a minute.
+
+    `progress` counts weights.
 
     A checkpoint that is there is whole: it is written beside its place and renamed at the end.
     """

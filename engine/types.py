@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,6 +15,9 @@ Samples = npt.NDArray[np.float32]
 
 TokenIds = npt.NDArray[np.int64]
 """Codec tokens, int64, shape (tokens,): indices into a codebook, not ids of the language model."""
+
+Progress = Callable[[int, int], None]
+"""Called with what is done so far and what there is to do, in bytes, weights or the like."""
 
 Gender = Literal["female", "male"]
 Level = Literal["very_low", "low", "moderate", "high", "very_high"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 import av
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from engine.errors import InvalidRequest
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-"""OpenAI's `response_format`. aac is ADTS, opus is in Ogg, pcm is signed 16-bit little-endian without header."""
+"""OpenAI's `response_format`: aac is ADTS, opus is in Ogg, pcm is signed 16-bit little-endian, no header."""
 
 FORMATS: Final[tuple[AudioFormat, ...]] = get_args(AudioFormat)
 DEFAULT_FORMAT: Final[AudioFormat] = "mp3"
@@ -137,9 +137,10 @@ class _File:
         self._sample_rate = sample_rate
         self._written = 0
         self._container = av.open(sink, "w", format=recipe.container, container_options=_MUXER | recipe.muxer)
-        self._stream: av.AudioStream = self._container.add_stream(
-            recipe.codec, sample_rate, {"flags": "+bitexact"}, layout="mono", format=recipe.sample_format
-        )
+        stream = self._container.add_stream(recipe.codec, sample_rate, {"flags": "+bitexact"})
+        self._stream = cast(av.AudioStream, stream)
+        self._stream.layout = "mono"
+        self._stream.format = recipe.sample_format
         if recipe.bit_rate is not None:
             self._stream.bit_rate = min(recipe.bit_rate, _BITS_PER_SAMPLE * sample_rate)
         self._container.start_encoding()
@@ -160,7 +161,7 @@ class _File:
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
-    def _as_encoded(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32 | np.int16]:
+    def _as_encoded(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.int16]:
         clipped = np.nan_to_num(np.clip(samples, -1, 1)).astype(np.float32, copy=False)
         if self._sample_format != "s16":
             return clipped

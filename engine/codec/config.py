@@ -134,7 +134,7 @@ def read_config(file: Path) -> CodecConfig:
     except FileNotFoundError:
         raise CheckpointError(f"{file}: no such file; is this a whole Spark-TTS checkpoint?") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+        raise CheckpointError(f"{file}: cannot be read as YAML: {' '.join(str(error).split()):.200}") from error
     if not isinstance(content, dict) or KEY not in content:
         raise CheckpointError(f"{file}: the key {KEY} is missing; everything belongs under it")
     try:
@@ -142,5 +142,6 @@ def read_config(file: Path) -> CodecConfig:
     except ValidationError as error:
         first, *others = error.errors()
         key = ".".join(str(part) for part in (KEY, *first["loc"]))
+        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r:.60}"
         more = f" (and {len(others)} more)" if others else ""
-        raise CheckpointError(f"{file}: {key}: {first['msg']}, found {first['input']!r:.60}{more}") from error
+        raise CheckpointError(f"{file}: {key}: {first['msg']}{found}{more}") from error

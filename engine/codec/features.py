@@ -27,7 +27,7 @@ class SpeechFeatures(nn.Module):
         self.kernels_and_strides = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.wav2vec2 = Wav2Vec2Model(config)
         # The features are raw outputs; a norm after the last layer kept would change what it gives.
-        setattr(self.wav2vec2.encoder, "layer_norm", nn.Identity())
+        self.wav2vec2.encoder.layer_norm = nn.Identity()  # type: ignore[assignment]
 
     @property
     def shortest(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,7 +51,23 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to the same."""
-        return F.normalize(x, dim=-1) * self.gamma.shape[0] ** 0.5 * self.gamma
+        return F.normalize(x, dim=-1) * math.sqrt(x.shape[-1]) * self.gamma
+
+
+class PerceiverLayer(nn.Module):
+    """Attention, then a feed-forward, each beside a residual and with no norm before it."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        inner = int(dim * 4 * 2 / 3)
+        self.attention = LatentAttention(dim)
+        self.feed_forward = nn.Sequential(nn.Linear(dim, 2 * inner), GEGLU(), nn.Linear(inner, dim))
+
+    def forward(self, latents: Tensor, context: Tensor) -> Tensor:
+        """Latents (B, N, C) and context (B, T, C) to (B, N, C)."""
+        x = latents + self.attention(latents, context)
+        out: Tensor = x + self.feed_forward(x)
+        return out
 
 
 class PerceiverResampler(nn.Module):
@@ -57,26 +75,16 @@ class PerceiverResampler(nn.Module):
 
     def __init__(self, context_dim: int, dim: int, latents: int) -> None:
         super().__init__()
-        inner = int(dim * 4 * 2 / 3)
         self.latents = nn.Parameter(torch.empty(latents, dim))
         self.proj_context = nn.Linear(context_dim, dim)
-        self.layers = nn.ModuleList(
-            nn.ModuleList(
-                [
-                    LatentAttention(dim),
-                    nn.Sequential(nn.Linear(dim, 2 * inner), GEGLU(), nn.Linear(inner, dim)),
-                ]
-            )
-            for _ in range(LAYERS)
-        )
+        self.layers = nn.ModuleList(PerceiverLayer(dim) for _ in range(LAYERS))
         self.norm = RMSNorm(dim)
 
     def forward(self, context: Tensor) -> Tensor:
         """(B, T, context_dim) to (B, latents, dim)."""
         context = self.proj_context(context)
         x = self.latents.expand(len(context), -1, -1)
-        for attention, feed_forward in self.layers:
-            x = x + attention(x, context)
-            x = x + feed_forward(x)
+        for layer in self.layers:
+            x = layer(x, context)
         out: Tensor = self.norm(x)
         return out

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
-
-import torch
+from typing import TYPE_CHECKING, Protocol
 
 from engine.types import Prompt, Sampling
+
+if TYPE_CHECKING:
+    import torch
 
 
 class LanguageModel(Protocol):
@@ -48,4 +49,8 @@ class Stepper(Protocol):
 
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """Take in one generated token for each of B slots; return the logits after it, shape (B, rows)."""
+        ...
+
+    def release(self, slot: int) -> None:
+        """Forget the slot's sequence: its place is free."""
         ...

@@ -65,7 +65,8 @@ class Layer(nn.Module):
         """Map (B, T, C) to (B, T, C), writing to the cache's keys and values (B, G, S, D) on the way."""
         x = x + self.out(self._attend(self.input_norm(x), step, keys, values))
         gate, up = self.gate_up(self.post_norm(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+        mixed: torch.Tensor = self.down(F.silu(gate) * up)
+        return x + mixed
 
     def _attend(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         B, T, _ = x.shape
@@ -95,7 +96,8 @@ class Step:
     def rotate(self, x: torch.Tensor) -> torch.Tensor:
         """Rotary embedding (Su et al. 2021) of (B, heads, T, D), the halves of D paired, as Qwen2 does."""
         first, second = x.chunk(2, dim=-1)
-        return x * self._cos + torch.cat((-second, first), dim=-1) * self._sin
+        rotated: torch.Tensor = x * self._cos + torch.cat((-second, first), dim=-1) * self._sin
+        return rotated
 
     def write(self, cache: torch.Tensor, new: torch.Tensor) -> None:
         """Put (B, G, T, D) into the cache (B, G, S, D) at the step's positions."""

@@ -192,4 +192,5 @@ class Scheduler:
 
     def _leave(self, sequence: Sequence) -> None:
         self._active.remove(sequence)
+        self._stepper.release(sequence.slot)
         self._free_slots.append(sequence.slot)

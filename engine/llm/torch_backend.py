@@ -68,6 +68,10 @@ class TorchStepper:
             list(slots)
         ]
 
+    def release(self, slot: int) -> None:
+        """See Stepper.release."""
+        self._lengths[slot] = 0
+
     def _step(self, x: torch.Tensor, positions: torch.Tensor, slots: slice) -> torch.Tensor:
         logits: torch.Tensor = self._model(x, Step(positions, self._rope), self._keys[:, slots], self._values[:, slots])
         return logits

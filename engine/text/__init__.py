@@ -1,6 +1,6 @@
-"""Text as a voice should read it: normalised, and in sentences; pure functions.
+r"""Text as a voice should read it: normalised, and in sentences; pure functions.
 
->>> split_sentences(normalise("It costs $3.50.\\n今天是5月6日。"))
+>>> split_sentences(normalise("It costs $3.50.\n今天是5月6日。"))
 ['It costs three dollars and fifty cents.', '今天是五月六日。']
 """
 

@@ -22,7 +22,7 @@ _UNITS = {
     "ml": "毫升",
 }
 # What two is counted with as 两 rather than 二.
-_COUNTED = tuple("个 只 条 张 位 次 天 周 小时 分钟 种 台 件 辆 块 元 岁 人 倍 名 杯 本 支 家 点 年 万 亿 千".split())
+_COUNTED = ("km", "kg", "公里", "公斤", "小时", "分钟", *"个只条张位次天周种台件辆块元岁人倍名杯本支家点年万亿千米")
 
 
 def digits(text: str) -> str:
@@ -39,28 +39,33 @@ def cardinal(number: str) -> str:
     return spoken
 
 
-def is_counted(before: str, after: str) -> bool:
-    """Whether a 2 between these texts is read 两: "2个" is, "第2个" is not."""
-    return after.startswith(_COUNTED) and not before.endswith("第")
+def minus(spoken: str) -> str:
+    """Negate what is spoken."""
+    return f"负{spoken}"
 
 
-def is_year(number: str, after: str) -> bool:
-    """Whether `number` is a year, given the text after it: four digits and 年, but not "1000年"."""
-    return len(number) == 4 and after.startswith("年") and (number == "2000" or not number.endswith("000"))
+def in_context(number: str, before: str, after: str) -> str | None:
+    """Read `number` as the text around it asks, if it does.
 
-
-def year(number: str) -> str:
-    """ "1984" -> "一九八四"."""
-    return digits(number)
+    2个 is 两个, but 第2个 is 第二个; the year 2024年 is read by digits, but 1000年 is a span of time; 05月 has no
+    zero; and the price 3.50元 has none at its end.
+    """
+    if number == "2" and after.startswith(_COUNTED) and not after.startswith("年级") and before != "第":
+        return "两"
+    if number.isdigit() and len(number) == 4 and after.startswith("年"):
+        return None if number.endswith("000") and number != "2000" else digits(number)
+    if len(number) == 2 and after.startswith(("月", "日", "号", "时", "分", "秒")):
+        return cardinal(number)
+    return cardinal(plain(number)) if "." in number and after.startswith("元") and "," not in number else None
 
 
 def ordinal(number: str) -> str:
-    """ "22nd" within Chinese -> "第二十二"."""
+    """Read "22nd" within Chinese -> "第二十二"."""
     return "第" + cardinal(number)
 
 
 def decade(number: str) -> str:
-    """ "1980s" within Chinese -> "一九八零年代"."""
+    """Read "1980s" within Chinese -> "一九八零年代"."""
     return (digits(number) if len(number) == 4 else cardinal(number)) + "年代"
 
 
@@ -91,10 +96,10 @@ def span(first: str, last: str) -> str:
 
 
 def money(sign: str, number: str, negative: bool, scale: str) -> str:
-    """ "$3.50" -> "三点五美元"; `scale` is what follows, as in "¥5万"."""
+    """Read "$3.50" -> "三点五美元"; `scale` is what follows, as in "¥5万"."""
     amount = plain(number)
     spoken = "两" if amount == "2" else cardinal(amount)
-    return "负" * negative + spoken + _SCALES.get(scale, scale) + _COINS[sign]
+    return minus("") * negative + spoken + _SCALES.get(scale, scale) + _COINS[sign]
 
 
 def plain(number: str) -> str:
@@ -105,8 +110,8 @@ def plain(number: str) -> str:
 def measure(spoken: str, unit: str, singular: bool) -> str:
     """("五", "km") -> "五公里"; a percentage comes first: "百分之五十"."""
     if unit in ("%", "‰"):
-        minus = "负" if spoken.startswith("负") else ""
-        return minus + ("百分之" if unit == "%" else "千分之") + spoken.removeprefix("负")
+        sign = "负" if spoken.startswith("负") else ""
+        return sign + ("百分之" if unit == "%" else "千分之") + spoken.removeprefix("负")
     if unit.startswith("°") and spoken.startswith("负"):
         return "零下" + spoken.removeprefix("负") + _UNITS[unit]
     return spoken + _UNITS[unit]

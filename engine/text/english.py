@@ -8,14 +8,13 @@ import re
 from num2words import num2words
 
 _DIGITS = [str(num2words(digit)) for digit in range(10)]
-_MONTHS = (
-    "January February March April May June July August September October November December".split()
-)  # fmt: skip
+_MONTHS = ["January", "February", "March", "April", "May", "June"]
+_MONTHS += ["July", "August", "September", "October", "November", "December"]
 _COINS = {
     "$": ("dollar", "dollars", "cent", "cents"),
     "€": ("euro", "euros", "cent", "cents"),
     "£": ("pound", "pounds", "penny", "pence"),
-    "¥": ("yen", "yen", "sen", "sen"),
+    "¥": ("yen", "yen", "", ""),
 }
 _SCALES = {"k": "thousand", "K": "thousand", "M": "million", "m": "million", "B": "billion", "bn": "billion"}
 _UNITS = {
@@ -52,23 +51,29 @@ def cardinal(number: str) -> str:
     return spoken
 
 
-def is_year(number: str, after: str) -> bool:
-    """Whether `number` is likely a year, given the text after it."""
-    return len(number) == 4 and "1100" <= number <= "2099" and not _COUNTED.match(after)
+def minus(spoken: str) -> str:
+    """Negate what is spoken."""
+    return f"minus {spoken}"
+
+
+def in_context(number: str, before: str, after: str) -> str | None:
+    """Read `number` as the text around it asks, if it does: as a year, where nothing is counted."""
+    is_year = number.isdigit() and len(number) == 4 and "1100" <= number <= "2099"
+    return year(number) if is_year and not _COUNTED.match(after) else None
 
 
 def year(number: str) -> str:
-    """ "1984" -> "nineteen eighty-four"."""
+    """Read "1984" -> "nineteen eighty-four"."""
     return str(num2words(int(number), to="year"))
 
 
 def ordinal(number: str) -> str:
-    """ "22" -> "twenty-second"."""
+    """Read "22" -> "twenty-second"."""
     return str(num2words(int(number), to="ordinal")).replace(",", "")
 
 
 def decade(number: str) -> str:
-    """ "1980" -> "nineteen eighties"."""
+    """Read "1980" -> "nineteen eighties"."""
     spoken = year(number) if len(number) == 4 else cardinal(number)
     return spoken.removesuffix("y") + "ies" if spoken.endswith("y") else spoken + "s"
 
@@ -101,19 +106,20 @@ def span(first: str, last: str) -> str:
 
 
 def money(sign: str, number: str, negative: bool, scale: str) -> str:
-    """ "$3.50" -> "three dollars and fifty cents"; `scale` is what follows, as in "$5 million" or "$3k"."""
+    """Read "$3.50" -> "three dollars and fifty cents"; `scale` is what follows, as in "$5 million" or "$3k"."""
     one, many, small_one, small_many = _COINS[sign]
     whole, _, fraction = number.partition(".")
-    minus = "minus " * negative
-    if scale or len(fraction) > 2:
-        return " ".join(filter(None, [minus + cardinal(number), _SCALES.get(scale, scale), many]))
+    start = minus("") * negative
+    if scale or len(fraction) > 2 or (fraction and not small_one):
+        amount = cardinal(number.rstrip("0").rstrip(".") if fraction else whole)
+        return " ".join(filter(None, [start + amount, _SCALES.get(scale, scale), many]))
     cents = int(fraction.ljust(2, "0"))
     parts = []
     if int(whole) or not cents:
         parts.append(f"{cardinal(whole)} {one if int(whole) == 1 else many}")
     if cents:
         parts.append(f"{cardinal(str(cents))} {small_one if cents == 1 else small_many}")
-    return minus + " and ".join(parts)
+    return start + " and ".join(parts)
 
 
 def measure(spoken: str, unit: str, singular: bool) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import accumulate
 
 from engine.text.script import CJK
@@ -35,14 +36,23 @@ def weights(text: str) -> list[float]:
     seconds = []
     begun = gap = False
     for char in text:
-        if not char.isalnum():
-            gap = gap or (begun and not unicodedata.category(char).startswith("M"))
+        rate = _rate(char)
+        if rate is None:
+            gap = begun
+        if not rate:
             seconds.append(0.0)
             continue
-        rate = CJK_SECONDS if char.isnumeric() or _CJK.match(char) else LATIN_SECONDS
         seconds.append(rate + LATIN_SECONDS if gap else rate)
         begun, gap = True, False
     return seconds
+
+
+@lru_cache(maxsize=8192)
+def _rate(char: str) -> float | None:
+    """Seconds for a letter or digit, 0 for a mark upon one, None for what lies between them."""
+    if char.isalnum():
+        return CJK_SECONDS if char.isnumeric() or _CJK.match(char) else LATIN_SECONDS
+    return 0.0 if unicodedata.category(char).startswith("M") else None
 
 
 def cumulative_weights(text: str) -> list[float]:

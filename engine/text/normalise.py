@@ -10,8 +10,10 @@ from engine.text.numbers import speak_numbers
 from engine.text.script import is_chinese
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-_BULLET = re.compile(r"\s*+(?:(?:[-*+>•·‣▪●○–—]|#{1,6})\s++)++")
-_MARKUP = re.compile(r"(?<![0-9])\*|\*(?![0-9])|`|~~|\||\\(?![A-Za-z0-9])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BULLET = re.compile(r"^\s*+(?:(?:[-*+>•·‣▪●○–—]|#{1,6})\s++)++")
+_TIMES = re.compile(r"(?<=[0-9])\*(?=[0-9])")
+_SPACE_BEFORE_STOP = re.compile(r" (?=[.,!?;:]+(?: |$)|[，。！？；：、])")
+_MARKUP = re.compile(r"[*`]|~~|\||\\(?![A-Za-z0-9])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _TERMINAL = tuple(".!?。！？…")
 _PAUSE = ",;:、，；：—–-"
 _CLOSERS = "\"'”’」』)）]】》〉 "
@@ -24,23 +26,24 @@ _KEPT_SIGNS = frozenset("+<=>|~^`±×÷°¬∞√≤≥≠≈⁄∥")
 
 
 def normalise(text: str) -> str:
-    """Return `text` as one line that a voice can read; never raises, and drops no letter or digit.
+    r"""Return `text` as one line that a voice can read; never raises, and drops no letter or digit.
 
     A line that ends without punctuation, as a heading or a list item does, gets a full stop, so that the
     sentence splitter sees its end. A single newline before a lower-case letter is taken for wrapped prose
     and becomes a space.
 
-    >>> normalise("Prices\\n\\n- Tea: $3.50 ☕\\n- 茶：３５元")
+    >>> normalise("Prices\n\n- Tea: $3.50 ☕\n- 茶：３５元")
     'Prices. Tea: three dollars and fifty cents. 茶：三十五元'
     """
-    lines = [_clean(line) for line in _LINE_BREAK.split(text)]
+    raw = [line.translate(_FULL_WIDTH) for line in _LINE_BREAK.split(text)]
+    lines = [(_clean(line), _BULLET.match(line) is not None) for line in raw]
     return unicodedata.normalize("NFC", speak_numbers(_join(lines)))
 
 
 def _clean(line: str) -> str:
-    line = "".join(map(_clean_character, line.translate(_FULL_WIDTH)))
-    line = _MARKUP.sub(" ", _BULLET.sub("", line, count=1))
-    return unicodedata.normalize("NFC", " ".join(line.split()))
+    line = "".join(map(_clean_character, _BULLET.sub("", line, count=1)))
+    line = _MARKUP.sub(" ", _TIMES.sub("×", line))
+    return unicodedata.normalize("NFC", _SPACE_BEFORE_STOP.sub("", " ".join(line.split())))
 
 
 def _clean_character(char: str) -> str:
@@ -59,15 +62,18 @@ def _clean_character(char: str) -> str:
     return char
 
 
-def _join(lines: list[str]) -> str:
-    """One line of all; where two lines are two sentences, the first ends with punctuation."""
+def _join(lines: list[tuple[str, bool]]) -> str:
+    """One line of all, of which each is text and whether it is a list item or a heading.
+
+    Where two lines are two sentences, the first is made to end with punctuation.
+    """
     joined: list[str] = []
     blank = False
-    for line in lines:
+    for line, is_item in lines:
         if not is_speakable(line):
             blank = True
             continue
-        if joined and (blank or not line[0].islower()):
+        if joined and (blank or is_item or not line[0].islower()):
             joined[-1] = _ended(joined[-1], blank)
         joined.append(line)
         blank = False

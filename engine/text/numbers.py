@@ -5,6 +5,8 @@ with digits in them, versions, fractions, addresses), stays as it was. Every rep
 bounded, and starts where no earlier attempt can have passed: the time is linear in the text.
 """
 
+# ruff: noqa: D102 - what the protocol's methods do is said where they are written
+
 from __future__ import annotations
 
 import datetime
@@ -27,7 +29,8 @@ _MONTH = (
 _TOKEN = re.compile(
     rf"""
       (?P<address>{_START}(?:https?://|www\.)[!-~]++
-        | (?<![A-Za-z0-9._+%-])[A-Za-z0-9._+%-]++@[A-Za-z0-9.-]++)
+        | (?<![A-Za-z0-9._+%-])[A-Za-z0-9._+%-]++@[A-Za-z0-9.-]++
+        | {_START}[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:.+-]++Z?)
     | (?P<date>{_START}(?P<year>[0-9]{{4}})(?P<mark>[-/])(?P<month>[0-9]{{1,2}})(?P=mark)
         (?P<day>[0-9]{{1,2}})(?![0-9]|[/-][0-9]))
     | (?P<phone>(?<![{LATIN}0-9_])(?<![0-9]-)(?:
@@ -54,7 +57,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_SENTENCE = re.compile(r"(?<=[。！？；])|(?<=[.!?])(?=\s)")
+_SENTENCE = re.compile(r"(?<=[。！？；])|(?<=[.!?])(?=\s[^\s0-9])")
 _MOST_DIGITS = 9  # a longer number without separators is a phone number or a code, unless it ends in 000
 
 
@@ -63,8 +66,8 @@ class Speaker(Protocol):
 
     def digits(self, text: str) -> str: ...
     def cardinal(self, number: str) -> str: ...
-    def is_year(self, number: str, after: str) -> bool: ...
-    def year(self, number: str) -> str: ...
+    def minus(self, spoken: str) -> str: ...
+    def in_context(self, number: str, before: str, after: str) -> str | None: ...
     def ordinal(self, number: str) -> str: ...
     def decade(self, number: str) -> str: ...
     def date(self, day: datetime.date) -> str: ...
@@ -159,7 +162,7 @@ def _quantity(match: re.Match[str], speaker: Speaker) -> str:
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:40]
     spoken = [_amount(number, speaker, before, unit or after) for number in (first, last) if number]
     if negative:
-        spoken[0] = ("负" if speaker is chinese else "minus ") + spoken[0]
+        spoken[0] = speaker.minus(spoken[0])
     whole = speaker.span(*spoken) if last else spoken[0]
     if unit in ("€", "£"):
         return f"{whole}{unit}"
@@ -167,16 +170,7 @@ def _quantity(match: re.Match[str], speaker: Speaker) -> str:
 
 
 def _amount(number: str, speaker: Speaker, before: str, after: str) -> str:
-    if speaker.is_year(number, after):
-        return speaker.year(number)
-    if speaker is chinese:
-        if number == "2" and chinese.is_counted(before, after):
-            return "两"
-        if after.startswith("元"):
-            return _count(chinese.plain(_plain(number)), speaker)
-        if after.startswith(("月", "日", "号", "时", "分", "秒")):
-            number = number.lstrip("0") or "0"
-    return _count(number, speaker)
+    return speaker.in_context(number, before, after) or _count(number, speaker)
 
 
 def _count(number: str, speaker: Speaker) -> str:

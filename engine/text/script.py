@@ -19,10 +19,10 @@ def is_han(char: str) -> bool:
 
 
 def is_chinese(text: str) -> bool:
-    """Whether `text` is mainly Chinese: as many Chinese characters as words of other scripts, or more.
+    """Whether `text` is mainly Chinese: more Chinese characters than words of other scripts.
 
     >>> is_chinese("我用 Python"), is_chinese("I visited 故宫 in May"), is_chinese("3.5")
     (True, False, False)
     """
     characters = len(_HAN.findall(text))
-    return characters > 0 and characters >= len(_WORD.findall(_ONLY_HAN.sub(" ", text)))
+    return characters > 0 and characters > len(_WORD.findall(_ONLY_HAN.sub(" ", text)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from sentencex import segment
+from sentencex import segment  # type: ignore[import-untyped]
 
 from engine.text.length import cumulative_weights, is_speakable, speech_weight
 from engine.text.script import CJK, is_chinese
@@ -30,9 +31,9 @@ _SPACE = re.compile(r"\s")
 def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
     """Split normalised `text` into pieces of at most `max_seconds` of speech, as `speech_weight` counts it.
 
-    Sentences stay whole where they can. A heavier one is halved at the end of a sentence within its quotes,
-    at clause punctuation, at a space or anywhere, whichever of these first has a place near the middle, until
-    its parts fit. Tiny ones are joined with the next. The pieces hold every letter and digit of the text, in
+    Sentences stay whole where they can. A heavier one is cut at the end of a sentence within its quotes,
+    at clause punctuation, at a space or anywhere, whichever of these first has a place that balances
+    its parts, until they fit. Tiny ones are joined with the next. The pieces hold every letter and digit of the text, in
     order; a text without any has no pieces.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
@@ -62,21 +63,22 @@ def _segment(text: str) -> list[str]:
 
 
 def _divide(text: str, max_seconds: float) -> list[str]:
-    """Halve `text` until each part weighs at most `max_seconds`; concatenated they are `text` again."""
+    """Cut `text` until each part weighs at most `max_seconds`; concatenated they are `text` again."""
     if speech_weight(text) <= max_seconds:
         return [text]
-    place = _middle(text)
+    place = _cut(text, max_seconds)
     return [*_divide(text[:place], max_seconds), *_divide(text[place:], max_seconds)]
 
 
-def _middle(text: str) -> int:
-    """The best place to cut `text` in two."""
+def _cut(text: str, max_seconds: float) -> int:
+    """The best place to cut `text` in two: near the middle, or a third where three parts are needed."""
     before = cumulative_weights(text)
-    half = before[-1] / 2
+    parts = math.ceil(before[-1] / max_seconds)
+    target = before[-1] * (parts // 2) / parts
 
     def nearest(places: Iterable[int], reach: float) -> int | None:
-        near = [place for place in places if abs(before[place] - half) <= reach * half]
-        return min(near, key=lambda place: abs(before[place] - half), default=None)
+        near = [place for place in places if abs(before[place] - target) <= reach * target]
+        return min(near, key=lambda place: abs(before[place] - target), default=None)
 
     for places, reach in (
         (_inner_ends(text), 0.6),
@@ -86,7 +88,7 @@ def _middle(text: str) -> int:
         place = nearest(places, reach)
         if place is not None:
             return place
-    place = bisect_left(before, half)
+    place = bisect_left(before, target)
     while place < len(text) and unicodedata.category(text[place])[0] in "MC":
         place += 1
     return place

@@ -1,0 +1,111 @@
+"""A dynamic batcher around one worker thread: what is waiting when the thread is free runs together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from engine.errors import BackendFailed, EngineClosed
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One item that waits for `function`, which takes a list of items and returns a list of results."""
+
+    function: Callable[[list[Any]], list[Any]]
+    item: Any
+    size: int
+    future: Future[Any]
+
+
+class Batcher:
+    """Runs functions on batches of items, first come, first served, in a thread of its own.
+
+    A batch holds items that wait for the same function, at most `max_padded_size` in all when each is padded to
+    the longest; one item alone may be larger.
+    """
+
+    def __init__(self, name: str, max_padded_size: int) -> None:
+        self._max_padded_size = max_padded_size
+        self._jobs: deque[Job] = deque()
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait for the thread."""
+        return len(self._jobs)
+
+    async def run(self, function: Callable[[list[Item]], list[Result]], item: Item, size: int) -> Result:
+        """Return what `function` makes of `item`, in a batch with whatever else waits for it.
+
+        `size` is the item's unpadded length. Raises BackendFailed if the function raised on the batch and
+        EngineClosed after `close`. A caller that is cancelled before its batch begins costs nothing.
+        """
+        job = Job(function, item, size, Future())
+        with self._changed:
+            if self._stopping:
+                raise EngineClosed("The engine has been closed.")
+            self._jobs.append(job)
+            self._changed.notify()
+        result: Result = await asyncio.wrap_future(job.future)
+        return result
+
+    async def close(self) -> None:
+        """Finish the current batch and stop; those who wait get EngineClosed."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._stopping)
+                if self._stopping:
+                    for job in self._jobs:
+                        if job.future.set_running_or_notify_cancel():
+                            job.future.set_exception(EngineClosed("The engine has been closed."))
+                    return
+                batch = self._take()
+            if batch:
+                _work(batch)
+
+    def _take(self) -> list[Job]:
+        """The longest-waiting job, and in their order those that fit into a batch with it."""
+        batch: list[Job] = []
+        left: deque[Job] = deque()
+        longest = 0
+        for job in self._jobs:
+            padded = max(longest, job.size) * (len(batch) + 1)
+            fits = not batch or (job.function == batch[0].function and padded <= self._max_padded_size)
+            if not fits:
+                left.append(job)
+            elif job.future.set_running_or_notify_cancel():  # False if its caller was cancelled
+                batch.append(job)
+                longest = max(longest, job.size)
+        self._jobs = left
+        return batch
+
+
+def _work(batch: list[Job]) -> None:
+    try:
+        results = batch[0].function([job.item for job in batch])
+        for job, result in zip(batch, results, strict=True):
+            job.future.set_result(result)
+    except Exception as error:
+        for job in batch:
+            if not job.future.done():
+                failure = BackendFailed(f"{batch[0].function.__name__} failed: {error}")
+                failure.__cause__ = error
+                job.future.set_exception(failure)

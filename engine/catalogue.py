@@ -1,0 +1,32 @@
+"""The voices that are always there: names, and the attributes from which the model makes them up."""
+
+from __future__ import annotations
+
+from engine.types import Voice, VoiceAttributes
+
+BUILT_IN: dict[str, VoiceAttributes] = {
+    "female": VoiceAttributes("female"),
+    "male": VoiceAttributes("male"),
+    # OpenAI's names, each with attributes and a seed of its own.
+    "alloy": VoiceAttributes("female", "low", seed=1),
+    "ash": VoiceAttributes("male", "moderate", seed=2),
+    "ballad": VoiceAttributes("male", "high", "low", seed=3),
+    "cedar": VoiceAttributes("male", "low", seed=4),
+    "coral": VoiceAttributes("female", "high", seed=5),
+    "echo": VoiceAttributes("male", "moderate", "low", seed=6),
+    "fable": VoiceAttributes("male", "high", seed=7),
+    "marin": VoiceAttributes("female", "moderate", seed=8),
+    "nova": VoiceAttributes("female", "high", "high", seed=9),
+    "onyx": VoiceAttributes("male", "very_low", seed=10),
+    "sage": VoiceAttributes("female", "moderate", "low", seed=11),
+    "shimmer": VoiceAttributes("female", "very_high", seed=12),
+    "verse": VoiceAttributes("male", "moderate", "high", seed=13),
+}
+
+VOICE_TEXT = "Good morning. It is a pleasure to read this to you, and I hope that you will enjoy it."
+"""What a created voice says while it is made; only its tokens are kept."""
+
+
+def built_in_voices() -> list[Voice]:
+    """The catalogue as voices; they were never made, so their time is 0."""
+    return [Voice(name, name, 0, attributes) for name, attributes in BUILT_IN.items()]

@@ -1,0 +1,92 @@
+"""Weights from a file into a module: read, weight norm folded, every name and shape checked."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from engine.errors import CheckpointError
+
+
+def fill(
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    file: Path,
+    file_name: Callable[[str], str],
+    unused: Callable[[str], bool],
+) -> None:
+    """Give every tensor of `model` its value; a missing, misshapen or unknown one is an error."""
+    wanted = {file_name(name): (name, value) for name, value in model.state_dict().items()}
+    state: dict[str, Tensor] = {}
+    faults: list[str] = []
+    for source, (name, value) in wanted.items():
+        found = tensors.get(source)
+        if found is None:
+            faults.append(f"tensor {source} is missing, expected shape {tuple(value.shape)}")
+        elif found.shape != value.shape:
+            faults.append(f"tensor {source} has shape {tuple(found.shape)}, expected {tuple(value.shape)}")
+        else:
+            state[name] = found.to(value.dtype)
+    faults += [
+        f"tensor {name} of shape {tuple(found.shape)} is unknown, expected none of this name"
+        for name, found in tensors.items()
+        if name not in wanted and not unused(name)
+    ]
+    if faults:
+        more = f" (and {len(faults) - 1} more tensors at fault)" if len(faults) > 1 else ""
+        raise CheckpointError(f"{file}: {faults[0]}{more}; download the checkpoint again")
+    model.load_state_dict(state, assign=True)
+    model.eval().requires_grad_(False)
+
+
+def fold_weight_norm(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
+    """Replace each `weight_g` and `weight_v` by the `weight` they stand for: v's rows at the lengths in g."""
+    folded = {name: value for name, value in tensors.items() if not name.endswith((".weight_g", ".weight_v"))}
+    for name, direction in tensors.items():
+        if name.endswith(".weight_v"):
+            length_name, length_shape = f"{name[:-1]}g", (len(direction), 1, 1)
+            length = tensors.get(length_name)
+            if length is None or length.shape != length_shape:
+                found = "is missing" if length is None else f"has shape {tuple(length.shape)}"
+                raise CheckpointError(f"{file}: tensor {length_name} {found}, expected shape {length_shape}")
+            norm = torch.linalg.vector_norm(direction, dim=(1, 2), keepdim=True)
+            folded[name.removesuffix("_v")] = direction * (length / norm)
+    return folded
+
+
+def read_safetensors(file: Path) -> dict[str, Tensor]:
+    """Map all tensors of a file into memory, without reading them yet."""
+    require(file)
+    try:
+        with safe_open(file, framework="pt") as content:
+            return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise unreadable(file, "safetensors", error) from error
+
+
+def read_pickle(file: Path) -> dict[str, Tensor]:
+    """Load all tensors of a torch file, mapped into memory where its format allows that."""
+    require(file)
+    try:
+        tensors: dict[str, Tensor] = torch.load(
+            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+        )
+    except Exception as error:  # torch.load raises half a dozen unrelated types on a damaged file
+        raise unreadable(file, "torch weights", error) from error
+    return tensors
+
+
+def require(file: Path) -> None:
+    """Refuse a checkpoint without this file."""
+    if not file.is_file():
+        raise CheckpointError(f"{file}: no such file; is this a whole Spark-TTS checkpoint?")
+
+
+def unreadable(file: Path, kind: str, error: Exception) -> CheckpointError:
+    """Say in one line what is wrong with a file that is there but makes no sense."""
+    return CheckpointError(f"{file}: cannot be read as {kind}: {' '.join(str(error).split()):.200}")

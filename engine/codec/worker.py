@@ -1,0 +1,47 @@
+"""The codec as the engine awaits it: every caller's items, batched, in the device's one thread."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from engine.batching import Batcher
+from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Samples, TokenIds
+
+
+class Codec(Protocol):
+    """What encodes and decodes on a device; BiCodec is one."""
+
+    def encode_batch(self, waves: list[Samples]) -> list[tuple[TokenIds, TokenIds]]:
+        """Global tokens (32,) and semantic tokens (T,) of each wave at 16 kHz."""
+        ...
+
+    def decode_batch(self, items: list[tuple[TokenIds, TokenIds]]) -> list[Samples]:
+        """Samples (320 T,) of each pair of semantic tokens (T,) and global tokens (32,)."""
+        ...
+
+
+class CodecWorker:
+    """One codec on one device, with one thread."""
+
+    def __init__(self, codec: Codec, batch_seconds: float) -> None:
+        self._codec = codec
+        self._batcher = Batcher("codec", max_padded_size=int(batch_seconds * CODEC_SAMPLE_RATE))
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait for the device."""
+        return self._batcher.waiting
+
+    async def encode(self, wave: Samples) -> tuple[TokenIds, TokenIds]:
+        """Global tokens (32,) and semantic tokens (T,) of a sample at 16 kHz."""
+        return await self._batcher.run(self._codec.encode_batch, wave, len(wave))
+
+    async def decode(self, semantic: TokenIds, global_tokens: TokenIds) -> Samples:
+        """Samples (320 T,) at 16 kHz."""
+        return await self._batcher.run(
+            self._codec.decode_batch, (semantic, global_tokens), len(semantic) * SAMPLES_PER_TOKEN
+        )
+
+    async def close(self) -> None:
+        """Finish what runs and stop the thread."""
+        await self._batcher.close()

@@ -1,0 +1,45 @@
+"""Everything about the engine that can be chosen, with its defaults; unknown keys and wrong values are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Precision = Literal["auto", "float32", "bfloat16"]
+Hub = Literal["huggingface", "modelscope"]
+
+
+class EngineConfig(BaseModel):
+    """Settings of the engine; configs/ has them with comments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "demo"
+    """`demo`, a directory, or a name on a hub such as SparkAudio/Spark-TTS-0.5B, downloaded at first use."""
+    hub: Hub = "huggingface"
+    """Where a model that is named is downloaded from."""
+    backend: Literal["torch"] = "torch"
+    """What runs the language model."""
+    llm_device: Device = "auto"
+    llm_precision: Precision = "auto"
+    codec_device: Device = "auto"
+    codec_precision: Precision = "auto"
+    """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32."""
+    max_running: int = Field(8, ge=1, le=1024)
+    """Sentences that the language model generates at once; each holds a place in its key-value cache."""
+    max_context: int = Field(4096, ge=256, le=32_768)
+    """Tokens that a prompt and its answer may have together."""
+    sentences_ahead: int = Field(4, ge=1, le=1024)
+    """Sentences of one text that are generated side by side."""
+    codec_batch_seconds: float = Field(60.0, gt=0)
+    """Seconds of audio, padding included, that the codec works on at once; bounds its memory."""
+    min_sample_seconds: float = Field(1.0, ge=0.1)
+    max_sample_seconds: float = Field(30.0, le=300)
+    """How long a voice sample may be."""
+    voices: str | None = None
+    """Database URL of the voice store; by default a SQLite file in `data_directory`."""
+    data_directory: Path | None = None
+    """Where voices are kept; by default the user's data directory."""

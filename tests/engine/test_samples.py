@@ -1,0 +1,192 @@
+"""Uploaded samples: what is accepted, what the codec then hears, and what is refused with which words."""
+
+import io
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from engine.errors import InvalidRequest
+from engine.samples import load_sample, normalise_volume
+from engine.types import CODEC_SAMPLE_RATE
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def speech() -> tuple[npt.NDArray[np.float32], int]:
+    samples, rate = soundfile.read(GOLDEN / "clip.wav", dtype="float32")
+    return samples, rate
+
+
+def write(samples: npt.ArrayLike, rate: int, container: str = "WAV", subtype: str | None = None) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.asarray(samples), rate, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def refusal(data: bytes, **limits: float) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        load_sample(data, **limits)
+    assert caught.value.param == "audio_sample"
+    return str(caught.value)
+
+
+def without_length(flac: bytes) -> bytes:
+    """Set STREAMINFO's total of samples (36 bits) to 0, "unknown", as a streaming encoder leaves it."""
+    word = int.from_bytes(flac[18:26], "big") >> 36 << 36
+    return flac[:18] + word.to_bytes(8, "big") + flac[26:]
+
+
+@pytest.mark.parametrize(
+    ("clip", "golden", "within"),
+    [
+        ("clip.wav", "small.npz", 1e-6),
+        ("clip-stereo-44k.wav", "stereo.npz", 1e-4),  # the reference hears one channel of two not quite equal
+    ],
+)
+def test_a_clip_becomes_what_the_reference_hears(clip: str, golden: str, within: float) -> None:
+    samples = load_sample((GOLDEN / clip).read_bytes())
+    expected = np.load(GOLDEN / golden)["wav_16k"]
+    assert samples.dtype == np.float32
+    assert samples.shape == expected.shape
+    np.testing.assert_allclose(samples, expected, rtol=0, atol=within)
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [("WAV", "FLOAT"), ("WAV", "PCM_24"), ("FLAC", None), ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")],
+)
+def test_every_format_is_told_by_its_content(
+    speech: tuple[npt.NDArray[np.float32], int], container: str, subtype: str | None
+) -> None:
+    samples, rate = speech
+    if subtype == "OPUS":
+        rate = 24_000  # Opus has no 22.05 kHz; a little faster speech serves as well
+    expected = load_sample(write(samples, rate))
+    loaded = load_sample(write(samples, rate, container, subtype))
+    assert abs(loaded.size - expected.size) <= 2
+    size = min(loaded.size, expected.size)
+    correlation = np.corrcoef(loaded[:size], expected[:size])[0, 1]
+    assert correlation > (0.9 if subtype == "OPUS" else 0.98)  # five samples of delay would give 0.3
+
+
+def test_channels_are_averaged(speech: tuple[npt.NDArray[np.float32], int]) -> None:
+    samples, rate = speech
+    uneven = np.stack((samples, np.zeros_like(samples)), axis=1)
+    both = load_sample(write(uneven, rate, subtype="FLOAT"))
+    half = load_sample(write(samples / 2, rate, subtype="FLOAT"))
+    np.testing.assert_allclose(both, half, atol=1e-6)
+
+
+def test_flac_of_unknown_length_is_read_to_its_end(speech: tuple[npt.NDArray[np.float32], int]) -> None:
+    flac = write(*speech, container="FLAC")
+    np.testing.assert_array_equal(load_sample(without_length(flac)), load_sample(flac))
+
+
+def test_a_cut_file_serves_as_far_as_it_goes(speech: tuple[npt.NDArray[np.float32], int]) -> None:
+    wav = write(*speech)
+    assert load_sample(wav[: len(wav) // 2]).size == pytest.approx(2.52 * CODEC_SAMPLE_RATE, rel=0.01)
+    assert "0.10 s" in refusal(wav[: len(wav) // 50])
+
+
+def test_what_is_not_audio_is_refused_with_the_accepted_formats() -> None:
+    for data in (b"ID3, said the text file. " * 50, bytes(1000), b"RIFF", write(np.zeros(9), 8000)[:20]):
+        message = refusal(data)
+        assert "not readable as audio" in message
+        assert "WAV, FLAC, MP3 or Ogg" in message
+
+
+def test_other_containers_are_refused_by_name(speech: tuple[npt.NDArray[np.float32], int]) -> None:
+    assert "format AIFF; send a WAV" in refusal(write(*speech, container="AIFF"))
+
+
+def test_an_empty_upload_and_a_file_without_samples_are_refused() -> None:
+    assert "is empty" in refusal(b"")
+    assert "0.00 s" in refusal(write(np.zeros(0), 16_000))
+    assert "0.00 s" in refusal(write(np.zeros(0), 16_000), min_seconds=0)
+
+
+def test_damage_in_the_middle_is_refused(speech: tuple[npt.NDArray[np.float32], int]) -> None:
+    flac = bytearray(write(*speech, container="FLAC"))
+    flac[len(flac) // 2 : len(flac) // 2 + 2000] = bytes(2000)
+    assert "damaged after" in refusal(bytes(flac))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_values_that_no_recording_has_are_refused(speech: tuple[npt.NDArray[np.float32], int], value: float) -> None:
+    samples = speech[0].copy()
+    samples[2000] = value
+    assert "not numbers" in refusal(write(samples, speech[1], subtype="FLOAT"))
+
+
+def test_the_length_must_be_within_the_limits() -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    for seconds, words in ((0.99, "0.99 s of audio that can be read; send at least 1 s"), (2.1, "2.1 s long")):
+        data = write(np.resize(noise, round(seconds * 16_000)), 16_000)
+        assert words in refusal(data, min_seconds=1, max_seconds=2)
+    for seconds in (1, 2):
+        data = write(np.resize(noise, seconds * 16_000), 16_000)
+        assert load_sample(data, min_seconds=1, max_seconds=2).size == seconds * 16_000
+
+
+def test_a_small_file_of_hours_takes_no_memory() -> None:
+    flac = write(np.zeros(20 * 60 * 24_000, np.int16), 24_000, "FLAC")
+    assert len(flac) < 200_000
+    for data, words in ((flac, "1200.0 s long"), (without_length(flac), "longer than 3 s")):
+        tracemalloc.start()
+        try:
+            assert f"{words}; send at most 3 s" in refusal(data, max_seconds=3)
+            assert tracemalloc.get_traced_memory()[1] < 4_000_000  # bytes; all of it would be 115 MB
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 3), (2_000_000_000, 1), (100, 1)])
+def test_a_header_cannot_ask_for_odd_rates_or_many_channels(rate: int, channels: int) -> None:
+    words = "in mono or stereo" if channels > 2 else "4000 to 192000 Hz"
+    assert words in refusal(write(np.ones((16_000, channels)) / 2, rate))
+
+
+def test_silence_is_refused_and_quiet_speech_is_not(speech: tuple[npt.NDArray[np.float32], int]) -> None:
+    samples, rate = speech
+    samples = samples / np.abs(samples).max()
+    assert "is silent" in refusal(write(np.zeros_like(samples), rate))
+    assert "is silent" in refusal(write(samples * 0.9e-3, rate, subtype="FLOAT"))
+    assert np.abs(load_sample(write(samples * 1.1e-3, rate, subtype="FLOAT"))).max() > 0.09
+
+
+def test_full_scale_is_neither_clipped_nor_wrapped() -> None:
+    square = np.sign(np.sin(2 * np.pi * 100 * np.arange(16_000) / 16_000)) * 4
+    loud = load_sample(write(square, 16_000, subtype="FLOAT"))
+    assert np.abs(loud).max() == pytest.approx(0.4)  # the factor goes no lower than 0.1
+
+
+def test_volume_follows_the_louder_tenth_of_what_is_audible() -> None:
+    ramp = np.linspace(0, 0.5, 1001, dtype=np.float32)
+    audible = ramp[ramp > 0.01]
+    volume = audible[int(0.9 * audible.size) : int(0.99 * audible.size)].mean()
+    np.testing.assert_allclose(normalise_volume(ramp), ramp * 0.2 / volume, rtol=1e-5)
+
+
+def test_volume_of_a_quiet_sample_uses_its_values_before_the_first_scaling() -> None:
+    ramp = np.linspace(-0.05, 0.05, 1001, dtype=np.float32)
+    magnitudes = np.sort(np.abs(ramp))
+    audible = magnitudes[magnitudes > 0.01]
+    volume = audible[int(0.9 * audible.size) : int(0.99 * audible.size)].mean()
+    expected = ramp * 2 * (0.2 / volume)
+    np.testing.assert_allclose(normalise_volume(ramp), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_volume_is_bounded() -> None:
+    peaks = np.zeros(1000, np.float32)
+    peaks[:10] = 0.05  # ten audible values do not count
+    np.testing.assert_allclose(normalise_volume(peaks)[:10], 0.1, rtol=1e-6)
+    np.testing.assert_allclose(normalise_volume(np.full(9, 1e-5, np.float32)), 1e-3, rtol=1e-5)
+    click = np.full(1000, 0.02, np.float32)
+    click[0] = 0.9
+    assert np.abs(normalise_volume(click)).max() == 1  # 9 before the last division
+    assert normalise_volume(np.zeros(0, np.float32)).size == 0
