@@ -101,6 +101,15 @@ def download(name: str, hub: Hub) -> Path:
     return directory
 
 
+def local_models() -> list[tuple[str, Path]]:
+    """The name and the directory of each model in the cache, whole or not."""
+    demo_directory, downloads = cache_directory() / "synthetic-small", cache_directory() / "models"
+    found = [(DEMO, demo_directory)] if demo_directory.is_dir() else []
+    if downloads.is_dir():
+        found += [(path.name.replace("--", "/", 1), path) for path in sorted(downloads.iterdir())]
+    return found
+
+
 def missing_files(directory: Path) -> list[str]:
     """The files of the layout that are not there."""
     return [name for name in LAYOUT if not (directory / name).is_file()]

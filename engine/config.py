@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["auto", "float32", "bfloat16"]
 Hub = Literal["huggingface", "modelscope"]
+Size = Literal["small", "full"]
+"""Of a synthetic checkpoint."""
 
 
 class EngineConfig(BaseModel):

@@ -5,7 +5,7 @@ class EngineError(Exception):
     """Base of all errors that the engine raises on purpose; the message is meant for the user."""
 
 
-class InvalidRequest(EngineError):  # noqa: N818 - named for what it says to the client
+class InvalidRequest(EngineError):
     """The request cannot be served as it is; `param` names the field at fault."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
@@ -13,7 +13,7 @@ class InvalidRequest(EngineError):  # noqa: N818 - named for what it says to the
         self.param = param
 
 
-class UnknownVoice(EngineError):  # noqa: N818
+class UnknownVoice(EngineError):
     """No voice has this name or id."""
 
     def __init__(self, voice: str) -> None:
@@ -25,15 +25,15 @@ class CheckpointError(EngineError):
     """A checkpoint is missing, incomplete or misshapen; the message names the file and the mend."""
 
 
-class BackendFailed(EngineError):  # noqa: N818
+class BackendFailed(EngineError):
     """The language model or the codec raised while working on this request."""
 
 
-class EngineClosed(EngineError):  # noqa: N818
+class EngineClosed(EngineError):
     """The engine is shutting down and takes no more work."""
 
 
-class VoiceExists(EngineError):  # noqa: N818
+class VoiceExists(EngineError):
     """A voice of this name is there already."""
 
     def __init__(self, name: str) -> None:

@@ -89,8 +89,7 @@ class _Tempo:
         silence after the end pushes that out, and what then is too much is cut off.
         """
         missing = round(self._taken / self._speed) - self._given
-        rest = self._feed(np.zeros(_TAIL, np.float32))[:missing]
-        return np.pad(rest, (0, missing - rest.size))
+        return self._feed(np.zeros(_TAIL, np.float32))[:missing]
 
     def _feed(self, samples: Samples) -> Samples:
         """Give the filter what fills whole frames: its rounding, at 1e-6, depends on how the input is cut."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,9 @@ import torch
 import yaml
 from transformers import Qwen2Config, Qwen2ForCausalLM, Wav2Vec2Config, Wav2Vec2Model
 
+from engine.config import Size
 from engine.types import Progress
 
-Size = Literal["small", "full"]
 GLOBAL_CODES = 4096  # six FSQ dimensions of four levels
 TASKS = ("vc", "tts", "asr", "s2s", "t2s", "understand", "cap", "controllable_tts", "prompt_tts", "edit")
 SECTIONS = ("content", "style_label", "style_prompt", "acoustic_token", "global_token", "semantic_token")

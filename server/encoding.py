@@ -73,8 +73,8 @@ _RECIPES: Final[dict[AudioFormat, _Recipe]] = {
 }
 _BITS_PER_SAMPLE: Final = 4  # no more at low rates, where MP3 and AAC allow fewer bits
 
-# The same samples give the same bytes, without the encoder's name or a random serial number; no byte waits.
-_MUXER: Final = {"fflags": "+bitexact", "flush_packets": "1"}
+# The same samples give the same bytes, without the encoder's name or a random serial number.
+_MUXER: Final = {"fflags": "+bitexact"}
 
 
 class Encoder:
@@ -97,7 +97,7 @@ class Encoder:
         return self._pipe.take()
 
     def close(self) -> bytes:
-        """Return the last bytes; the encoder is spent."""
+        """Return the last bytes, or none the second time; do so too when the client has gone, to free memory."""
         self._file.close()
         return self._pipe.take()
 
@@ -136,6 +136,7 @@ class _File:
         self._sample_format = recipe.sample_format
         self._sample_rate = sample_rate
         self._written = 0
+        self._closed = False
         self._container = av.open(sink, "w", format=recipe.container, container_options=_MUXER | recipe.muxer)
         stream = self._container.add_stream(recipe.codec, sample_rate, {"flags": "+bitexact"})
         self._stream = cast(av.AudioStream, stream)
@@ -158,6 +159,9 @@ class _File:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         self._container.mux(self._stream.encode(None))
         self._container.close()
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.checkpoint import cache_directory
-from engine.synthetic import Size, write_checkpoint
+from engine.config import Size
+from engine.synthetic import write_checkpoint
 
 GOLDEN = Path(__file__).parent / "golden"
 

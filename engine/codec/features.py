@@ -26,7 +26,7 @@ class SpeechFeatures(nn.Module):
         super().__init__()
         self.kernels_and_strides = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.wav2vec2 = Wav2Vec2Model(config)
-        # The features are raw outputs; a norm after the last layer kept would change what it gives.
+        # Features are the layers' raw outputs, but some releases of transformers give the last one normalised.
         self.wav2vec2.encoder.layer_norm = nn.Identity()  # type: ignore[assignment]
 
     @property

@@ -49,6 +49,9 @@ def fold_weight_norm(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Ten
     folded = {name: value for name, value in tensors.items() if not name.endswith((".weight_g", ".weight_v"))}
     for name, direction in tensors.items():
         if name.endswith(".weight_v"):
+            if direction.ndim != 3:
+                shape = tuple(direction.shape)
+                raise CheckpointError(f"{file}: tensor {name} has shape {shape}, expected three dimensions")
             length_name, length_shape = f"{name[:-1]}g", (len(direction), 1, 1)
             length = tensors.get(length_name)
             if length is None or length.shape != length_shape:
@@ -78,6 +81,8 @@ def read_pickle(file: Path) -> dict[str, Tensor]:
         )
     except Exception as error:  # torch.load raises half a dozen unrelated types on a damaged file
         raise unreadable(file, "torch weights", error) from error
+    if not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise CheckpointError(f"{file}: cannot be read as torch weights: it holds more than named tensors")
     return tensors
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from functools import lru_cache
 
 from num2words import num2words
 
@@ -42,10 +43,15 @@ def digits(text: str) -> str:
     return " ".join(_DIGITS[int(digit)] for digit in text if digit.isdigit())
 
 
+@lru_cache(maxsize=1024)
+def _integer(number: int) -> str:
+    return str(num2words(number)).replace(",", "")
+
+
 def cardinal(number: str) -> str:
     """Read an integer or a decimal without separators: "3.50" -> "three point five zero"."""
     whole, _, fraction = number.partition(".")
-    spoken = str(num2words(int(whole))).replace(",", "")
+    spoken = _integer(int(whole))
     if fraction:
         spoken += " point " + digits(fraction)
     return spoken

@@ -15,6 +15,7 @@ _TIMES = re.compile(r"(?<=[0-9])\*(?=[0-9])")
 _SPACE_BEFORE_STOP = re.compile(r" (?=[.,!?;:]+(?: |$)|[，。！？；：、])")
 _MARKUP = re.compile(r"[*`]|~~|\||\\(?![A-Za-z0-9])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _TERMINAL = tuple(".!?。！？…")
+_STOPS = ".,!?;:，。！？；：、"
 _PAUSE = ",;:、，；：—–-"
 _CLOSERS = "\"'”’」』)）]】》〉 "
 
@@ -43,7 +44,7 @@ def normalise(text: str) -> str:
 def _clean(line: str) -> str:
     line = "".join(map(_clean_character, _BULLET.sub("", line, count=1)))
     line = _MARKUP.sub(" ", _TIMES.sub("×", line))
-    return unicodedata.normalize("NFC", _SPACE_BEFORE_STOP.sub("", " ".join(line.split())))
+    return unicodedata.normalize("NFC", _SPACE_BEFORE_STOP.sub("", _BULLET.sub("", " ".join(line.split()))))
 
 
 def _clean_character(char: str) -> str:
@@ -73,11 +74,11 @@ def _join(lines: list[tuple[str, bool]]) -> str:
         if not is_speakable(line):
             blank = True
             continue
-        if joined and (blank or is_item or not line[0].islower()):
+        if joined and (blank or is_item or not line[0].islower()) and line[0] not in _STOPS:
             joined[-1] = _ended(joined[-1], blank)
         joined.append(line)
         blank = False
-    return " ".join(joined)
+    return _SPACE_BEFORE_STOP.sub("", " ".join(joined))
 
 
 def _ended(line: str, blank: bool) -> str:

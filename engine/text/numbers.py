@@ -52,7 +52,7 @@ _TOKEN = re.compile(
         (?![0-9:：%°$/]|[.,-][0-9]|[ ]?(?:{_UNIT})){_END})
     | (?P<word>{_START}(?=[0-9]*+[A-Za-z_])(?!{_NUMBER}(?:{_UNIT}){_END})[A-Za-z0-9_]++(?:\.[0-9]++)*+)
     | (?P<quantity>(?:(?P<minus>{_MINUS})?+{_START}(?P<first>{_NUMBER})|(?<![A-Za-z0-9_.])(?P<point>\.[0-9]++))
-        (?:%?[-–~～](?P<last>{_NUMBER})(?![:：/-]?[0-9]))?+
+        (?:%?[-–~～](?P<last>{_NUMBER})(?![:：/-]?[0-9]))?
         (?:[ ]?(?P<unit>{_UNIT}){_END}|{_END}))
     """,
     re.VERBOSE,

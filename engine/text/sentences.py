@@ -22,18 +22,17 @@ _CLOSERS = "\"'”’」』)）\\]】》〉"
 _LEADING_CLOSERS = re.compile(r"[”’」』)）\]】》〉。，！？、；：…]+\s*")
 _TRAILING_OPENERS = re.compile(r"(?<=\s)[\s\"'“‘「『(（\[【《〈]+$|[“‘「『(（\[【《〈]+$")
 _QUOTES = str.maketrans(dict.fromkeys('"“”‘’「」『』()（）[]【】《》〈〉', " "))
-_CLAUSE = re.compile(
-    rf"(?:[,;:](?=[{_CLOSERS}]{{0,3}}(?:\s|[{CJK}]))|[，；：、…]|(?<![—–])[—–]++|(?<=\s)-(?=\s))[{_CLOSERS}]{{0,3}}\s?"
-)
+_PAUSE = rf"[,;:](?=[{_CLOSERS}]{{0,3}}(?:\s|[{CJK}]))|[，；：、…]|(?<![—–])[—–]++|(?<=\s)-(?=\s)"
+_CLAUSE = re.compile(rf"(?:{_PAUSE})[{_CLOSERS}]{{0,3}}\s?")
 _SPACE = re.compile(r"\s")
 
 
 def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
     """Split normalised `text` into pieces of at most `max_seconds` of speech, as `speech_weight` counts it.
 
-    Sentences stay whole where they can. A heavier one is cut at the end of a sentence within its quotes,
-    at clause punctuation, at a space or anywhere, whichever of these first has a place that balances
-    its parts, until they fit. Tiny ones are joined with the next. The pieces hold every letter and digit of the text, in
+    Sentences stay whole where they can. A heavier one is cut at the end of a sentence within its quotes, at
+    clause punctuation, at a space or anywhere, whichever of these first has a place that balances its parts,
+    until they fit. Tiny ones are joined with the next. The pieces hold every letter and digit of the text, in
     order; a text without any has no pieces.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")

@@ -94,6 +94,19 @@ def test_layers_that_do_not_matter_are_not_built(small_checkpoint: Path) -> None
     assert len(features.wav2vec2.encoder.layers) == 16
 
 
+def test_no_norm_follows_the_last_layer(codec: BiCodec) -> None:
+    with torch.inference_mode():
+        output = codec.features.wav2vec2(torch.ones(1, 800), output_hidden_states=True)
+    assert torch.equal(output.last_hidden_state, output.hidden_states[16])
+
+
+def test_the_published_configuration_with_its_old_keys_is_read(own_checkpoint: Path) -> None:
+    file, _ = features_files(own_checkpoint)
+    old = {"feat_extract_dropout": 0.0, "gradient_checkpointing": True, "mask_channel_selection": "static"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | old | {"transformers_version": "4.7.0.dev0"}))
+    load_features(own_checkpoint)
+
+
 def test_everything_is_loaded_and_frozen(codec: BiCodec) -> None:
     for part in (codec.features, codec.network):
         assert not part.training
@@ -162,6 +175,18 @@ def test_a_misshapen_tensor_is_named(own_checkpoint: Path) -> None:
 def test_a_broken_pair_of_weight_norm_is_named(own_checkpoint: Path) -> None:
     change_codec_tensors(own_checkpoint, lambda tensors: tensors.pop("decoder.model.0.weight_g"))
     assert_refused(own_checkpoint, "tensor decoder.model.0.weight_g is missing, expected shape (96, 1, 1)")
+
+
+def test_a_misshapen_direction_of_weight_norm_is_named(own_checkpoint: Path) -> None:
+    change_codec_tensors(
+        own_checkpoint, lambda tensors: tensors.update({"decoder.model.0.weight_v": torch.ones(96, 7)})
+    )
+    assert_refused(own_checkpoint, "tensor decoder.model.0.weight_v has shape (96, 7), expected three dimensions")
+
+
+def test_weights_of_wav2vec2_must_be_at_the_top_of_their_file(own_checkpoint: Path, plain_tensors: Tensors) -> None:
+    torch.save({"state_dict": plain_tensors}, features_files(own_checkpoint)[1])
+    assert_refused(own_checkpoint, "pytorch_model.bin: cannot be read as torch weights")
 
 
 def test_an_unknown_tensor_is_named(own_checkpoint: Path) -> None:

@@ -1,5 +1,5 @@
 import doctest
-import unicodedata
+import types
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ CASES = {
     "Hi. How are you doing today?": ["Hi. How are you doing today?"],
     "Yes. No. Hi. How are you doing today?": ["Yes. No. Hi. How are you doing today?"],
     "How are you doing today? Ok.": ["How are you doing today? Ok."],
-    "What on earth?! That is odd... Is it not?": ["What on earth?!", "That is odd...", "Is it not?"],
+    "What on earth?! That is odd... Is it not so?": ["What on earth?!", "That is odd...", "Is it not so?"],
     "今天天气很好。我们去玩吧！你说呢？": ["今天天气很好。", "我们去玩吧！", "你说呢？"],
     "好。我们去玩吧！": ["好。我们去玩吧！"],
     "他说：“今天很好。”然后他走了。": ["他说：“今天很好。”", "然后他走了。"],
@@ -43,6 +43,8 @@ CASES = {
     "今天天气很好。Dr. Smith came. 我们走吧！": ["今天天气很好。", "Dr. Smith came.", "我们走吧！"],
     "I like 北京烤鸭. 它很好吃。It is great.": ["I like 北京烤鸭.", "它很好吃。", "It is great."],
     "— Hello — there!": ["— Hello — there!"],
+    "We all left the house. — — —": ["We all left the house. — — —"],
+    "We all left the house. ?! Then it rained.": ["We all left the house. ?!", "Then it rained."],
     "... Hello there you.": ["... Hello there you."],
 }
 LONG_ENGLISH = (
@@ -126,9 +128,6 @@ def test_pieces_hold_all_that_can_be_said_within_the_limit(text: str, seconds: f
         assert is_speakable(piece)
         assert piece == piece.strip()
         assert speech_weight(piece) <= seconds + 1e-9
-        assert (
-            not unicodedata.category(piece[0]).startswith("M") or text.lstrip().startswith(piece[0]) or len(piece) > 1
-        )
 
 
 @given(SPEAKABLE)
@@ -175,5 +174,5 @@ def test_letters_and_digits_of_any_script_are_speakable(text: str, speakable: bo
 
 
 @pytest.mark.parametrize("module", [engine.text, length, numbers, script, sentences])
-def test_examples_hold(module: object) -> None:
-    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+def test_examples_hold(module: types.ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0

@@ -1,0 +1,52 @@
+"""The FastAPI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from engine import SpeechEngine
+from server import errors
+from server.routes import health, models, speech, voices
+from server.schemas import ErrorResponse
+from server.service import Service
+from server.settings import Settings
+
+MULTIPART_OVERHEAD = 64 * 1024  # bytes beside the file itself in an upload
+
+
+def create_app(
+    settings: Settings,
+    load: Callable[[], SpeechEngine] | None = None,
+    on_change: Callable[[Service], None] = lambda service: None,
+) -> FastAPI:
+    """The app. `load` makes its engine, by default from the settings; `on_change` hears when it is ready or failed."""
+    service = Service(settings, load or (lambda: SpeechEngine.load(settings.engine)), on_change)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        starting = asyncio.create_task(service.start())
+        yield
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await service.stop()
+
+    app = FastAPI(
+        title="Fast-Spark",
+        summary="OpenAI-compatible speech from Spark-TTS",
+        version=version("fast-spark"),
+        lifespan=lifespan,
+        redoc_url=None,
+        max_body_size=settings.max_upload_bytes + MULTIPART_OVERHEAD,
+        responses={status: {"model": ErrorResponse} for status in (400, 413, 500, 503)},
+    )
+    app.state.service = service
+    errors.install(app)
+    for routes in (speech, voices, models):
+        app.include_router(routes.router, prefix="/v1")
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,183 @@
+"""The command `fast-spark`: serve, say, and models."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Generator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from engine import EngineConfig, EngineError, InvalidRequest, SpeechEngine, SpeechRequest, checkpoint
+from engine.config import Hub, Size
+from engine.types import Progress as OnProgress
+from server.app import create_app
+from server.encoding import FORMATS, encode_all
+from server.errors import invalid_field
+from server.schemas import CreateSpeechRequest
+from server.service import Service
+from server.settings import Settings, load_settings
+
+app = typer.Typer(
+    help="An OpenAI-compatible speech server for Spark-TTS.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models = typer.Typer(help="Download, make and list models.", no_args_is_help=True)
+app.add_typer(models, name="models")
+console = Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings; see configs/.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="`demo`, a checkpoint's directory, or a name on a hub (downloaded).")
+]
+
+
+def main() -> None:
+    """Run the command; what is refused or fails is one line and exit code 1."""
+    try:
+        app()
+    except (EngineError, OSError) as error:
+        console.print(f"[red]fast-spark:[/] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+) -> None:
+    """Serve a model over OpenAI's API; without --model, the built-in demo model."""
+    settings = _settings(config, model, host=host, port=port)
+    _locate(settings.engine)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
+
+    def tell(service: Service) -> None:
+        if service.failure:
+            server.should_exit = True
+        else:
+            address = server.servers[0].sockets[0].getsockname()
+            console.print(_greeting(f"http://{settings.host}:{address[1]}"), soft_wrap=True)
+
+    application = create_app(settings, on_change=tell)
+    server = uvicorn.Server(uvicorn.Config(application, host=settings.host, port=settings.port, log_level="info"))
+    server.run()
+    if failure := application.state.service.failure:
+        raise EngineError(failure)
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help=f"The file: .{', .'.join(FORMATS)}")],
+    voice: Annotated[str, typer.Option(help="A voice's name or id.")] = "alloy",
+    speed: Annotated[float, typer.Option(help="Tempo, 0.25 to 4.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same speech.")] = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Speak a text into a file, without a server."""
+    settings = _settings(config, model)
+    fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
+    try:
+        request = CreateSpeechRequest.model_validate({"model": settings.model_name, **fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
+    if not output.parent.is_dir():
+        raise InvalidRequest(f"There is no directory {output.parent} to write to.")
+    _locate(settings.engine)
+    samples = asyncio.run(_speak(settings.engine, request.to_engine()))
+    output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
+    console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
+
+
+@models.command()
+def download(
+    name: Annotated[str, typer.Argument(help=f"Such as {checkpoint.SPARK_TTS}.")],
+    hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
+) -> None:
+    """Download a model, or go on where a download stopped."""
+    console.print(f"{name} is in {checkpoint.download(name, hub)}", soft_wrap=True)
+
+
+@models.command()
+def synthesize(
+    directory: Annotated[Path, typer.Argument(help="Where to write; it must not exist.")],
+    size: Annotated[Size, typer.Option(help="`full` is the real size: 4 GB.")] = "small",
+) -> None:
+    """Write a checkpoint with synthetic weights: it hisses, but has the real layout."""
+    from engine.synthetic import write_checkpoint  # imports torch and transformers
+
+    with _progress_bar(f"Making {directory}") as progress:
+        write_checkpoint(directory, size, progress)
+    console.print(f"Ready: fast-spark serve --model {directory}", soft_wrap=True)
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the models that are on this machine."""
+    table = Table("Model", "State", "Directory")
+    for name, directory in checkpoint.local_models():
+        missing = checkpoint.missing_files(directory)
+        table.add_row(name, f"incomplete: no {missing[0]}" if missing else "ready", str(directory))
+    Console().print(table)
+
+
+def _settings(config: Path | None, model: str | None, **flags: str | int | None) -> Settings:
+    """The settings, with the flags that were given over them."""
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    if model is not None:
+        given["engine"] = {"model": model}
+    return load_settings(config, given)
+
+
+def _locate(config: EngineConfig) -> None:
+    """Make sure that the model is there, with a progress bar while it is made or downloaded."""
+    with _progress_bar("Making the demo model") as progress:
+        checkpoint.locate(config.model, config.hub, progress)
+
+
+@contextmanager
+def _progress_bar(description: str) -> Generator[OnProgress, None, None]:
+    """A progress bar that shows from the first report on."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(description, total=None, visible=False)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        yield report
+
+
+async def _speak(config: EngineConfig, request: SpeechRequest) -> np.ndarray:
+    """All samples of one answer."""
+    engine = SpeechEngine.load(config)
+    try:
+        async with aclosing(engine.synthesize(request)) as chunks:
+            return np.concatenate([chunk.samples async for chunk in chunks])
+    finally:
+        await engine.close()
+
+
+def _greeting(url: str) -> str:
+    body = '{"model": "tts-1", "voice": "alloy", "input": "Hello! This is Fast-Spark."}'
+    return (
+        f"\nReady at {url} (documentation: {url}/docs). Make it speak:\n\n"
+        f"    curl {url}/v1/audio/speech -H 'Content-Type: application/json' \\\n"
+        f"      -d '{body}' -o hello.mp3\n"
+    )

@@ -1,0 +1,115 @@
+"""The one table from what went wrong to a status and OpenAI's error body."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from engine import (
+    BackendFailed,
+    EngineClosed,
+    EngineError,
+    InvalidRequest,
+    UnknownVoice,
+    VoiceExists,
+)
+from server.schemas import Error, ErrorResponse
+
+logger = logging.getLogger(__name__)
+
+INVALID = "invalid_request_error"
+FAILED = "server_error"
+
+
+class UnknownModel(EngineError):
+    """The request asks for a model that is not served."""
+
+    def __init__(self, model: str, served: str) -> None:
+        super().__init__(f"The model {model!r} does not exist; this server has {served!r}.")
+
+
+class NotReady(EngineError):
+    """The engine has not been warmed up yet, or is shutting down, or could not be loaded."""
+
+
+TABLE: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
+    # status, type, param, code
+    InvalidRequest: (400, INVALID, None, None),
+    UnknownVoice: (400, INVALID, "voice", "voice_not_found"),
+    VoiceExists: (409, INVALID, "name", "voice_exists"),
+    UnknownModel: (404, INVALID, "model", "model_not_found"),
+    NotReady: (503, FAILED, None, "not_ready"),
+    EngineClosed: (503, FAILED, None, "not_ready"),
+    BackendFailed: (500, FAILED, None, "backend_failed"),
+}
+
+
+def error_body(error: EngineError) -> tuple[int, Error]:
+    """The status and the body of an engine's error."""
+    status, kind, param, code = TABLE.get(type(error), (500, FAILED, None, None))
+    if isinstance(error, InvalidRequest):
+        param = error.param
+    return status, Error(message=str(error), type=kind, param=param, code=code)
+
+
+def respond(status: int, error: Error, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An answer in OpenAI's shape."""
+    return JSONResponse(ErrorResponse(error=error).model_dump(), status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of this app an answer in OpenAI's shape."""
+
+    @app.exception_handler(EngineError)
+    async def engine_error(request: Request, error: EngineError) -> JSONResponse:
+        status, body = error_body(error)
+        if isinstance(error, UnknownVoice) and "voice_id" in request.path_params:
+            status, body.param = 404, "voice_id"
+        if status == 500:
+            logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return respond(status, body, {"Retry-After": "5"} if status == 503 else None)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return respond(400, invalid_field(error.errors()[0]))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        message = {
+            400: f"The body cannot be read: {error.detail}",
+            404: f"There is no {request.method} {request.url.path} here.",
+            405: f"{request.url.path} does not take {request.method}.",
+            413: "The body is larger than this endpoint takes.",
+        }.get(error.status_code, str(error.detail))
+        headers = dict(error.headers) if error.headers else None
+        return respond(error.status_code, Error(message=message, type=INVALID, param=None, code=None), headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        message = "The server failed at this request; its log says why."
+        return respond(500, Error(message=message, type=FAILED, param=None, code=None))
+
+
+def invalid_field(error: dict[str, Any]) -> Error:
+    """What is wrong with a request, from the first of pydantic's findings."""
+    path = [str(part) for part in error["loc"][1:]]  # without "body", "path" or "query"
+    param = path[0] if path else None
+    match error["type"]:
+        case "json_invalid":
+            param, message = None, f"The body is not JSON: {error['ctx']['error']}."
+        case "missing" if not path:
+            message = "The body is empty; send a JSON object, with Content-Type: application/json."
+        case "missing":
+            message = f"Missing required parameter: {'.'.join(path)!r}."
+        case "extra_forbidden":
+            message = f"Unknown parameter: {'.'.join(path)!r}."
+        case _ if not path:
+            message = "The body must be a JSON object, sent with Content-Type: application/json."
+        case _:
+            message = f"Invalid {'.'.join(path)!r}: {error['msg']}."
+    return Error(message=message, type=INVALID, param=param, code=None)

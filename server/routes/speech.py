@@ -1,0 +1,38 @@
+"""POST /v1/audio/speech: text in, speech out."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from server.encoding import MEDIA_TYPES
+from server.schemas import CreateSpeechRequest, ErrorResponse
+from server.service import EngineDependency, ServiceDependency
+from server.streaming import ClosingResponse, as_audio, as_events, unless_gone
+
+router = APIRouter(prefix="/audio/speech", tags=["Audio"])
+
+
+@router.post(
+    "",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The audio, or a stream of events with it",
+            "content": {media_type: {} for media_type in (*MEDIA_TYPES.values(), "text/event-stream")},
+        },
+        404: {"model": ErrorResponse},
+    },
+)
+async def create_speech(
+    request: Request, body: CreateSpeechRequest, service: ServiceDependency, engine: EngineDependency
+) -> StreamingResponse:
+    """Speak a text. The answer begins when the first audio exists: what is wrong before has a status of its own."""
+    service.check_model(body.model)
+    chunks = engine.synthesize(body.to_engine())
+    first = await unless_gone(request, chunks)
+    if body.stream_format == "sse":
+        return ClosingResponse(as_events(first, chunks, body.response_format, body.sample_rate), "text/event-stream")
+    return ClosingResponse(
+        as_audio(first, chunks, body.response_format, body.sample_rate), MEDIA_TYPES[body.response_format]
+    )

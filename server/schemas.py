@@ -1,0 +1,157 @@
+"""OpenAI's request and response models, with this server's extensions, and their one way into the engine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from engine import Gender, Level, Sampling, SpeechRequest, Voice
+from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
+
+OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
+"""Names that clients have built in; each means the model that is served."""
+
+
+class VoiceReference(BaseModel):
+    """A custom voice by its id."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str = Field(min_length=1, max_length=256)
+
+
+def _voice_name(value: object) -> object:
+    """`{"id": "voice_123"}` and `"voice_123"` mean the same."""
+    return VoiceReference.model_validate(value).id if isinstance(value, dict) else value
+
+
+class CreateSpeechRequest(BaseModel):
+    """The body of POST /v1/audio/speech: OpenAI's fields, then the extensions, all optional."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str = Field(description="The served model's name; OpenAI's names mean the same model.")
+    input: str = Field(min_length=1, max_length=4096, description="The text to speak.")
+    voice: Annotated[str, BeforeValidator(_voice_name, json_schema_input_type=str | VoiceReference)] = Field(
+        min_length=1, max_length=256, description="A voice's name or id, or an object with its id."
+    )
+    instructions: str | None = Field(
+        None, max_length=4096, description="Accepted for compatibility; Spark-TTS takes no instructions."
+    )
+    response_format: AudioFormat = DEFAULT_FORMAT
+    speed: float = Field(1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="Tempo; the pitch stays.")
+    stream_format: Literal["audio", "sse"] = "audio"
+
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="The same seed gives the same speech.")
+    temperature: float = Field(0.8, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
+    top_k: int = Field(50, ge=0, le=10_000, description="0 is off.")
+    top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
+    repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
+    max_tokens: int | None = Field(None, ge=1, le=3000, description="Semantic tokens a sentence; 50 are a second.")
+    gender: Gender | None = Field(None, description="Changes a built-in voice.")
+    pitch: Level | None = Field(None, description="Changes a built-in voice.")
+    sample_rate: int = Field(24_000, description="Hz.")
+
+    def to_engine(self) -> SpeechRequest:
+        """The engine's request; raises InvalidRequest if the format does not have the sample rate."""
+        check_sample_rate(self.response_format, self.sample_rate)
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            repetition_penalty=self.repetition_penalty,
+            seed=None if self.seed is None else self.seed % 2**64,
+        )
+        return SpeechRequest(
+            text=self.input,
+            voice=self.voice,
+            speed=self.speed,
+            gender=self.gender,
+            pitch=self.pitch,
+            sample_rate=self.sample_rate,
+            max_tokens=self.max_tokens,
+            sampling=sampling,
+        )
+
+
+class SpeechUsage(BaseModel):
+    """Tokens of one answer."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class SpeechAudioDelta(BaseModel):
+    """An event of `stream_format: sse`: the next bytes, in base64."""
+
+    type: Literal["speech.audio.delta"] = "speech.audio.delta"
+    audio: str
+
+
+class SpeechAudioDone(BaseModel):
+    """The last event of `stream_format: sse`."""
+
+    type: Literal["speech.audio.done"] = "speech.audio.done"
+    usage: SpeechUsage
+
+
+class VoiceResource(BaseModel):
+    """A voice."""
+
+    object: Literal["audio.voice"] = "audio.voice"
+    id: str
+    name: str
+    created_at: int
+
+    @classmethod
+    def of(cls, voice: Voice) -> VoiceResource:
+        """The engine's voice as OpenAI's."""
+        return cls(id=voice.id, name=voice.name, created_at=voice.created_at)
+
+
+class VoiceList(BaseModel):
+    """All voices."""
+
+    object: Literal["list"] = "list"
+    data: list[VoiceResource]
+
+
+class VoiceDeleted(BaseModel):
+    """A voice that is no more."""
+
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+    id: str
+    deleted: Literal[True] = True
+
+
+class Model(BaseModel):
+    """A model that can be asked for."""
+
+    object: Literal["model"] = "model"
+    id: str
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class Error(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(BaseModel):
+    """The body of every answer that is not a success."""
+
+    error: Error

@@ -1,0 +1,83 @@
+"""The engine's life inside the server: loaded and warmed up behind an open port, then served, then closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from engine import EngineError, SpeechEngine
+from server.errors import NotReady, UnknownModel
+from server.schemas import OPENAI_MODELS
+from server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """What the routes need: the settings, and the engine once it is warm.
+
+    `load` blocks until it has an engine. `on_change` is called when the engine is ready or has failed to be.
+    """
+
+    def __init__(
+        self, settings: Settings, load: Callable[[], SpeechEngine], on_change: Callable[[Service], None]
+    ) -> None:
+        self.settings = settings
+        self.failure: str | None = None
+        self.started_at = int(time.time())  # Unix seconds
+        self._load = load
+        self._on_change = on_change
+        self._engine: SpeechEngine | None = None
+        self._state = "The model is being loaded."
+
+    @property
+    def engine(self) -> SpeechEngine:
+        """The engine; raises NotReady, which says why there is none."""
+        if self._engine is None:
+            raise NotReady(self.failure or self._state)
+        return self._engine
+
+    async def start(self) -> None:
+        """Load the engine and warm it up; a failure is kept for /health/ready and told to `on_change`."""
+        try:
+            engine = await asyncio.to_thread(self._load)
+            self._state = "The model is being warmed up."
+            await engine.warm_up()
+            self._engine = engine
+        except EngineError as error:
+            self.failure = str(error)
+        except Exception as error:
+            logger.exception("The engine could not be started")
+            self.failure = f"The engine could not be started: {error}"
+        self._on_change(self)
+
+    async def stop(self) -> None:
+        """Take no more requests, and close the engine."""
+        engine, self._engine, self._state = self._engine, None, "The server is shutting down."
+        if engine is not None:
+            await engine.close()
+
+    def check_model(self, model: str) -> None:
+        """Raise UnknownModel unless this name means the served model."""
+        if model not in (self.settings.model_name, *OPENAI_MODELS):
+            raise UnknownModel(model, self.settings.model_name)
+
+
+def service_of(request: Request) -> Service:
+    """The app's service, for routes."""
+    service: Service = request.app.state.service
+    return service
+
+
+def engine_of(service: Annotated[Service, Depends(service_of)]) -> SpeechEngine:
+    """The app's engine, for routes; raises NotReady."""
+    return service.engine
+
+
+ServiceDependency = Annotated[Service, Depends(service_of)]
+EngineDependency = Annotated[SpeechEngine, Depends(engine_of)]

@@ -1,0 +1,108 @@
+"""Chunks of samples become a response body: audio bytes or server-sent events, ended by whoever leaves first."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import AsyncGenerator
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from engine import AudioChunk, EngineError, Usage
+from server.encoding import AudioFormat, Encoder
+from server.errors import error_body
+from server.schemas import ErrorResponse, SpeechAudioDelta, SpeechAudioDone, SpeechUsage
+
+logger = logging.getLogger(__name__)
+
+Chunks = AsyncGenerator[AudioChunk, None]
+
+
+async def unless_gone(request: Request, chunks: Chunks) -> AudioChunk:
+    """The first chunk; if the client leaves before it is there, the work is dropped and ClientDisconnect raised."""
+    first = asyncio.ensure_future(anext(chunks))
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((first, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not first.done():
+            raise ClientDisconnect
+        return first.result()
+    finally:
+        for task in (first, gone):
+            task.cancel()
+        await asyncio.gather(first, gone, return_exceptions=True)
+        if first.cancelled() or first.exception():
+            await chunks.aclose()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class ClosingResponse(StreamingResponse):
+    """A response whose body is closed when the client has gone, not when the garbage collector comes by."""
+
+    def __init__(self, body: AsyncGenerator[bytes, None], media_type: str) -> None:
+        super().__init__(body, media_type=media_type)
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the body, and close it whatever happens."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._body.aclose()
+
+
+async def as_audio(
+    first: AudioChunk, chunks: Chunks, audio_format: AudioFormat, sample_rate: int
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of one audio file.
+
+    An error of the engine is raised again, which breaks the connection off: a client can tell that from an end.
+    """
+    async for data, _ in _encoded(first, chunks, audio_format, sample_rate):
+        if data:
+            yield data
+
+
+async def as_events(
+    first: AudioChunk, chunks: Chunks, audio_format: AudioFormat, sample_rate: int
+) -> AsyncGenerator[bytes, None]:
+    """OpenAI's events: the same bytes in base64, then the usage; an error of the engine is an event too."""
+    usage = first.usage
+    try:
+        async for data, so_far in _encoded(first, chunks, audio_format, sample_rate):
+            usage = so_far
+            if data:
+                delta = SpeechAudioDelta(audio=base64.b64encode(data).decode())
+                yield format_sse_event(data_str=delta.model_dump_json())
+    except EngineError as error:
+        logger.error("A stream of events failed", exc_info=error)
+        body = ErrorResponse(error=error_body(error)[1])
+        yield format_sse_event(event="error", data_str=body.model_dump_json())
+        return
+    total = usage.input_tokens + usage.output_tokens
+    spent = SpeechUsage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, total_tokens=total)
+    yield format_sse_event(data_str=SpeechAudioDone(usage=spent).model_dump_json())
+
+
+async def _encoded(
+    first: AudioChunk, chunks: Chunks, audio_format: AudioFormat, sample_rate: int
+) -> AsyncGenerator[tuple[bytes, Usage], None]:
+    """Each chunk's bytes and the usage up to it, then the encoder's last bytes."""
+    encoder = Encoder(audio_format, sample_rate)
+    try:
+        chunk = first
+        yield await asyncio.to_thread(encoder.encode, chunk.samples), chunk.usage
+        async for chunk in chunks:
+            yield await asyncio.to_thread(encoder.encode, chunk.samples), chunk.usage
+        yield await asyncio.to_thread(encoder.close), chunk.usage
+    finally:
+        await chunks.aclose()
