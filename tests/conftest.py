@@ -1,32 +1,41 @@
-"""Checkpoints that the tests share: made once, kept in the user's cache, since they are the same bits each time."""
+"""Checkpoints that the tests share, made anew for each run, and a home of their own for what the program keeps."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from engine.checkpoint import cache_directory
-from engine.config import Size
 from engine.synthetic import write_checkpoint
+from engine.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def synthetic_checkpoint(size: Size) -> Path:
-    directory = cache_directory() / f"synthetic-{size}"
-    if not directory.exists():
-        write_checkpoint(directory, size)
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test, nor a program that it starts, sees the user's models, voices or settings."""
+    patch = pytest.MonkeyPatch()
+    home = tmp_path_factory.mktemp("home")
+    patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    patch.setenv("XDG_DATA_HOME", str(home / "data"))
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("checkpoints") / "small"
+    write_checkpoint(directory, "small")
     return directory
 
 
 @pytest.fixture(scope="session")
-def small_checkpoint() -> Path:
-    return synthetic_checkpoint("small")
+def full_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("checkpoints") / "full"
+    write_checkpoint(directory, "full")
+    return directory
 
 
 @pytest.fixture(scope="session")
-def full_checkpoint() -> Path:
-    return synthetic_checkpoint("full")
+def vocabulary(small_checkpoint: Path) -> Vocabulary:
+    return Vocabulary(small_checkpoint / "LLM" / "tokenizer.json")
 
 
 @pytest.fixture(scope="session")

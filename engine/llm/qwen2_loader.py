@@ -32,6 +32,10 @@ def load_weights(path: Path, config: Qwen2Config, ids: np.ndarray) -> tuple[dict
                 return value
 
             embedding = read("model.embed_tokens.weight", config.vocab_size, C)
+            if ids.max() >= config.vocab_size:
+                raise CheckpointError(
+                    f"{path}: the embedding has {config.vocab_size} rows, but the tokenizer has the id {ids.max()}"
+                )
             weights = {
                 "norm.weight": read("model.norm.weight", C),
                 "head.weight": embedding[torch.from_numpy(ids)],

@@ -1,0 +1,88 @@
+"""The rules of drawing, on logits small enough to reckon by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.llm.sampling import random_numbers, sample
+from engine.types import Sampling
+
+LOGITS = torch.log(torch.tensor([0.1, 0.4, 0.2, 0.3]))
+
+
+def draw(
+    rules: Sampling, at: float, logits: torch.Tensor = LOGITS, allowed: list[bool] | None = None, **kwargs: object
+) -> int:
+    rows = torch.tensor([allowed or [True] * len(logits)])
+    seen = torch.tensor([kwargs.get("seen", [False] * len(logits))])
+    return sample(logits[None], rows, [rules], [at], seen)[0]
+
+
+def test_greedy_takes_the_likeliest() -> None:
+    assert draw(Sampling(temperature=0), 0.999) == 1
+
+
+def test_draws_cover_the_rows_by_their_probability() -> None:
+    free = Sampling(temperature=1, top_k=0, top_p=1)
+    shares = np.bincount([draw(free, (n + 0.5) / 1000) for n in range(1000)], minlength=4) / 1000
+    np.testing.assert_allclose(shares, [0.1, 0.4, 0.2, 0.3], atol=0.002)
+
+
+def test_temperature_sharpens() -> None:
+    cold = Sampling(temperature=0.5, top_k=0, top_p=1)
+    shares = np.bincount([draw(cold, (n + 0.5) / 1000) for n in range(1000)], minlength=4) / 1000
+    squares = np.array([0.1, 0.4, 0.2, 0.3]) ** 2
+    np.testing.assert_allclose(shares, squares / squares.sum(), atol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("rules", "reachable"),
+    [
+        (Sampling(temperature=1, top_k=1, top_p=1), {1}),
+        (Sampling(temperature=1, top_k=2, top_p=1), {1, 3}),
+        (Sampling(temperature=1, top_k=99, top_p=1), {0, 1, 2, 3}),
+        (Sampling(temperature=1, top_k=0, top_p=0.69), {1, 3}),
+        (Sampling(temperature=1, top_k=0, top_p=0.71), {1, 2, 3}),
+        (Sampling(temperature=1, top_k=0, top_p=1e-6), {1}),
+    ],
+)
+def test_top_k_and_top_p_bound_what_can_be_drawn(rules: Sampling, reachable: set[int]) -> None:
+    assert {draw(rules, n / 500) for n in range(500)} == reachable
+
+
+def test_only_allowed_rows_are_drawn() -> None:
+    allowed = [True, False, False, True]
+    assert {draw(Sampling(), n / 100, allowed=allowed) for n in range(100)} == {0, 3}
+    assert draw(Sampling(temperature=0), 0.5, allowed=[True, False, False, False]) == 0
+
+
+def test_repetition_penalty_makes_what_was_said_less_likely() -> None:
+    rules = Sampling(temperature=0, repetition_penalty=2)
+    assert draw(rules, 0.5, seen=[False, True, False, False]) == 3  # a negative logit is multiplied
+    assert draw(rules, 0.5, torch.tensor([1.0, 3.0, 2.0]), seen=[False, True, False]) == 2  # a positive one divided
+
+
+def test_a_sequence_draws_the_same_alone_and_among_others() -> None:
+    logits = torch.randn(5, 200, generator=torch.Generator().manual_seed(1))
+    allowed = torch.ones(5, 200, dtype=torch.bool)
+    rules = [
+        Sampling(),
+        Sampling(temperature=0),
+        Sampling(top_k=5),
+        Sampling(top_p=0.3),
+        Sampling(repetition_penalty=1.5),
+    ]
+    draws = [0.1, 0.3, 0.5, 0.7, 0.9]
+    seen = logits > 1
+    together = sample(logits, allowed, rules, draws, seen)
+    alone = [
+        sample(logits[n : n + 1], allowed[n : n + 1], rules[n : n + 1], draws[n : n + 1], seen[n : n + 1])[0]
+        for n in range(5)
+    ]
+    assert together == alone
+
+
+def test_seeds() -> None:
+    assert random_numbers(5).random() == random_numbers(5).random()
+    assert random_numbers(5).random() != random_numbers(6).random()
+    assert random_numbers(None).random() != random_numbers(None).random()

@@ -1,0 +1,200 @@
+"""Continuous batching on a model small enough to follow: its logits say what its input was."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import pytest
+import torch
+
+from engine.errors import BackendFailed, EngineClosed, InvalidRequest
+from engine.llm.grammar import Grammar
+from engine.llm.scheduler import PREFILL_CHUNK, Scheduler
+from engine.types import Answer, Prompt, Sampling
+from engine.vocabulary import Vocabulary
+
+GREEDY = Sampling(temperature=0, max_tokens=20)
+
+
+class CountingStepper:
+    """Answers a prompt of n ids with the semantic tokens n, n + 1, n + 2 ..., and notes what it was asked for."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, grammar: Grammar, vocabulary: Vocabulary, slots: int = 2, context: int = 1000) -> None:
+        self.slots, self.context = slots, context
+        self.batches: list[list[int]] = []
+        self.chunks: list[tuple[int, int, int]] = []
+        self.released: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fail_decode_at: int | None = None
+        self.fail_prefill_of: int | None = None
+        self._grammar = grammar
+        self._first_row = grammar.row(vocabulary.semantic.first)
+
+    def logits(self, token: int) -> torch.Tensor:
+        scores = torch.zeros(len(self._grammar.ids))
+        scores[self._first_row + token % 512] = 1
+        return scores
+
+    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
+        self.chunks.append((slot, start, len(ids)))
+        if len(ids) == self.fail_prefill_of:
+            raise RuntimeError("no memory")
+        return self.logits(start + len(ids))
+
+    def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
+        self.gate.wait(10)
+        self.batches.append(list(slots))
+        if len(self.batches) == self.fail_decode_at:
+            raise RuntimeError("the device is gone")
+        return torch.stack([self.logits(row - self._first_row + 1) for row in rows])
+
+    def release(self, slot: int) -> None:
+        self.released.append(slot)
+
+
+@pytest.fixture
+def stepper(vocabulary: Vocabulary) -> CountingStepper:
+    return CountingStepper(Grammar(vocabulary), vocabulary)
+
+
+@pytest.fixture
+async def model(stepper: CountingStepper, vocabulary: Vocabulary) -> AsyncGenerator[Scheduler, None]:
+    scheduler = Scheduler(stepper, Grammar(vocabulary))
+    yield scheduler
+    stepper.gate.set()
+    await scheduler.close()
+
+
+def prompt(length: int) -> Prompt:
+    return Prompt((0,) * length, Answer.SPEECH)
+
+
+async def tokens(model: Scheduler, vocabulary: Vocabulary, length: int, sampling: Sampling = GREEDY) -> list[int]:
+    answer: list[int] = []
+    async for ids in model.generate(prompt(length), sampling):
+        answer += [token - vocabulary.semantic.first for token in ids]
+    return answer
+
+
+async def settled(model: Scheduler) -> None:
+    """Wait until the thread has noticed that nothing is left to do."""
+    async with asyncio.timeout(5):
+        while model.load != (0, 0):
+            await asyncio.sleep(0.01)
+
+
+async def test_each_of_several_gets_its_own_answer(model: Scheduler, vocabulary: Vocabulary) -> None:
+    answers = await asyncio.gather(*(tokens(model, vocabulary, length) for length in (10, 50, 200)))
+    assert answers == [list(range(length, length + 20)) for length in (10, 50, 200)]
+
+
+async def test_sequences_share_steps_and_join_and_leave_between_them(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    short = Sampling(temperature=0, max_tokens=5)
+    await asyncio.gather(*(tokens(model, vocabulary, n, short if n == 1 else GREEDY) for n in (1, 2, 3)))
+    assert [0, 1] in stepper.batches
+    assert max(len(batch) for batch in stepper.batches) == 2  # no more than there are slots
+    assert len(stepper.batches) < 3 * 20  # fewer steps than one after the other would take
+    await settled(model)
+    assert sorted(stepper.released) == [0, 0, 1]  # the third took the place that the short one left
+
+
+async def test_ids_come_while_the_answer_is_made(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    stepper.gate.clear()  # no step after the prompt ends until the first id has been seen
+    async with aclosing(model.generate(prompt(3), GREEDY)) as answer:
+        first = await anext(answer)
+        assert first == [vocabulary.semantic.first + 3]
+        stepper.gate.set()
+        rest = [token async for ids in answer for token in ids]
+    assert len(rest) == 19
+
+
+async def test_a_closed_request_stops_costing(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    endless = Sampling(temperature=0, max_tokens=900)
+    async with aclosing(model.generate(prompt(3), endless)) as answer:
+        await anext(answer)
+    await settled(model)
+    steps = len(stepper.batches)
+    assert steps < 800
+    assert stepper.released == [0]
+    await asyncio.sleep(0.05)
+    assert len(stepper.batches) == steps
+    assert await tokens(model, vocabulary, 7) == list(range(7, 27))
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    stepper.gate.clear()
+    running = [asyncio.create_task(tokens(model, vocabulary, length)) for length in (10, 11)]
+    waiting = asyncio.create_task(tokens(model, vocabulary, 12))
+    async with asyncio.timeout(5):
+        while model.load != (2, 1):
+            await asyncio.sleep(0.01)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    stepper.gate.set()
+    await asyncio.gather(*running)
+    await settled(model)
+    assert {length for _, _, length in stepper.chunks} == {10, 11}
+
+
+async def test_a_long_prompt_is_taken_in_in_chunks_between_the_steps_of_others(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    length = 3 * PREFILL_CHUNK + 5
+    await asyncio.gather(
+        tokens(model, vocabulary, 4, Sampling(temperature=0, max_tokens=300)), tokens(model, vocabulary, length)
+    )
+    chunks = [(start, size) for slot, start, size in stepper.chunks if size != 4]
+    assert chunks == [(0, 256), (256, 256), (512, 256), (768, 5)]
+
+
+async def test_a_prompt_that_does_not_fit_is_refused(model: Scheduler, vocabulary: Vocabulary) -> None:
+    with pytest.raises(InvalidRequest, match="1000 tokens; this model takes 999"):
+        await tokens(model, vocabulary, 1000)
+    assert len(await tokens(model, vocabulary, 995)) == 5  # an answer ends where the context does
+
+
+async def test_a_failing_step_reaches_all_who_were_in_it_and_no_one_else(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    stepper.fail_decode_at = 3
+    answers = await asyncio.gather(*(tokens(model, vocabulary, n) for n in (1, 2, 3)), return_exceptions=True)
+    failed = [answer for answer in answers if isinstance(answer, BackendFailed)]
+    assert 1 <= len(failed) <= 2
+    assert "the device is gone" in str(failed[0])
+    assert isinstance(failed[0].__cause__, RuntimeError)
+    assert answers[2] == list(range(3, 23))  # it waited for a place, and the model went on
+    await settled(model)
+
+
+async def test_a_failing_prompt_harms_only_its_own_request(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    stepper.fail_prefill_of = 13
+    answers = await asyncio.gather(*(tokens(model, vocabulary, n) for n in (10, 13)), return_exceptions=True)
+    assert answers[0] == list(range(10, 30))
+    assert isinstance(answers[1], BackendFailed)
+
+
+async def test_closing_ends_what_runs_and_what_waits(stepper: CountingStepper, vocabulary: Vocabulary) -> None:
+    model = Scheduler(stepper, Grammar(vocabulary))
+    endless = Sampling(temperature=0, max_tokens=900)
+    stepper.gate.clear()
+    requests = [asyncio.create_task(tokens(model, vocabulary, n, endless)) for n in (1, 2, 3)]
+    await asyncio.sleep(0.05)
+    stepper.gate.set()
+    await model.close()
+    assert all(isinstance(e, EngineClosed) for e in await asyncio.gather(*requests, return_exceptions=True))
+    with pytest.raises(EngineClosed):
+        await tokens(model, vocabulary, 1)
