@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -27,7 +33,32 @@ LAYOUT = (
     "wav2vec2-large-xlsr-53/config.json",
     "wav2vec2-large-xlsr-53/pytorch_model.bin",
 )
-"""The files that are read. A checkpoint has others too, which are not needed here."""
+"""The files that are read: a checkpoint without one of them is not whole."""
+
+COMPANIONS = (
+    "LLM/added_tokens.json",
+    "LLM/merges.txt",
+    "LLM/special_tokens_map.json",
+    "LLM/tokenizer_config.json",
+    "LLM/vocab.json",
+    "wav2vec2-large-xlsr-53/preprocessor_config.json",
+)
+"""Small files that are fetched too where a hub has them: converters and other backends look for them."""
+
+ENDPOINT_VARIABLES: dict[Hub, str] = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
+TOKEN_VARIABLES: dict[Hub, str] = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
+HUB_TIMEOUT = 20.0  # seconds until a hub that does not answer counts as unreachable
+DISK_ERRORS = {getattr(errno, name, None) for name in "ENOSPC EDQUOT EFBIG EROFS EACCES EPERM ENOTDIR EEXIST".split()}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A model on a hub: the size in bytes of each of its files, and how the hub's client fetches some of them."""
+
+    sizes: dict[str, int]
+    fetch: Callable[[Path, list[str]], object]
 
 
 def cache_directory() -> Path:
@@ -41,8 +72,10 @@ def downloaded(name: str) -> Path:
 
 
 def is_hub_name(model: str) -> bool:
-    """Whether `model` has the form OWNER/NAME."""
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", model) is not None
+    """Whether `model` has the form OWNER/NAME, as both hubs take it: neither part begins or ends with . or -."""
+    part = r"\w(?:[\w.-]*\w)?"
+    wellformed = re.fullmatch(f"{part}/{part}", model, re.ASCII) is not None
+    return wellformed and ".." not in model and "--" not in model
 
 
 def locate(model: str, hub: Hub = "huggingface", progress: Progress = lambda done, total: None) -> Path:
@@ -67,38 +100,167 @@ def locate(model: str, hub: Hub = "huggingface", progress: Progress = lambda don
 
 
 def demo(progress: Progress = lambda done, total: None) -> Path:
-    """The demo model's directory; the model is made there if it is missing."""
-    from engine.synthetic import write_checkpoint  # imports torch and transformers: only when it is needed
-
+    """The demo model's directory; the model is made there if it, or a file of it, is missing."""
     directory = cache_directory() / "synthetic-small"
-    if not directory.exists():
-        write_checkpoint(directory, "small", progress)
+    if missing_files(directory):
+        from engine.synthetic import write_checkpoint  # imports torch and transformers: only when it is needed
+
+        with _alone(directory):
+            if missing_files(directory):  # still: another process may have made it meanwhile
+                shutil.rmtree(directory, ignore_errors=True)
+                write_checkpoint(directory, "small", progress)
     return directory
 
 
 def download(name: str, hub: Hub) -> Path:
     """Fetch a checkpoint's files with the hub's own client: with progress bars, and resumed where it stopped.
 
-    Raises CheckpointError if the hub has no such model, cannot be reached or breaks off.
+    Raises CheckpointError, in one line, if the name is no model's, if the hub has it not, refuses it, cannot be
+    reached or breaks off, or if the disk cannot take it.
     """
+    if not is_hub_name(name):
+        raise CheckpointError(f"{name!r} is not a model's name: give OWNER/NAME, such as {SPARK_TTS}.")
     directory = downloaded(name)
-    try:
-        if hub == "huggingface":
-            import huggingface_hub
-
-            huggingface_hub.snapshot_download(name, local_dir=directory, allow_patterns=list(LAYOUT))
-        else:
-            import modelscope
-
-            modelscope.snapshot_download(name, local_dir=str(directory), allow_patterns=list(LAYOUT))
-    except Exception as error:  # the clients raise errors of many libraries
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(
-            f"{name} could not be downloaded from {hub}: {reason[0]} "
-            f"Run the same command again to go on where it stopped."
-        ) from error
+    with _alone(directory), _only_errors("huggingface_hub", "modelscope_hub"):
+        try:
+            remote = _on_huggingface(name) if hub == "huggingface" else _on_modelscope(name)
+        except Exception as error:  # the clients raise errors of many libraries
+            raise CheckpointError(_refusal(error, name, hub) or _unreachable(error, hub)) from error
+        if absent := [file for file in LAYOUT if file not in remote.sizes]:
+            raise CheckpointError(
+                f"{name} on {hub} is not a Spark-TTS checkpoint: it has no {absent[0]}. Try {SPARK_TTS}."
+            )
+        files = [file for file in (*LAYOUT, *COMPANIONS) if file in remote.sizes]
+        _remove_leftovers(directory)
+        _check_space(directory, sum(remote.sizes[file] for file in files))
+        try:
+            remote.fetch(directory, files)
+        except Exception as error:
+            reason = _refusal(error, name, hub) or f"The connection to {hub} broke off ({_in_short(error)})."
+            raise CheckpointError(f"{reason} Run the same command again to go on where it stopped.") from error
     verify(directory)
     return directory
+
+
+def _on_huggingface(name: str) -> Remote:
+    import huggingface_hub
+
+    info = huggingface_hub.HfApi().model_info(name, files_metadata=True, timeout=HUB_TIMEOUT)
+
+    def fetch(directory: Path, files: list[str]) -> object:
+        # With the commit, the client fails if the hub cannot be reached; with a branch it would return what is there.
+        return huggingface_hub.snapshot_download(name, revision=info.sha, local_dir=directory, allow_patterns=files)
+
+    return Remote({file.rfilename: file.size or 0 for file in info.siblings or ()}, fetch)
+
+
+def _on_modelscope(name: str) -> Remote:
+    from modelscope_hub import HubApi  # what `modelscope` downloads with; that itself would import torch
+
+    api = HubApi()
+    listing = api.list_repo_files(name, "model")
+    entries = [{"Path": file.path, "Size": file.size or None, "Sha256": file.sha256} for file in listing]
+
+    def fetch(directory: Path, files: list[str]) -> object:
+        return api.download_repo(
+            name, "model", cache_dir=cache_directory(), local_dir=directory, allow_patterns=files, file_list=entries
+        )
+
+    return Remote({file.path: file.size for file in listing if not file.is_dir}, fetch)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Hold `directory` for this process: two that fetched or made it at once would spoil each other's files."""
+    from filelock import FileLock, Timeout
+
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory.with_name(f".{directory.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.warning("Waiting for another process that fetches or makes %s.", directory)
+            lock.acquire()
+    except OSError as error:
+        raise CheckpointError(_unwritable(error)) from error
+    with lock:
+        lock.release()  # `with` counts one more
+        yield
+
+
+@contextmanager
+def _only_errors(*names: str) -> Iterator[None]:
+    """Silence the clients' own logs: what matters of them is in the error that is raised."""
+    loggers = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for client in loggers:
+        client.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for client, level in loggers.items():
+            client.setLevel(level)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove half files that a killed huggingface_hub left: it never goes on with them, and they are gigabytes."""
+    for path in (directory / ".cache" / "huggingface").rglob("*.incomplete"):
+        path.unlink(missing_ok=True)
+
+
+def _check_space(directory: Path, needed: int) -> None:
+    there = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    free = shutil.disk_usage(directory.parent).free
+    if needed - there > free:
+        raise CheckpointError(
+            f"The download needs {(needed - there) / 1e9:.1f} GB and {directory.parent} has {free / 1e9:.1f} GB "
+            f"free: make room, or set XDG_CACHE_HOME to a directory on another disk."
+        )
+
+
+def _refusal(error: BaseException, name: str, hub: Hub) -> str | None:
+    """What the hub answered, or the disk, if the error or one behind it says so."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if failed := getattr(behind, "failed_files", None):  # modelscope's collection of errors
+            behind = next(iter(failed.values()))
+            continue
+        status = getattr(getattr(behind, "response", behind), "status_code", None)
+        missing = type(behind).__name__ == "RepositoryNotFoundError"  # Hugging Face answers 401 to who has no token
+        if missing or status == 404:
+            return (
+                f"There is no model {name} on {hub}, or it is private: check the name, which is such as {SPARK_TTS}; "
+                f"for a private one set {TOKEN_VARIABLES[hub]}."
+            )
+        if status in (401, 403):
+            return (
+                f"{hub} does not let you have {name} ({status}): accept its conditions on its page there, "
+                f"and set {TOKEN_VARIABLES[hub]} to a token that may read it."
+            )
+        if status is not None and status >= 400:
+            return f"{hub} answered with an error ({status}); {ENDPOINT_VARIABLES[hub]} can name another address of it."
+        if isinstance(behind, OSError) and behind.errno in DISK_ERRORS:
+            return _unwritable(behind)
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
+def _unreachable(error: Exception, hub: Hub) -> str:
+    return (
+        f"{hub} cannot be reached ({_in_short(error)}): check the network, or set {ENDPOINT_VARIABLES[hub]} "
+        f"to a mirror's address; then run the same command again."
+    )
+
+
+def _unwritable(error: OSError) -> str:
+    return (
+        f"The model cannot be written ({error.strerror or error}{f': {error.filename}' if error.filename else ''}): "
+        f"make room or allow writing there, or set XDG_CACHE_HOME to another directory."
+    )
+
+
+def _in_short(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def local_models() -> list[tuple[str, Path]]:

@@ -92,7 +92,7 @@ class _Tempo:
         return self._feed(np.zeros(_TAIL, np.float32))[:missing]
 
     def _feed(self, samples: Samples) -> Samples:
-        """Give the filter what fills whole frames: its rounding, at 1e-6, depends on how the input is cut."""
+        """Give the filter equal frames however the input is cut: it may keep a frame back until the next comes."""
         samples = np.concatenate((self._pending, samples), dtype=np.float32)
         whole = samples.size - samples.size % _FRAME
         self._pending = samples[whole:]

@@ -166,6 +166,7 @@ class _File:
         self._container.close()
 
     def _as_encoded(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.int16]:
+        # LAME aborts the whole process on NaN.
         clipped = np.nan_to_num(np.clip(samples, -1, 1)).astype(np.float32, copy=False)
         if self._sample_format != "s16":
             return clipped

@@ -1,0 +1,110 @@
+"""A language model and a codec that do what the real ones promise, at once and in plain sight."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import numpy as np
+
+from engine.config import EngineConfig
+from engine.errors import BackendFailed
+from engine.speech import SpeechEngine
+from engine.types import SAMPLES_PER_TOKEN, Answer, Prompt, Samples, Sampling, TokenIds
+from engine.vocabulary import Vocabulary
+from engine.voice_store import VoiceStore
+
+
+class FakeLanguageModel:
+    """Says as many tokens as it may, all of them the length of the prompt; gives a voice by its seed."""
+
+    context = 4096
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.prompts: list[Prompt] = []
+        self.samplings: list[Sampling] = []
+        self.running = 0
+        self.most_running = 0
+        self.closed = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.fail_at: int | None = None
+
+    async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[list[int], None]:
+        self.prompts.append(prompt)
+        self.samplings.append(sampling)
+        number = len(self.prompts)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(0)
+            if number == self.fail_at:
+                raise BackendFailed("The language model failed: out of memory")
+            if prompt.answer is Answer.VOICE_AND_SPEECH:
+                yield self.voice(sampling.seed or 0)
+            token = self.vocabulary.semantic.first + len(prompt.ids) % 512
+            yield [token] * sampling.max_tokens
+        finally:
+            self.running -= 1
+
+    def voice(self, seed: int) -> list[int]:
+        v = self.vocabulary
+        values = [v.acoustic["pitch_value"].first + seed]
+        globals_ = [v.globals.first + (seed + n) % 4096 for n in range(32)]
+        return [
+            *values,
+            v.id("<|start_global_token|>"),
+            *globals_,
+            v.id("<|end_global_token|>"),
+            v.id("<|start_semantic_token|>"),
+        ]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FakeCodec:
+    """A token t sounds as 320 samples of t / 1000, plus the voice's first token / 100000."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.decoded = 0
+        self.fail = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def encode_batch(self, waves: list[Samples]) -> list[tuple[TokenIds, TokenIds]]:
+        self.encoded += len(waves)
+        return [(np.full(32, len(wave) % 4096), np.arange(len(wave) // SAMPLES_PER_TOKEN) % 512) for wave in waves]
+
+    def decode_batch(self, items: list[tuple[TokenIds, TokenIds]]) -> list[Samples]:
+        self.gate.wait(10)
+        if self.fail:
+            raise RuntimeError("the device is gone")
+        self.decoded += len(items)
+        return [
+            np.repeat(semantic / 1000 + voice[0] / 100_000, SAMPLES_PER_TOKEN).astype(np.float32)
+            for semantic, voice in items
+        ]
+
+
+def fake_engine(
+    vocabulary: Vocabulary,
+    directory: Path,
+    *,
+    language_model: FakeLanguageModel | None = None,
+    codec: FakeCodec | None = None,
+    model: str = "weights-1",
+    config: EngineConfig | None = None,
+) -> SpeechEngine:
+    """An engine of fakes with a real store."""
+    return SpeechEngine(
+        config or EngineConfig(),
+        model,
+        vocabulary,
+        language_model or FakeLanguageModel(vocabulary),
+        codec or FakeCodec(),
+        VoiceStore.in_directory(directory),
+    )

@@ -1,0 +1,159 @@
+"""The engine's promises, on fakes: order, batches, seeds, closing, and errors that reach their caller."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.config import EngineConfig
+from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
+from engine.speech import SpeechEngine, side_by_side
+from engine.types import Answer, AudioChunk, Samples, Sampling, SpeechRequest
+from engine.vocabulary import Vocabulary
+from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
+
+TEXT = "The first sentence is here. The second one is a little longer than that. And a third, to end with."
+REQUEST = SpeechRequest(TEXT, "alloy", sample_rate=16_000, max_tokens=10, sampling=Sampling(seed=1))
+
+
+class Parts:
+    def __init__(self, vocabulary: Vocabulary, directory: Path) -> None:
+        self.language_model = FakeLanguageModel(vocabulary)
+        self.codec = FakeCodec()
+        self.engine: SpeechEngine = fake_engine(
+            vocabulary,
+            directory,
+            language_model=self.language_model,
+            codec=self.codec,
+            config=EngineConfig(sentences_ahead=2),
+        )
+
+
+@pytest.fixture
+async def parts(vocabulary: Vocabulary, tmp_path: Path) -> AsyncGenerator[Parts, None]:
+    parts = Parts(vocabulary, tmp_path)
+    yield parts
+    parts.codec.gate.set()
+    await parts.engine.close()
+
+
+async def collect(engine: SpeechEngine, request: SpeechRequest) -> list[AudioChunk]:
+    return [chunk async for chunk in engine.synthesize(request)]
+
+
+def samples(chunks: list[AudioChunk]) -> Samples:
+    return np.concatenate([chunk.samples for chunk in chunks])
+
+
+async def test_sentences_come_in_order_in_one_voice(parts: Parts) -> None:
+    heard = samples(await collect(parts.engine, REQUEST)).reshape(3, 10 * 320)
+    spoken = [prompt for prompt in parts.language_model.prompts if prompt.answer is Answer.SPEECH]
+    assert len(spoken) == 3
+    for sentence, prompt in zip(heard, spoken, strict=True):
+        np.testing.assert_allclose(sentence, len(prompt.ids) % 512 / 1000 + 1 / 100_000, atol=1e-6)
+
+
+async def test_sentences_are_generated_side_by_side_but_not_all_at_once(parts: Parts) -> None:
+    await collect(parts.engine, replace(REQUEST, text=TEXT * 3))
+    assert parts.language_model.most_running == 2
+
+
+async def test_usage_counts_prompts_and_tokens(parts: Parts) -> None:
+    chunks = await collect(parts.engine, REQUEST)
+    spoken = [len(prompt.ids) for prompt in parts.language_model.prompts if prompt.answer is Answer.SPEECH]
+    assert chunks[-1].usage.input_tokens == sum(spoken)
+    assert chunks[-1].usage.output_tokens == 30
+
+
+async def test_a_sentence_is_bounded_by_its_length(parts: Parts) -> None:
+    await collect(parts.engine, replace(REQUEST, text="Hi.", max_tokens=None))
+    await collect(parts.engine, replace(REQUEST, text=TEXT.replace(".", ""), max_tokens=None))
+    short, long = (s.max_tokens for s in parts.language_model.samplings[1:])
+    assert 50 < short < 100
+    assert 500 < long < 1500
+
+
+async def test_the_same_seed_gives_each_sentence_the_same_random_numbers(parts: Parts) -> None:
+    for seed in (1, 1, 2, None, None):
+        await collect(parts.engine, replace(REQUEST, sampling=Sampling(seed=seed)))
+    seeds = [sampling.seed for sampling in parts.language_model.samplings[1:]]
+    one, again, two, fresh, fresher = (seeds[n : n + 3] for n in range(0, 15, 3))
+    assert one == again
+    assert len({*one, *two, *fresh, *fresher}) == 12
+
+
+async def test_rate_and_speed_change_the_length(parts: Parts) -> None:
+    for rate, speed in ((24_000, 1.0), (48_000, 2.0), (8_000, 0.25)):
+        heard = samples(await collect(parts.engine, replace(REQUEST, sample_rate=rate, speed=speed)))
+        assert len(heard) == pytest.approx(30 * 320 * rate / 16_000 / speed, abs=2)
+
+
+@pytest.mark.parametrize("text", ["   ", "...!?", "🎉🎉", "\n\t", "，。！"])
+async def test_text_with_nothing_to_say_is_refused(parts: Parts, text: str) -> None:
+    with pytest.raises(InvalidRequest, match="nothing to say") as caught:
+        await collect(parts.engine, replace(REQUEST, text=text))
+    assert caught.value.param == "input"
+
+
+async def test_an_unknown_voice_is_refused(parts: Parts) -> None:
+    with pytest.raises(UnknownVoice, match="'nobody'"):
+        await collect(parts.engine, replace(REQUEST, voice="nobody"))
+
+
+async def test_closing_frees_what_the_request_holds(parts: Parts) -> None:
+    await collect(parts.engine, REQUEST)  # the voice is made
+    parts.language_model.gate.clear()
+    chunks = parts.engine.synthesize(REQUEST)
+    waiting = asyncio.ensure_future(anext(chunks))
+    await asyncio.sleep(0.05)
+    assert parts.language_model.running == 2
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await chunks.aclose()
+    assert parts.language_model.running == 0
+
+
+async def test_closing_between_chunks_frees_what_is_ahead(parts: Parts) -> None:
+    async with aclosing(parts.engine.synthesize(replace(REQUEST, text=TEXT * 3))) as chunks:
+        await anext(chunks)
+        parts.language_model.gate.clear()
+    assert parts.language_model.running == 0
+
+
+async def test_a_failing_language_model_reaches_its_caller_and_no_one_else(parts: Parts) -> None:
+    await collect(parts.engine, REQUEST)
+    parts.language_model.fail_at = len(parts.language_model.prompts) + 2
+    failed, fine = await asyncio.gather(
+        collect(parts.engine, REQUEST),
+        collect(parts.engine, replace(REQUEST, text="One sentence only.")),
+        return_exceptions=True,
+    )
+    assert isinstance(failed, BackendFailed)
+    assert isinstance(fine, list)
+    assert len(await collect(parts.engine, REQUEST)) == 3
+
+
+async def test_a_failing_codec_reaches_its_caller_and_the_engine_goes_on(parts: Parts) -> None:
+    parts.codec.fail = True
+    with pytest.raises(BackendFailed, match="the device is gone"):
+        await collect(parts.engine, REQUEST)
+    parts.codec.fail = False
+    assert len(await collect(parts.engine, REQUEST)) == 3
+
+
+async def test_warming_up_speaks_and_listens(parts: Parts) -> None:
+    await parts.engine.warm_up()
+    assert parts.codec.decoded == 1
+    assert parts.codec.encoded == 1
+
+
+async def test_side_by_side_keeps_the_order_of_jobs_that_end_in_another() -> None:
+    async def job(number: int) -> int:
+        await asyncio.sleep(0.03 / (number + 1))
+        return number
+
+    assert [n async for n in side_by_side([lambda n=n: job(n) for n in range(5)], 3)] == list(range(5))  # type: ignore[misc]
