@@ -48,7 +48,7 @@ COMPANIONS = (
 ENDPOINT_VARIABLES: dict[Hub, str] = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
 TOKEN_VARIABLES: dict[Hub, str] = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
 HUB_TIMEOUT = 20.0  # seconds until a hub that does not answer counts as unreachable
-DISK_ERRORS = {getattr(errno, name, None) for name in "ENOSPC EDQUOT EFBIG EROFS EACCES EPERM ENOTDIR EEXIST".split()}
+DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def download(name: str, hub: Hub) -> Path:
     if not is_hub_name(name):
         raise CheckpointError(f"{name!r} is not a model's name: give OWNER/NAME, such as {SPARK_TTS}.")
     directory = downloaded(name)
-    with _alone(directory), _only_errors("huggingface_hub", "modelscope_hub"):
+    with _alone(directory):
         try:
             remote = _on_huggingface(name) if hub == "huggingface" else _on_modelscope(name)
         except Exception as error:  # the clients raise errors of many libraries
@@ -142,13 +142,59 @@ def download(name: str, hub: Hub) -> Path:
     return directory
 
 
+def local_models() -> list[tuple[str, Path]]:
+    """The name and the directory of each model in the cache, whole or not."""
+    demo_directory, downloads = cache_directory() / "synthetic-small", cache_directory() / "models"
+    found = [(DEMO, demo_directory)] if demo_directory.is_dir() else []
+    if downloads.is_dir():
+        found += [(_name_of(path), path) for path in sorted(downloads.iterdir()) if path.is_dir()]
+    return found
+
+
+def missing_files(directory: Path) -> list[str]:
+    """The files of the layout that are not there."""
+    return [name for name in LAYOUT if not (directory / name).is_file()]
+
+
+def verify(directory: Path) -> None:
+    """Raise CheckpointError, naming the first missing file, unless the layout is whole."""
+    if missing := missing_files(directory):
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        name = _name_of(directory)
+        mend = f" Go on with: fast-spark models download {name}" if directory == downloaded(name) else ""
+        raise CheckpointError(f"{directory} is not a whole Spark-TTS checkpoint: {missing[0]} is missing{more}.{mend}")
+
+
+def fingerprint(directory: Path) -> str:
+    """A name for these very weights: tokens that were made with other ones mean something else.
+
+    Hashes each file's size, beginning and end; reading 4 GB at each start would tell hardly more.
+    """
+    digest = hashlib.sha256()
+    edge = 1 << 16
+    for name in LAYOUT:
+        with (directory / name).open("rb") as file:
+            size = file.seek(0, 2)
+            digest.update(f"{name}:{size};".encode())
+            for position in (0, max(0, size - edge)):
+                file.seek(position)
+                digest.update(file.read(edge))
+    return digest.hexdigest()[:32]
+
+
+def _name_of(directory: Path) -> str:
+    """The name on a hub of what `downloaded` put here."""
+    return directory.name.replace("--", "/", 1)
+
+
 def _on_huggingface(name: str) -> Remote:
     import huggingface_hub
 
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # what matters is in the error that is raised
     info = huggingface_hub.HfApi().model_info(name, files_metadata=True, timeout=HUB_TIMEOUT)
 
     def fetch(directory: Path, files: list[str]) -> object:
-        # With the commit, the client fails if the hub cannot be reached; with a branch it would return what is there.
+        # By its commit: all files are of one version, and a hub that is gone is not taken for "nothing is new".
         return huggingface_hub.snapshot_download(name, revision=info.sha, local_dir=directory, allow_patterns=files)
 
     return Remote({file.rfilename: file.size or 0 for file in info.siblings or ()}, fetch)
@@ -157,6 +203,7 @@ def _on_huggingface(name: str) -> Remote:
 def _on_modelscope(name: str) -> Remote:
     from modelscope_hub import HubApi  # what `modelscope` downloads with; that itself would import torch
 
+    logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
     api = HubApi()
     listing = api.list_repo_files(name, "model")
     entries = [{"Path": file.path, "Size": file.size or None, "Sha256": file.sha256} for file in listing]
@@ -184,22 +231,10 @@ def _alone(directory: Path) -> Iterator[None]:
             lock.acquire()
     except OSError as error:
         raise CheckpointError(_unwritable(error)) from error
-    with lock:
-        lock.release()  # `with` counts one more
-        yield
-
-
-@contextmanager
-def _only_errors(*names: str) -> Iterator[None]:
-    """Silence the clients' own logs: what matters of them is in the error that is raised."""
-    loggers = {logging.getLogger(name): logging.getLogger(name).level for name in names}
-    for client in loggers:
-        client.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for client, level in loggers.items():
-            client.setLevel(level)
+        lock.release()
 
 
 def _remove_leftovers(directory: Path) -> None:
@@ -220,14 +255,10 @@ def _check_space(directory: Path, needed: int) -> None:
 
 def _refusal(error: BaseException, name: str, hub: Hub) -> str | None:
     """What the hub answered, or the disk, if the error or one behind it says so."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if failed := getattr(behind, "failed_files", None):  # modelscope's collection of errors
-            behind = next(iter(failed.values()))
-            continue
+    for behind in _causes(error):
         status = getattr(getattr(behind, "response", behind), "status_code", None)
-        missing = type(behind).__name__ == "RepositoryNotFoundError"  # Hugging Face answers 401 to who has no token
-        if missing or status == 404:
+        unknown = type(behind).__name__ == "RepositoryNotFoundError"  # Hugging Face answers 401 to who has no token
+        if unknown or status == 404:
             return (
                 f"There is no model {name} on {hub}, or it is private: check the name, which is such as {SPARK_TTS}; "
                 f"for a private one set {TOKEN_VARIABLES[hub]}."
@@ -241,8 +272,15 @@ def _refusal(error: BaseException, name: str, hub: Hub) -> str | None:
             return f"{hub} answered with an error ({status}); {ENDPOINT_VARIABLES[hub]} can name another address of it."
         if isinstance(behind, OSError) and behind.errno in DISK_ERRORS:
             return _unwritable(behind)
-        behind = behind.__cause__ or behind.__context__
     return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and, one after the other, those behind it."""
+    while error is not None:
+        yield error
+        failed: dict[str, BaseException] = getattr(error, "failed_files", {})  # modelscope's, of all files
+        error = next(iter(failed.values()), None) or error.__cause__ or error.__context__
 
 
 def _unreachable(error: Exception, hub: Hub) -> str:
@@ -260,42 +298,6 @@ def _unwritable(error: OSError) -> str:
 
 
 def _in_short(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def local_models() -> list[tuple[str, Path]]:
-    """The name and the directory of each model in the cache, whole or not."""
-    demo_directory, downloads = cache_directory() / "synthetic-small", cache_directory() / "models"
-    found = [(DEMO, demo_directory)] if demo_directory.is_dir() else []
-    if downloads.is_dir():
-        found += [(path.name.replace("--", "/", 1), path) for path in sorted(downloads.iterdir())]
-    return found
-
-
-def missing_files(directory: Path) -> list[str]:
-    """The files of the layout that are not there."""
-    return [name for name in LAYOUT if not (directory / name).is_file()]
-
-
-def verify(directory: Path) -> None:
-    """Raise CheckpointError, naming the first missing file, unless the layout is whole."""
-    if missing := missing_files(directory):
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise CheckpointError(f"{directory} is not a whole Spark-TTS checkpoint: {missing[0]} is missing{more}.")
-
-
-def fingerprint(directory: Path) -> str:
-    """A name for these very weights: tokens that were made with other ones mean something else.
-
-    Hashes each file's size, beginning and end; reading 4 GB at each start would tell hardly more.
-    """
-    digest = hashlib.sha256()
-    edge = 1 << 16
-    for name in LAYOUT:
-        with (directory / name).open("rb") as file:
-            size = file.seek(0, 2)
-            digest.update(f"{name}:{size};".encode())
-            for position in (0, max(0, size - edge)):
-                file.seek(position)
-                digest.update(file.read(edge))
-    return digest.hexdigest()[:32]
+    *_, root = _causes(error)
+    text = getattr(root, "strerror", None) or str(root).strip() or type(root).__name__
+    return text.splitlines()[0]

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from engine import SpeechEngine
 from server import errors
+from server.body_limit import BodyLimit
 from server.routes import health, models, speech, voices
 from server.schemas import ErrorResponse
 from server.service import Service
@@ -41,10 +42,10 @@ def create_app(
         version=version("fast-spark"),
         lifespan=lifespan,
         redoc_url=None,
-        max_body_size=settings.max_upload_bytes + MULTIPART_OVERHEAD,
         responses={status: {"model": ErrorResponse} for status in (400, 413, 500, 503)},
     )
     app.state.service = service
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + MULTIPART_OVERHEAD)
     errors.install(app)
     for routes in (speech, voices, models):
         app.include_router(routes.router, prefix="/v1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Generator
 from contextlib import aclosing, contextmanager
@@ -74,6 +75,8 @@ def serve(
 
     application = create_app(settings, on_change=tell)
     server = uvicorn.Server(uvicorn.Config(application, host=settings.host, port=settings.port, log_level="info"))
+    for stop in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises it again when it is done: that is no failure
+        signal.signal(stop, lambda *_: None)
     server.run()
     if failure := application.state.service.failure:
         raise EngineError(failure)

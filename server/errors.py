@@ -62,6 +62,11 @@ def respond(status: int, error: Error, headers: dict[str, str] | None = None) ->
     return JSONResponse(ErrorResponse(error=error).model_dump(), status, headers)
 
 
+def too_large() -> Error:
+    """What a client hears whose body is beyond the limit."""
+    return Error(message="The body is larger than this server takes.", type=INVALID, param=None, code=None)
+
+
 def install(app: FastAPI) -> None:
     """Make every error of this app an answer in OpenAI's shape."""
 
@@ -80,11 +85,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 413:
+            return respond(413, too_large())
         message = {
             400: f"The body cannot be read: {error.detail}",
             404: f"There is no {request.method} {request.url.path} here.",
             405: f"{request.url.path} does not take {request.method}.",
-            413: "The body is larger than this endpoint takes.",
         }.get(error.status_code, str(error.detail))
         headers = dict(error.headers) if error.headers else None
         return respond(error.status_code, Error(message=message, type=INVALID, param=None, code=None), headers)

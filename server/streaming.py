@@ -106,3 +106,4 @@ async def _encoded(
         yield await asyncio.to_thread(encoder.close), chunk.usage
     finally:
         await chunks.aclose()
+        encoder.close()

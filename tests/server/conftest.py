@@ -1,0 +1,94 @@
+"""Servers to speak to over real HTTP: the command itself, and apps around an engine of fakes."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+COMMAND = Path(sys.executable).with_name("fast-spark")
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    log: Path
+
+    def client(self) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+
+
+@contextmanager
+def running_command(log: Path, *arguments: str) -> Generator[Server, None, None]:
+    """`fast-spark serve` on a free port, from when it says that it is ready until SIGTERM."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", *arguments], stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield Server(_wait_for_url(process, log), log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()
+
+
+def _wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"Ready at (http://\S+)", log.read_text()):
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(f"the server did not become ready:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def server(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    with running_command(log, "--model", str(small_checkpoint)) as running:
+        yield running
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture
+def client(server: Server) -> openai.OpenAI:
+    return server.client()
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        yield http
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[FastAPI], Server]]:
+    """Serve an app with uvicorn in a thread, until the test ends."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(app: FastAPI) -> Server:
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        return Server(f"http://127.0.0.1:{port}", tmp_path / "none")
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()

@@ -1,0 +1,132 @@
+"""What is wrong with a request is said in OpenAI's error body, with the parameter's name, and never with a 5xx."""
+
+import httpx
+import openai
+import pytest
+
+GOOD = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "max_tokens": 5}
+
+
+def assert_error(response: httpx.Response, status: int, param: str | None, message: str) -> None:
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["type"] == "invalid_request_error"
+    assert body["error"]["param"] == param
+    assert message in body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "message"),
+    [
+        ({"input": None}, "input", "valid string"),
+        ({"input": ""}, "input", "at least 1 character"),
+        ({"input": "x" * 4097}, "input", "at most 4096 characters"),
+        ({"input": "   "}, "input", "nothing to say"),
+        ({"input": "🎉 ... !"}, "input", "nothing to say"),
+        ({"input": ["Hello"]}, "input", "valid string"),
+        ({"model": 5}, "model", "valid string"),
+        ({"voice": "nobody"}, "voice", "no voice 'nobody'"),
+        ({"voice": {"id": "voice_123"}}, "voice", "no voice 'voice_123'"),
+        ({"voice": "../../etc/passwd"}, "voice", "no voice"),
+        ({"voice": "x\u0000y"}, "voice", "no voice"),
+        ({"voice": {"id": "alloy", "name": "x"}}, "voice", "name"),
+        ({"voice": {}}, "voice", "id"),
+        ({"voice": ["alloy"]}, "voice", "valid string"),
+        ({"voice": ""}, "voice", "at least 1"),
+        ({"response_format": "ogg"}, "response_format", "'mp3', 'opus', 'aac', 'flac', 'wav' or 'pcm'"),
+        ({"stream_format": "chunks"}, "stream_format", "'audio' or 'sse'"),
+        ({"speed": 0.2}, "speed", "greater than or equal to 0.25"),
+        ({"speed": 4.1}, "speed", "less than or equal to 4"),
+        ({"speed": "1"}, "speed", "valid number"),
+        ({"speed": True}, "speed", "valid number"),
+        ({"instructions": "x" * 4097}, "instructions", "at most 4096"),
+        ({"seed": 1.5}, "seed", "valid integer"),
+        ({"seed": 2**63}, "seed", "less than"),
+        ({"temperature": -1}, "temperature", "greater than or equal to 0"),
+        ({"top_k": -1}, "top_k", "greater than or equal to 0"),
+        ({"top_p": 0}, "top_p", "greater than 0"),
+        ({"repetition_penalty": 0}, "repetition_penalty", "greater than or equal to 0.1"),
+        ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
+        ({"pitch": "squeaky"}, "pitch", "'very_high'"),
+        ({"gender": "robot"}, "gender", "'female' or 'male'"),
+        ({"sample_rate": 12_345}, "sample_rate", "24000"),
+        ({"sample_rate": 44_100, "response_format": "opus"}, "sample_rate", "opus"),
+        ({"voise": "alloy"}, "voise", "Unknown parameter: 'voise'"),
+    ],
+)
+def test_a_wrong_field_is_named(http: httpx.Client, change: dict[str, object], param: str, message: str) -> None:
+    assert_error(http.post("/v1/audio/speech", json=GOOD | change), 400, param, message)
+
+
+@pytest.mark.parametrize("field", ["model", "input", "voice"])
+def test_a_missing_field_is_named(http: httpx.Client, field: str) -> None:
+    body = {name: value for name, value in GOOD.items() if name != field}
+    assert_error(http.post("/v1/audio/speech", json=body), 400, field, f"Missing required parameter: '{field}'")
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "message"),
+    [
+        (b'{"model": ', "application/json", "not JSON"),
+        (b"\xff\xfe\x00", "application/json", "cannot be read"),
+        (b"[" * 100_000, "application/json", "cannot be read"),
+        (b"", "application/json", "empty"),
+        (b"null", "application/json", "JSON object"),
+        (b"[]", "application/json", "JSON object"),
+        (b'"hello"', "application/json", "JSON object"),
+        (b'{"model": "tts-1"}', "application/x-www-form-urlencoded", "Content-Type: application/json"),
+        (b'{"model": "tts-1"}', "text/plain", "Content-Type: application/json"),
+    ],
+)
+def test_a_body_that_is_no_json_object(http: httpx.Client, content: bytes, content_type: str, message: str) -> None:
+    response = http.post("/v1/audio/speech", content=content, headers={"Content-Type": content_type})
+    assert_error(response, 400, None, message)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("speed", b"NaN"), ("temperature", b"Infinity"), ("input", rb'"\ud800"'), ("voice", rb'"\udfff"')],
+)
+def test_values_that_python_reads_but_json_does_not_have(http: httpx.Client, field: str, value: bytes) -> None:
+    content = b'{"model": "tts-1", "voice": "alloy", "input": "Hi.", "%b": %b}' % (field.encode(), value)
+    response = http.post("/v1/audio/speech", content=content, headers={"Content-Type": "application/json"})
+    assert_error(response, 400, field, f"Invalid '{field}'")
+
+
+def test_a_body_that_is_too_large(http: httpx.Client) -> None:
+    assert_error(http.post("/v1/audio/speech", json=GOOD | {"input": "x" * 11_000_000}), 413, None, "larger than")
+
+    def chunks() -> object:
+        for _ in range(12):
+            yield b"x" * 1_000_000
+
+    response = http.post("/v1/audio/speech", content=chunks(), headers={"Content-Type": "application/json"})
+    assert_error(response, 413, None, "larger than")
+
+
+def test_an_unknown_model_is_not_found(http: httpx.Client) -> None:
+    response = http.post("/v1/audio/speech", json=GOOD | {"model": "tts-9"})
+    assert_error(response, 404, "model", "'tts-9' does not exist")
+    assert response.json()["error"]["code"] == "model_not_found"
+
+
+def test_unknown_paths_and_methods(http: httpx.Client) -> None:
+    assert_error(http.get("/v1/nothing"), 404, None, "GET /v1/nothing")
+    assert_error(http.get("/v1/audio/speech"), 405, None, "does not take GET")
+
+
+def test_the_sdk_raises_its_own_exceptions(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="no voice 'nobody'") as bad:
+        client.audio.speech.create(model="tts-1", voice="nobody", input="Hi.")
+    assert bad.value.param == "voice"
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.audio.speech.create(model="tts-9", voice="alloy", input="Hi.")
+    assert missing.value.code == "model_not_found"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("tts-9")
+
+
+def test_the_server_goes_on(http: httpx.Client) -> None:
+    assert http.post("/v1/audio/speech", json=GOOD).status_code == 200
