@@ -131,7 +131,6 @@ def download(name: str, hub: Hub) -> Path:
                 f"{name} on {hub} is not a Spark-TTS checkpoint: it has no {absent[0]}. Try {SPARK_TTS}."
             )
         files = [file for file in (*LAYOUT, *COMPANIONS) if file in remote.sizes]
-        _remove_leftovers(directory)
         _check_space(directory, sum(remote.sizes[file] for file in files))
         try:
             remote.fetch(directory, files)
@@ -188,14 +187,16 @@ def _name_of(directory: Path) -> str:
 
 
 def _on_huggingface(name: str) -> Remote:
-    import huggingface_hub
+    from huggingface_hub import HfApi, snapshot_download
 
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # what matters is in the error that is raised
-    info = huggingface_hub.HfApi().model_info(name, files_metadata=True, timeout=HUB_TIMEOUT)
+    for half in (downloaded(name) / ".cache").rglob("*.incomplete"):
+        half.unlink()  # of a killed process; the client would never go on with it, and it can be gigabytes
+    info = HfApi().model_info(name, files_metadata=True, timeout=HUB_TIMEOUT)
 
     def fetch(directory: Path, files: list[str]) -> object:
         # By its commit: all files are of one version, and a hub that is gone is not taken for "nothing is new".
-        return huggingface_hub.snapshot_download(name, revision=info.sha, local_dir=directory, allow_patterns=files)
+        return snapshot_download(name, revision=info.sha, local_dir=directory, allow_patterns=files)
 
     return Remote({file.rfilename: file.size or 0 for file in info.siblings or ()}, fetch)
 
@@ -235,12 +236,6 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove half files that a killed huggingface_hub left: it never goes on with them, and they are gigabytes."""
-    for path in (directory / ".cache" / "huggingface").rglob("*.incomplete"):
-        path.unlink(missing_ok=True)
 
 
 def _check_space(directory: Path, needed: int) -> None:

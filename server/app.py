@@ -42,7 +42,10 @@ def create_app(
         version=version("fast-spark"),
         lifespan=lifespan,
         redoc_url=None,
-        responses={status: {"model": ErrorResponse} for status in (400, 413, 500, 503)},
+        responses={
+            "4XX": {"model": ErrorResponse, "description": "What is wrong with the request"},
+            "5XX": {"model": ErrorResponse, "description": "What is wrong with the server"},
+        },
     )
     app.state.service = service
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + MULTIPART_OVERHEAD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Generator
 from contextlib import aclosing, contextmanager
@@ -64,20 +65,21 @@ def serve(
     """Serve a model over OpenAI's API; without --model, the built-in demo model."""
     settings = _settings(config, model, host=host, port=port)
     _locate(settings.engine)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
 
     def tell(service: Service) -> None:
         if service.failure:
             server.should_exit = True
         else:
-            address = server.servers[0].sockets[0].getsockname()
-            console.print(_greeting(f"http://{settings.host}:{address[1]}"), soft_wrap=True)
+            console.print(_greeting(f"http://{settings.host}:{listener.getsockname()[1]}"), soft_wrap=True)
 
     application = create_app(settings, on_change=tell)
-    server = uvicorn.Server(uvicorn.Config(application, host=settings.host, port=settings.port, log_level="info"))
+    server = uvicorn.Server(uvicorn.Config(application, log_level="info"))
     for stop in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises it again when it is done: that is no failure
         signal.signal(stop, lambda *_: None)
-    server.run()
+    server.run(sockets=[listener])
     if failure := application.state.service.failure:
         raise EngineError(failure)
 

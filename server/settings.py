@@ -74,6 +74,8 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise SettingsError(f"{file} holds no settings: write `name: value` lines, as in configs/demo.yaml.") from error
 
 
 def _refuse_unknown_variables() -> None:
@@ -86,6 +88,4 @@ def _refuse_unknown_variables() -> None:
     known = names(Settings, ENV_PREFIX)
     for variable in os.environ:
         if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
-            raise SettingsError(
-                f"The environment has {variable}, which is no setting; there are {', '.join(sorted(known))}."
-            )
+            raise SettingsError(f"{variable} is no setting; there are {', '.join(sorted(known))}.")

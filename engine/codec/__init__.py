@@ -1,5 +1,17 @@
 """BiCodec: samples to tokens and back."""
 
-from engine.codec.bicodec import BiCodec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.codec.bicodec import BiCodec
 
 __all__ = ["BiCodec"]
+
+
+def __getattr__(name: str) -> object:
+    """Import torch and transformers when the codec is first asked for: the command line's help needs neither."""
+    if name == "BiCodec":
+        from engine.codec.bicodec import BiCodec
+
+        return BiCodec
+    raise AttributeError(name)

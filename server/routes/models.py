@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from server.schemas import ErrorResponse, Model, ModelList
+from server.schemas import Model, ModelList
 from server.service import Service, ServiceDependency
 
 router = APIRouter(prefix="/models", tags=["Models"])
@@ -16,7 +16,7 @@ async def list_models(service: ServiceDependency) -> ModelList:
     return ModelList(data=[_model(service, service.settings.model_name)])
 
 
-@router.get("/{model}", responses={404: {"model": ErrorResponse}})
+@router.get("/{model}")
 async def retrieve_model(model: str, service: ServiceDependency) -> Model:
     """The served model; OpenAI's names for speech models are understood too."""
     service.check_model(model)

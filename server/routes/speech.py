@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from server.encoding import MEDIA_TYPES
-from server.schemas import CreateSpeechRequest, ErrorResponse
+from server.schemas import CreateSpeechRequest
 from server.service import EngineDependency, ServiceDependency
 from server.streaming import ClosingResponse, as_audio, as_events, unless_gone
 
@@ -21,7 +21,6 @@ router = APIRouter(prefix="/audio/speech", tags=["Audio"])
             "description": "The audio, or a stream of events with it",
             "content": {media_type: {} for media_type in (*MEDIA_TYPES.values(), "text/event-stream")},
         },
-        404: {"model": ErrorResponse},
     },
 )
 async def create_speech(

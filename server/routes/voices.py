@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, File, Form, UploadFile
 
 from engine import InvalidRequest
-from server.schemas import ErrorResponse, VoiceDeleted, VoiceList, VoiceResource
+from server.schemas import VoiceDeleted, VoiceList, VoiceResource
 from server.service import EngineDependency, ServiceDependency
 
 router = APIRouter(prefix="/audio/voices", tags=["Audio"])
 
 
-@router.post("", responses={409: {"model": ErrorResponse}})
+@router.post("")
 async def create_voice(
     service: ServiceDependency,
     engine: EngineDependency,
@@ -39,7 +39,7 @@ async def list_voices(engine: EngineDependency) -> VoiceList:
     return VoiceList(data=[VoiceResource.of(voice) for voice in await engine.voices.list()])
 
 
-@router.delete("/{voice_id}", responses={404: {"model": ErrorResponse}})
+@router.delete("/{voice_id}")
 async def delete_voice(voice_id: str, engine: EngineDependency) -> VoiceDeleted:
     """Delete a voice that was made from a sample."""
     await engine.voices.delete(voice_id)

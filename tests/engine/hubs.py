@@ -43,7 +43,7 @@ class Hub:
     closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        hub = self
+        hub: Hub = self
 
         class Handler(_Handler):
             served = hub

@@ -1,0 +1,135 @@
+"""The command `fast-spark`, run as a user runs it."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.server.conftest import COMMAND
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment},
+    )
+
+
+def refused(*arguments: str, **environment: str) -> str:
+    """The one line that a refusal prints."""
+    result = run(*arguments, **environment)
+    assert result.returncode == 1, result
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("fast-spark: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+def test_say_speaks_without_a_server(small_checkpoint: Path, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"hello.{suffix}"
+    arguments = (
+        "say",
+        "Hello there.",
+        "-o",
+        str(file),
+        "--voice",
+        "echo",
+        "--seed",
+        "1",
+        "--model",
+        str(small_checkpoint),
+    )
+    result = run(*arguments)
+    assert result.returncode == 0, result.stderr
+    info = soundfile.info(file)
+    assert info.samplerate == 24_000
+    assert 0.5 < info.duration < 10
+    before = file.read_bytes()
+    run(*arguments)
+    assert file.read_bytes() == before
+
+
+def test_say_refuses_what_the_server_refuses(small_checkpoint: Path, tmp_path: Path) -> None:
+    model, file = ("--model", str(small_checkpoint)), str(tmp_path / "hello.wav")
+    assert "Invalid 'response_format'" in refused("say", "Hi.", "-o", "hello.ogg", *model)
+    assert "Invalid 'speed'" in refused("say", "Hi.", "-o", file, "--speed", "9", *model)
+    assert "nothing to say" in refused("say", "...", "-o", file, *model)
+    assert "no voice 'nobody'" in refused("say", "Hi.", "-o", file, "--voice", "nobody", *model)
+    assert "no directory" in refused("say", "Hi.", "-o", str(tmp_path / "none" / "hello.wav"), *model)
+    assert not Path(file).exists()
+
+
+def test_the_demo_model_is_made_at_first_use(tmp_path: Path) -> None:
+    file = tmp_path / "hello.wav"
+    result = run("say", "Hi.", "-o", str(file), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert result.returncode == 0, result.stderr
+    assert soundfile.info(file).duration > 0.1
+    listed = run("models", "list", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert "demo" in listed.stdout
+    assert "ready" in listed.stdout
+
+
+def test_synthesize_writes_a_checkpoint_that_can_be_used(tmp_path: Path) -> None:
+    directory, file = tmp_path / "model", tmp_path / "hello.wav"
+    assert run("models", "synthesize", str(directory), "--size", "small").returncode == 0
+    assert run("say", "Hi.", "-o", str(file), "--model", str(directory)).returncode == 0
+    assert "exists already" in refused("models", "synthesize", str(directory))
+
+
+def test_a_checkpoint_that_is_not_whole_is_refused_in_one_line(small_checkpoint: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    for file in small_checkpoint.rglob("*"):
+        if file.is_file() and file.name != "pytorch_model.bin":
+            target = copy / file.relative_to(small_checkpoint)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(file)
+    for command in (("serve",), ("say", "Hi.", "-o", str(tmp_path / "hello.wav"))):
+        assert "wav2vec2-large-xlsr-53/pytorch_model.bin is missing" in refused(*command, "--model", str(copy))
+    (copy / "wav2vec2-large-xlsr-53" / "pytorch_model.bin").write_bytes(b"broken")
+    assert "pytorch_model.bin" in refused("say", "Hi.", "-o", str(tmp_path / "hello.wav"), "--model", str(copy))
+
+
+def test_a_checkpoint_that_cannot_be_loaded_ends_the_server(small_checkpoint: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    for file in small_checkpoint.rglob("*"):
+        if file.is_file():
+            target = copy / file.relative_to(small_checkpoint)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(file)
+    (copy / "BiCodec" / "model.safetensors").unlink()
+    (copy / "BiCodec" / "model.safetensors").write_bytes(b"broken")
+    result = run("serve", "--port", "0", "--model", str(copy))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("fast-spark: ")
+    assert "BiCodec/model.safetensors" in result.stderr
+
+
+def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("prot: 1")
+    assert "Setting prot: there is no such setting" in refused("serve", "--config", str(file))
+    assert "FAST_SPARK_PROT is no setting" in refused("serve", FAST_SPARK_PROT="1")
+    assert "no directory nowhere" in refused("serve", "--model", "nowhere")
+
+
+def test_a_port_that_is_taken(small_checkpoint: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        line = refused("serve", "--port", str(taken.getsockname()[1]), "--model", str(small_checkpoint))
+    assert "Address already in use" in line
+
+
+def test_help_names_the_commands() -> None:
+    text = run("--help").stdout
+    for command in ("serve", "say", "models"):
+        assert command in text

@@ -1,0 +1,170 @@
+"""The server's life: ready when it is warm, honest when it is not, and untouched by requests that break."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from engine import CheckpointError, EngineConfig
+from engine.vocabulary import Vocabulary
+from server.app import create_app
+from server.settings import Settings
+from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
+from tests.server.conftest import Server
+
+Serve = Callable[[FastAPI], Server]
+TEXT = "The first sentence is here. The second one is a little longer. And a third, to end with."
+BODY = {"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "pcm", "max_tokens": 10}
+
+
+class Fakes:
+    """An app around an engine of fakes."""
+
+    def __init__(self, vocabulary: Vocabulary, directory: Path) -> None:
+        self.language_model = FakeLanguageModel(vocabulary)
+        self.codec = FakeCodec()
+        self.may_load = threading.Event()
+        self.may_load.set()
+        config = EngineConfig(sentences_ahead=1)
+        engine = fake_engine(vocabulary, directory, language_model=self.language_model, codec=self.codec, config=config)
+
+        def load() -> object:
+            self.may_load.wait(10)
+            return engine
+
+        self.app = create_app(Settings(), load)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def fakes(vocabulary: Vocabulary, tmp_path: Path) -> Fakes:
+    return Fakes(vocabulary, tmp_path)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def ready(http: httpx.Client) -> bool:
+    return http.get("/health/ready").status_code == 200
+
+
+def test_it_is_alive_at_once_and_ready_when_it_is_warm(fakes: Fakes, serve: Serve) -> None:
+    fakes.may_load.clear()
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        assert http.get("/health/live").status_code == 200
+        for answer in (http.get("/health/ready"), http.post("/v1/audio/speech", json=BODY)):
+            assert answer.status_code == 503
+            assert answer.json()["error"]["message"] == "The model is being loaded."
+            assert int(answer.headers["retry-after"]) > 0
+        assert http.get("/v1/models").status_code == 200
+        fakes.may_load.set()
+        until(lambda: ready(http))
+        assert fakes.codec.decoded == 1  # the warm-up came first
+        assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+
+
+def test_a_model_that_cannot_be_loaded_is_told(serve: Serve) -> None:
+    def load() -> object:
+        raise CheckpointError("BiCodec/model.safetensors is missing")
+
+    heard = []
+    app = create_app(Settings(), load, on_change=heard.append)  # type: ignore[arg-type]
+    with httpx.Client(base_url=serve(app).url) as http:
+        until(lambda: bool(heard))
+        assert http.get("/health/ready").status_code == 503
+        assert "BiCodec/model.safetensors is missing" in http.get("/health/ready").text
+    assert heard[0].failure == "BiCodec/model.safetensors is missing"
+
+
+def test_a_failure_before_the_first_audio_is_a_status(fakes: Fakes, serve: Serve) -> None:
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        until(lambda: ready(http))
+        fakes.codec.fail = True
+        answer = http.post("/v1/audio/speech", json=BODY)
+        assert answer.status_code == 500
+        assert answer.json()["error"] == {
+            "message": "decode_batch failed: the device is gone",
+            "type": "server_error",
+            "param": None,
+            "code": "backend_failed",
+        }
+        fakes.codec.fail = False
+        assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+
+
+def test_a_failure_in_the_middle_ends_the_audio_visibly_and_no_one_elses(fakes: Fakes, serve: Serve) -> None:
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        until(lambda: ready(http))
+        http.post("/v1/audio/speech", json=BODY)  # the voice is made
+        fakes.language_model.fail_at = len(fakes.language_model.prompts) + 3
+        with pytest.raises(httpx.RemoteProtocolError):  # no final chunk
+            http.post("/v1/audio/speech", json=BODY)
+        assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+
+
+def test_a_failure_in_the_middle_of_events_is_an_event(fakes: Fakes, serve: Serve) -> None:
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        until(lambda: ready(http))
+        http.post("/v1/audio/speech", json=BODY)
+        fakes.language_model.fail_at = len(fakes.language_model.prompts) + 3
+        answer = http.post("/v1/audio/speech", json=BODY | {"stream_format": "sse"})
+        *_, last = answer.text.strip().split("\n\n")
+        event, data = last.split("\n")
+        assert event == "event: error"
+        assert "out of memory" in json.loads(data.removeprefix("data: "))["error"]["message"]
+        assert "speech.audio.delta" in answer.text
+        assert "speech.audio.done" not in answer.text
+
+
+def test_a_client_that_leaves_before_the_audio_frees_its_place(fakes: Fakes, serve: Serve) -> None:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=0.3) as http:
+        until(lambda: ready(http))
+        http.post("/v1/audio/speech", json=BODY)
+        fakes.language_model.gate.clear()
+        with pytest.raises(httpx.ReadTimeout):
+            http.post("/v1/audio/speech", json=BODY)
+        until(lambda: fakes.language_model.running == 0)
+
+
+def test_a_client_that_leaves_in_the_middle_frees_its_place(fakes: Fakes, serve: Serve) -> None:
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        until(lambda: ready(http))
+        http.post("/v1/audio/speech", json=BODY)
+        with http.stream("POST", "/v1/audio/speech", json=BODY) as answer:
+            chunks = answer.iter_raw()
+            next(chunks)
+            fakes.language_model.gate.clear()
+        until(lambda: fakes.language_model.running == 0)
+        fakes.language_model.gate.set()
+        assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+
+
+def test_an_unforeseen_error_shows_no_trace(fakes: Fakes, serve: Serve) -> None:
+    @fakes.app.get("/broken")
+    async def broken() -> None:
+        raise KeyError("secret")
+
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        answer = http.get("/broken")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["type"] == "server_error"
+    assert "secret" not in answer.text
+
+
+def test_the_documentation_has_every_field(fakes: Fakes, serve: Serve) -> None:
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        assert "swagger" in http.get("/docs").text.lower()
+        document = http.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert {"instructions", "stream_format", "seed", "pitch"} <= set(schemas["CreateSpeechRequest"]["properties"])
+    statuses = document["paths"]["/v1/audio/speech"]["post"]["responses"]
+    assert "422" not in statuses
+    assert set(statuses) == {"200", "4XX", "5XX"}

@@ -1,0 +1,89 @@
+"""Settings: a file, then the environment, then flags; and nothing unknown."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from engine import EngineConfig
+from server.settings import Settings, SettingsError, load_settings
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "settings.yaml"
+    file.write_text("port: 1\nhost: file\nengine:\n  model: from-file\n  max_running: 3\n")
+    return file
+
+
+def test_defaults() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.engine.model, settings.model_name) == (
+        "127.0.0.1",
+        8000,
+        "demo",
+        "demo",
+    )
+
+
+def test_the_environment_goes_over_the_file_and_flags_over_both(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAST_SPARK_HOST", "environment")
+    monkeypatch.setenv("FAST_SPARK_PORT", "2")
+    monkeypatch.setenv("FAST_SPARK_ENGINE__MAX_CONTEXT", "512")
+    settings = load_settings(file, {"port": 3, "engine": {"model": "from-flag"}})
+    assert (settings.port, settings.host) == (3, "environment")
+    engine = settings.engine
+    assert (engine.model, engine.max_running, engine.max_context) == ("from-flag", 3, 512)
+
+
+def test_the_served_name(file: Path) -> None:
+    assert load_settings(None, {"engine": {"model": "SparkAudio/Spark-TTS-0.5B"}}).model_name == "Spark-TTS-0.5B"
+    assert load_settings(file, {"served_name": "mine"}).model_name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("prot: 1", "Setting prot: there is no such setting"),
+        ("engine:\n  modle: x", "Setting engine.modle: there is no such setting"),
+        ("port: http", "Setting port: .*valid integer.*'http'"),
+        ("port: 70000", "Setting port: .*65535"),
+        ("engine:\n  backend: abacus", "Setting engine.backend: .*'torch'"),
+        ("engine:\n  codec_device: gpu", "Setting engine.codec_device"),
+        ("engine: 5", "Setting engine: "),
+        ("- port", "holds no settings"),
+        ("port: [", "is not YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=message) as caught:
+        load_settings(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(SettingsError, match=r"no settings file nowhere.yaml"):
+        load_settings(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize("name", ["FAST_SPARK_PROT", "FAST_SPARK_ENGINE__MODLE", "FAST_SPARK_MODEL"])
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=f"{name} is no setting"):
+        load_settings()
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.name)
+def test_the_configurations_that_come_along_are_valid(file: Path) -> None:
+    load_settings(file)
+
+
+def test_the_demo_configuration_names_every_setting_with_its_default() -> None:
+    assert load_settings(CONFIGS / "demo.yaml").model_dump() == load_settings().model_dump()
+    named = yaml.safe_load((CONFIGS / "demo.yaml").read_text())
+    assert set(named) == set(Settings.model_fields)
+    assert set(named["engine"]) == set(EngineConfig.model_fields)
