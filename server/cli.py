@@ -151,9 +151,12 @@ def _settings(config: Path | None, model: str | None, **flags: str | int | None)
 
 
 def _locate(config: EngineConfig) -> None:
-    """Make sure that the model is there, with a progress bar while it is made or downloaded."""
+    """Make sure that the model is there. The demo is made behind a progress bar; the hubs' clients have their own."""
+    if config.model != checkpoint.DEMO:
+        checkpoint.locate(config.model, config.hub)
+        return
     with _progress_bar("Making the demo model") as progress:
-        checkpoint.locate(config.model, config.hub, progress)
+        checkpoint.locate(config.model, progress=progress)
 
 
 @contextmanager
