@@ -1,0 +1,67 @@
+"""Which tokens to decode when, while they are still coming, and what of the result is new: pure arithmetic.
+
+The decoder's layers look 67 frames to either side, but what lies far away hardly matters. On golden full-size
+weights, the last frame of a window that sees so many frames ahead has this signal-to-noise ratio against the
+whole decode: 0 frames 1.5 dB, 4: 8 dB, 8: 17, 12: 32, 16: 52, 24: 107, which is float32's own rounding; and the
+same to the left. So windows carry context on both sides that is thrown away, and need no cross-fade.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlan:
+    """Sizes in tokens, of 20 ms each.
+
+    `first` tokens are decoded as soon as `first_ahead` are known behind them; each further window is `growth`
+    times as long as the one before, up to `largest`, and has `context` on both sides.
+    """
+
+    context: int = 24
+    first: int = 12
+    first_ahead: int = 12
+    growth: float = 2.5
+    largest: int = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Decode the tokens from `start` to `end`; those from `keep_start` to `keep_end` are new."""
+
+    start: int
+    keep_start: int
+    keep_end: int
+    end: int
+
+
+class Windows:
+    """The windows of one sentence, in order.
+
+    They follow from the plan and the number of tokens alone, not from when the tokens came: the same tokens give
+    the same samples whatever the load.
+    """
+
+    def __init__(self, plan: WindowPlan) -> None:
+        self._plan = plan
+        self._kept = 0  # tokens that windows so far have covered
+        self._size = plan.first
+        self._ahead = plan.first_ahead
+
+    def next(self, tokens: int, *, ended: bool) -> Window | None:
+        """The next window that so many tokens allow, or None; call again until there is none.
+
+        `ended` says that no more will come: what is left then is one window, without lookahead.
+        """
+        start = max(0, self._kept - self._plan.context)
+        if tokens >= self._kept + self._size + self._ahead:
+            window = Window(start, self._kept, self._kept + self._size, self._kept + self._size + self._ahead)
+            self._size = min(int(self._size * self._plan.growth), self._plan.largest)
+            self._ahead = self._plan.context
+        elif ended and tokens > self._kept:
+            window = Window(start, self._kept, tokens, tokens)
+        else:
+            return None
+        self._kept = window.keep_end
+        return window

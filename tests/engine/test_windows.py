@@ -1,0 +1,67 @@
+"""Windows cover every token once, in order, with the context that they promise."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.windows import Window, WindowPlan, Windows
+
+PLANS = st.builds(
+    WindowPlan,
+    context=st.integers(0, 40),
+    first=st.integers(1, 40),
+    first_ahead=st.integers(0, 40),
+    growth=st.floats(1, 4),
+    largest=st.integers(40, 300),
+)
+
+
+def planned(plan: WindowPlan, arrivals: list[int]) -> list[Window]:
+    """The windows when tokens arrive in these portions."""
+    windows, found, tokens = Windows(plan), [], 0
+    for count in arrivals:
+        tokens += count
+        while window := windows.next(tokens, ended=False):
+            found.append(window)
+    while window := windows.next(tokens, ended=True):
+        found.append(window)
+    return found
+
+
+@given(PLANS, st.integers(0, 1500))
+def test_every_token_is_new_once_and_in_order(plan: WindowPlan, tokens: int) -> None:
+    covered = [token for w in planned(plan, [tokens]) for token in range(w.keep_start, w.keep_end)]
+    assert covered == list(range(tokens))
+
+
+@given(PLANS, st.lists(st.integers(0, 50), max_size=30))
+def test_windows_do_not_depend_on_when_tokens_come(plan: WindowPlan, arrivals: list[int]) -> None:
+    assert planned(plan, arrivals) == planned(plan, [sum(arrivals)])
+
+
+@given(PLANS, st.integers(1, 1500))
+def test_windows_have_their_context(plan: WindowPlan, tokens: int) -> None:
+    windows = planned(plan, [tokens])
+    for index, window in enumerate(windows):
+        ahead = plan.context if index else plan.first_ahead
+        assert window.start == max(0, window.keep_start - plan.context)
+        assert window.end == (tokens if window is windows[-1] else window.keep_end + ahead)
+
+
+def test_the_first_window_is_small_and_the_others_grow() -> None:
+    sizes = [w.keep_end - w.keep_start for w in planned(WindowPlan(), [1] * 1000)]
+    assert sizes[:4] == [12, 30, 75, 187]
+    assert set(sizes[4:-1]) == {250}
+
+
+def test_the_first_window_is_there_after_24_tokens() -> None:
+    windows = Windows(WindowPlan())
+    assert windows.next(23, ended=False) is None
+    assert windows.next(24, ended=False) == Window(0, 0, 12, 24)
+
+
+@pytest.mark.parametrize("seconds", [5, 6, 8, 10, 20])
+def test_little_is_decoded_twice(seconds: int) -> None:
+    tokens = seconds * 50
+    decoded = sum(window.end - window.start for window in planned(WindowPlan(), [1] * tokens))
+    assert decoded / tokens < 1.5
