@@ -23,14 +23,19 @@ class Job:
     function: Callable[[list[Any]], list[Any]]
     item: Any
     size: int
+    due: float
     future: Future[Any]
+
+    def pads_well_with(self, other: Job) -> bool:
+        """Whether the two are close enough in size: padding at most doubles what an item costs."""
+        return max(self.size, other.size) <= 2 * min(self.size, other.size)
 
 
 class Batcher:
-    """Runs functions on batches of items, first come, first served, in a thread of its own.
+    """Runs functions on batches of items, the one that is due first before the others, in a thread of its own.
 
-    A batch holds items that wait for the same function, at most `max_padded_size` in all when each is padded to
-    the longest; one item alone may be larger.
+    A batch holds items of similar size that wait for the same function, at most `max_padded_size` in all when
+    each is padded to the longest; one item alone may be larger.
     """
 
     def __init__(self, name: str, max_padded_size: int) -> None:
@@ -46,13 +51,14 @@ class Batcher:
         """How many items wait for the thread."""
         return len(self._jobs)
 
-    async def run(self, function: Callable[[list[Item]], list[Result]], item: Item, size: int) -> Result:
+    async def run(self, function: Callable[[list[Item]], list[Result]], item: Item, size: int, due: float) -> Result:
         """Return what `function` makes of `item`, in a batch with whatever else waits for it.
 
-        `size` is the item's unpadded length. Raises BackendFailed if the function raised on the batch and
-        EngineClosed after `close`. A caller that is cancelled before its batch begins costs nothing.
+        `size` is the item's unpadded length; `due` is when its result is needed, on any one clock. Raises
+        BackendFailed if the function raised on the batch and EngineClosed after `close`. A caller that is
+        cancelled before its batch begins costs nothing.
         """
-        job = Job(function, item, size, Future())
+        job = Job(function, item, size, due, Future())
         with self._changed:
             if self._stopping:
                 raise EngineClosed("The engine has been closed.")
@@ -82,20 +88,21 @@ class Batcher:
                 _work(batch)
 
     def _take(self) -> list[Job]:
-        """The longest-waiting job, and in their order those that fit into a batch with it."""
+        """The job that is due first, and in the order of their due times those that fit into a batch with it."""
         batch: list[Job] = []
         left: deque[Job] = deque()
-        longest = 0
-        for job in self._jobs:
-            padded = max(longest, job.size) * (len(batch) + 1)
-            fits = not batch or (job.function == batch[0].function and padded <= self._max_padded_size)
-            if not fits:
+        for job in sorted(self._jobs, key=lambda job: job.due):
+            if batch and not self._fits(job, batch):
                 left.append(job)
             elif job.future.set_running_or_notify_cancel():  # False if its caller was cancelled
                 batch.append(job)
-                longest = max(longest, job.size)
         self._jobs = left
         return batch
+
+    def _fits(self, job: Job, batch: list[Job]) -> bool:
+        first = batch[0]
+        padded = max(other.size for other in (job, *batch)) * (len(batch) + 1)
+        return job.function == first.function and job.pads_well_with(first) and padded <= self._max_padded_size
 
 
 def _work(batch: list[Job]) -> None:

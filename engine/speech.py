@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 import platformdirs
@@ -18,15 +18,34 @@ from engine.codec.worker import Codec, CodecWorker
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
+from engine.ordered import in_order
 from engine.postprocess import PostProcessor
 from engine.prompts import Prompts
-from engine.text import max_semantic_tokens, normalise, split_sentences
-from engine.types import AudioChunk, Progress, Samples, Sampling, SpeechRequest, Usage, VoiceTokens
+from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
+from engine.types import (
+    SAMPLES_PER_TOKEN,
+    TOKENS_PER_SECOND,
+    AudioChunk,
+    Progress,
+    Samples,
+    Sampling,
+    SpeechRequest,
+    Usage,
+    VoiceTokens,
+)
 from engine.vocabulary import Vocabulary
 from engine.voice_library import VoiceLibrary
 from engine.voice_store import VoiceStore
+from engine.windows import Window, WindowPlan, Windows
 
-Result = TypeVar("Result")
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A part of a text: its own random numbers, and when about a listener will hear it (the event loop's time)."""
+
+    text: str
+    seed: int
+    due: float
 
 
 class SpeechEngine:
@@ -42,6 +61,13 @@ class SpeechEngine:
         store: VoiceStore,
     ) -> None:
         self._config = config
+        self._plan = WindowPlan(
+            context=config.window_context,
+            first=config.window_first,
+            first_ahead=config.window_first_ahead,
+            growth=config.window_growth,
+            largest=config.window_largest,
+        )
         self._semantic = vocabulary.semantic
         self._prompts = Prompts(vocabulary)
         self._language_model = language_model
@@ -81,17 +107,12 @@ class SpeechEngine:
         Closing the generator frees all that the request holds. Raises InvalidRequest or UnknownVoice before
         the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
-        sentences = self._sentences(request.text)
+        sentences = self._sentences(request)
         voice = await self.voices.tokens(request.voice, request.gender, request.pitch)
-        seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
-        seeds = np.random.SeedSequence(seed).generate_state(len(sentences), np.uint64).tolist()
-        jobs = [
-            lambda sentence=sentence, seed=seed: self._speak(sentence, seed, voice, request)
-            for sentence, seed in zip(sentences, seeds, strict=True)
-        ]
         processor = PostProcessor(request.speed, request.sample_rate)
         usage = Usage()
-        async with aclosing(side_by_side(jobs, self._config.sentences_ahead)) as spoken:
+        streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
+        async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
             async for samples, used in spoken:
                 usage = Usage(usage.input_tokens + used.input_tokens, usage.output_tokens + used.output_tokens)
                 ready = await asyncio.to_thread(processor.push, samples)
@@ -107,26 +128,46 @@ class SpeechEngine:
         await self._codec.close()
         await self.voices.close()
 
-    def _sentences(self, text: str) -> list[str]:
-        sentences = split_sentences(normalise(text))
-        if not sentences:
+    def _sentences(self, request: SpeechRequest) -> list[Sentence]:
+        texts = split_sentences(normalise(request.text))
+        if not texts:
             raise InvalidRequest("There is nothing to say in this text: it has neither letters nor digits.", "input")
-        return sentences
+        seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
+        seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
+        now = asyncio.get_running_loop().time()
+        starts = accumulate((speech_weight(text) for text in texts), initial=now)
+        return [Sentence(*values) for values in zip(texts, seeds, starts, strict=False)]
 
     async def _speak(
-        self, sentence: str, seed: int, voice: VoiceTokens, request: SpeechRequest
-    ) -> tuple[Samples, Usage]:
-        """One sentence's samples at 16 kHz."""
-        prompt = self._prompts.speak(sentence, voice)
-        bound = max_semantic_tokens(sentence)
-        sampling = replace(request.sampling, seed=seed, max_tokens=min(bound, request.max_tokens or bound))
-        ids: list[int] = []
-        async with aclosing(self._language_model.generate(prompt, sampling)) as answer:
-            async for new in answer:
-                ids += new
-        semantic = np.array(ids, np.int64) - self._semantic.first
-        samples = await self._codec.decode(semantic, voice.global_tokens)
-        return samples, Usage(len(prompt.ids), len(ids))
+        self, sentence: Sentence, voice: VoiceTokens, request: SpeechRequest
+    ) -> AsyncGenerator[tuple[Samples, Usage], None]:
+        """One sentence's samples at 16 kHz, window by window, and the tokens that each took."""
+        prompt = self._prompts.speak(sentence.text, voice)
+        bound = max_semantic_tokens(sentence.text)
+        sampling = replace(request.sampling, seed=sentence.seed, max_tokens=min(bound, request.max_tokens or bound))
+        windows = Windows(self._plan)
+        tokens: list[int] = []
+        prompt_tokens = len(prompt.ids)
+        ended = False
+        async with aclosing(self._language_model.generate(prompt, sampling, sentence.due)) as answer:
+            while not ended:
+                new = await anext(answer, None)
+                ended = new is None
+                tokens += [token - self._semantic.first for token in new or ()]
+                while window := windows.next(len(tokens), ended=ended):
+                    yield (
+                        await self._decode(tokens, window, voice, sentence.due),
+                        Usage(prompt_tokens, window.keep_end - window.keep_start),
+                    )
+                    prompt_tokens = 0  # counted once
+
+    async def _decode(self, tokens: list[int], window: Window, voice: VoiceTokens, start: float) -> Samples:
+        """What is new in a window of a sentence that a listener hears from `start` on."""
+        semantic = np.array(tokens[window.start : window.end], np.int64)
+        due = start + window.keep_start / TOKENS_PER_SECOND
+        samples = await self._codec.decode(semantic, voice.global_tokens, due)
+        first, last = ((token - window.start) * SAMPLES_PER_TOKEN for token in (window.keep_start, window.keep_end))
+        return samples[first:last]
 
 
 def open_store(config: EngineConfig) -> VoiceStore:
@@ -134,23 +175,3 @@ def open_store(config: EngineConfig) -> VoiceStore:
     if config.voices:
         return VoiceStore(config.voices)
     return VoiceStore.in_directory(config.data_directory or platformdirs.user_data_path("fast-spark"))
-
-
-async def side_by_side(jobs: Iterable[Callable[[], Awaitable[Result]]], limit: int) -> AsyncGenerator[Result, None]:
-    """Yield the jobs' results in order, while up to `limit` of them run; closing it cancels those that do."""
-
-    async def run(job: Callable[[], Awaitable[Result]]) -> Result:
-        return await job()
-
-    running: deque[asyncio.Task[Result]] = deque()
-    try:
-        for job in jobs:
-            if len(running) == limit:
-                yield await running.popleft()
-            running.append(asyncio.create_task(run(job)))
-        while running:
-            yield await running.popleft()
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from engine.batching import Batcher
@@ -34,13 +35,13 @@ class CodecWorker:
 
     async def encode(self, wave: Samples) -> tuple[TokenIds, TokenIds]:
         """Global tokens (32,) and semantic tokens (T,) of a sample at 16 kHz."""
-        return await self._batcher.run(self._codec.encode_batch, wave, len(wave))
+        now = asyncio.get_running_loop().time()
+        return await self._batcher.run(self._codec.encode_batch, wave, len(wave), now)
 
-    async def decode(self, semantic: TokenIds, global_tokens: TokenIds) -> Samples:
-        """Samples (320 T,) at 16 kHz."""
-        return await self._batcher.run(
-            self._codec.decode_batch, (semantic, global_tokens), len(semantic) * SAMPLES_PER_TOKEN
-        )
+    async def decode(self, semantic: TokenIds, global_tokens: TokenIds, due: float) -> Samples:
+        """Samples (320 T,) at 16 kHz; `due` is the event loop's time at which a listener needs them."""
+        size = len(semantic) * SAMPLES_PER_TOKEN
+        return await self._batcher.run(self._codec.decode_batch, (semantic, global_tokens), size, due)
 
     async def close(self) -> None:
         """Finish what runs and stop the thread."""

@@ -19,11 +19,13 @@ class LanguageModel(Protocol):
         """How many ids a prompt and its answer may have together."""
         ...
 
-    def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[list[int], None]:
+    def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         """Yield new ids as they come, in order, without the end token.
 
-        Closing the generator aborts the request and frees its place. Raises InvalidRequest if the prompt does
-        not fit, BackendFailed if the model raised, EngineClosed if it was closed meanwhile.
+        `due` is the event loop's time at which a listener needs the first: of the requests that wait for a place,
+        the one that is due first gets it. Closing the generator aborts the request and frees its place. Raises
+        InvalidRequest if the prompt does not fit, BackendFailed if the model raised, EngineClosed if it was
+        closed meanwhile.
         """
         ...
 

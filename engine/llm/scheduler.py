@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
@@ -30,6 +29,7 @@ class Sequence:
     state: int  # of the grammar
     random: np.random.Generator
     left: int  # ids that it may still generate
+    due: float  # when a listener needs the first of them
     slot: int = -1
     taken: int = 0  # ids of the prompt, then of the answer, whose keys and values the model holds
     last_row: int = -1  # generated, but not yet taken in
@@ -58,7 +58,7 @@ class Scheduler:
         self._allowed = torch.from_numpy(grammar.allowed).to(stepper.device)  # (states, rows)
         self._seen = torch.zeros(stepper.slots, len(grammar.ids), dtype=torch.bool, device=stepper.device)
         self._free_slots = list(range(stepper.slots))
-        self._waiting: deque[Sequence] = deque()
+        self._waiting: list[Sequence] = []
         self._active: list[Sequence] = []
         self._stopping = False
         self._changed = threading.Condition()
@@ -75,7 +75,7 @@ class Scheduler:
         """How many sequences run, and how many wait."""
         return len(self._active), len(self._waiting)
 
-    async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[list[int], None]:
+    async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         """See LanguageModel.generate."""
         room = self.context - len(prompt.ids)
         if room < 1:
@@ -87,6 +87,7 @@ class Scheduler:
             self._grammar.start(prompt.answer),
             random_numbers(sampling.seed),
             min(sampling.max_tokens, room),
+            due,
         )
         with self._changed:
             if self._stopping:
@@ -130,14 +131,14 @@ class Scheduler:
                 self._prefill(joining)
 
     def _admit(self) -> None:
-        """Give waiting sequences a slot, lowest slots first, so that the batch has few holes."""
-        while self._waiting and (self._free_slots or self._waiting[0].closed):
-            sequence = self._waiting.popleft()
-            if not sequence.closed:
-                sequence.slot = min(self._free_slots)
-                self._free_slots.remove(sequence.slot)
-                self._seen[sequence.slot] = False
-                self._active.append(sequence)
+        """Give waiting sequences a place, the lowest ones first, so that the batch has few holes."""
+        self._waiting = sorted((s for s in self._waiting if not s.closed), key=lambda s: s.due)
+        while self._waiting and self._free_slots:
+            sequence = self._waiting.pop(0)
+            sequence.slot = min(self._free_slots)
+            self._free_slots.remove(sequence.slot)
+            self._seen[sequence.slot] = False
+            self._active.append(sequence)
 
     def _prefill(self, sequence: Sequence) -> None:
         chunk = sequence.prompt.ids[sequence.taken : sequence.taken + PREFILL_CHUNK]

@@ -24,6 +24,7 @@ class FakeLanguageModel:
         self.vocabulary = vocabulary
         self.prompts: list[Prompt] = []
         self.samplings: list[Sampling] = []
+        self.dues: list[float] = []
         self.running = 0
         self.most_running = 0
         self.closed = False
@@ -31,7 +32,8 @@ class FakeLanguageModel:
         self.gate.set()
         self.fail_at: int | None = None
 
-    async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[list[int], None]:
+    async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
+        self.dues.append(due)
         self.prompts.append(prompt)
         self.samplings.append(sampling)
         number = len(self.prompts)

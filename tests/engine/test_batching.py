@@ -47,7 +47,7 @@ async def batcher() -> AsyncGenerator[Batcher, None]:
 async def hold(batcher: Batcher, work: Work) -> asyncio.Task[int]:
     """Keep the thread busy with the item 0, so that what comes next has to wait."""
     work.gate.clear()
-    task = asyncio.create_task(batcher.run(work.double, 0, 1))
+    task = asyncio.create_task(batcher.run(work.double, 0, 1, due=0))
     await asyncio.to_thread(work.begun.wait, 5)
     return task
 
@@ -61,9 +61,9 @@ async def waiting(batcher: Batcher, count: int) -> None:
 async def test_what_waits_for_the_same_function_runs_together(batcher: Batcher) -> None:
     work = Work()
     first = await hold(batcher, work)
-    doubled = [asyncio.create_task(batcher.run(work.double, n, 10)) for n in (1, 2)]
-    negated = asyncio.create_task(batcher.run(work.negate, 3, 10))
-    doubled.append(asyncio.create_task(batcher.run(work.double, 4, 10)))
+    doubled = [asyncio.create_task(batcher.run(work.double, n, 10, due=0)) for n in (1, 2)]
+    negated = asyncio.create_task(batcher.run(work.negate, 3, 10, due=0))
+    doubled.append(asyncio.create_task(batcher.run(work.double, 4, 10, due=0)))
     await waiting(batcher, 4)
     work.gate.set()
     assert await asyncio.gather(first, *doubled, negated) == [0, 2, 4, 8, -3]
@@ -73,18 +73,40 @@ async def test_what_waits_for_the_same_function_runs_together(batcher: Batcher) 
 async def test_a_batch_is_bounded_by_its_padded_size(batcher: Batcher) -> None:
     work = Work()
     first = await hold(batcher, work)
-    sizes = {1: 30, 2: 40, 3: 90, 4: 10, 5: 500}
-    tasks = [asyncio.create_task(batcher.run(work.double, n, size)) for n, size in sizes.items()]
+    sizes = {1: 30, 2: 40, 3: 90, 4: 50, 5: 500}
+    tasks = [asyncio.create_task(batcher.run(work.double, n, size, due=0)) for n, size in sizes.items()]
     await waiting(batcher, 5)
     work.gate.set()
     await asyncio.gather(first, *tasks)
     assert work.batches[1:] == [[1, 2], [3], [4], [5]]
 
 
+async def test_items_of_very_different_sizes_are_not_padded_to_each_other(batcher: Batcher) -> None:
+    work = Work()
+    first = await hold(batcher, work)
+    sizes = {1: 10, 2: 25, 3: 15, 4: 21}
+    tasks = [asyncio.create_task(batcher.run(work.double, n, size, due=0)) for n, size in sizes.items()]
+    await waiting(batcher, 4)
+    work.gate.set()
+    await asyncio.gather(first, *tasks)
+    assert work.batches[1:] == [[1, 3], [2, 4]]
+
+
+async def test_what_is_due_first_runs_first(batcher: Batcher) -> None:
+    work = Work()
+    first = await hold(batcher, work)
+    dues = {1: 9.0, 2: 3.0, 3: 6.0}
+    tasks = [asyncio.create_task(batcher.run(work.double, n, 90, due=due)) for n, due in dues.items()]
+    await waiting(batcher, 3)
+    work.gate.set()
+    await asyncio.gather(first, *tasks)
+    assert work.batches[1:] == [[2], [3], [1]]
+
+
 async def test_a_cancelled_waiter_harms_nobody_and_costs_nothing(batcher: Batcher) -> None:
     work = Work()
     first = await hold(batcher, work)
-    tasks = [asyncio.create_task(batcher.run(work.double, n, 1)) for n in (1, 2, 3)]
+    tasks = [asyncio.create_task(batcher.run(work.double, n, 1, due=0)) for n in (1, 2, 3)]
     await waiting(batcher, 3)
     tasks[1].cancel()
     await asyncio.sleep(0)
@@ -102,14 +124,14 @@ async def test_one_who_leaves_while_the_batch_runs_harms_nobody(batcher: Batcher
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     work.gate.set()
-    assert await batcher.run(work.double, 5, 1) == 10
+    assert await batcher.run(work.double, 5, 1, due=0) == 10
 
 
 async def test_an_error_reaches_all_of_its_batch_and_no_one_else(batcher: Batcher) -> None:
     work = Work()
     first = await hold(batcher, work)
-    tasks = [asyncio.create_task(batcher.run(work.invert, n, 1)) for n in (1, 0)]
-    other = asyncio.create_task(batcher.run(work.negate, 7, 1))
+    tasks = [asyncio.create_task(batcher.run(work.invert, n, 1, due=0)) for n in (1, 0)]
+    other = asyncio.create_task(batcher.run(work.negate, 7, 1, due=0))
     await waiting(batcher, 3)
     work.gate.set()
     results = await asyncio.gather(first, *tasks, other, return_exceptions=True)
@@ -118,13 +140,13 @@ async def test_an_error_reaches_all_of_its_batch_and_no_one_else(batcher: Batche
     assert results[1] is not results[2]
     assert isinstance(results[1].__cause__, ZeroDivisionError)
     assert results[3] == -7
-    assert await batcher.run(work.double, 4, 1) == 8  # the thread lives
+    assert await batcher.run(work.double, 4, 1, due=0) == 8  # the thread lives
 
 
 async def test_closing_finishes_what_runs_and_ends_what_waits() -> None:
     batcher, work = Batcher("test", max_padded_size=100), Work()
     first = await hold(batcher, work)
-    second = asyncio.create_task(batcher.run(work.double, 1, 1))
+    second = asyncio.create_task(batcher.run(work.double, 1, 1, due=0))
     await waiting(batcher, 1)
     closing = asyncio.create_task(batcher.close())
     await asyncio.sleep(0.02)
@@ -134,4 +156,4 @@ async def test_closing_finishes_what_runs_and_ends_what_waits() -> None:
     assert results[0] == 0
     assert isinstance(results[1], EngineClosed)
     with pytest.raises(EngineClosed):
-        await batcher.run(work.double, 1, 1)
+        await batcher.run(work.double, 1, 1, due=0)

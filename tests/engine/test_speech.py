@@ -11,7 +11,7 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
-from engine.speech import SpeechEngine, side_by_side
+from engine.speech import SpeechEngine
 from engine.types import Answer, AudioChunk, Samples, Sampling, SpeechRequest
 from engine.vocabulary import Vocabulary
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
@@ -145,15 +145,21 @@ async def test_a_failing_codec_reaches_its_caller_and_the_engine_goes_on(parts: 
     assert len(await collect(parts.engine, REQUEST)) == 3
 
 
+async def test_windows_are_the_whole_sentence(parts: Parts) -> None:
+    long = replace(REQUEST, text="A sentence that is long enough for several windows of speech to be made of it.")
+    chunks = await collect(parts.engine, replace(long, max_tokens=200))
+    assert [len(chunk.samples) // 320 for chunk in chunks] == [12, 30, 75, 83]
+    assert [chunk.usage.output_tokens for chunk in chunks] == [12, 42, 117, 200]
+
+
+async def test_later_sentences_are_due_later(parts: Parts) -> None:
+    await collect(parts.engine, REQUEST)
+    _, first, second, third = parts.language_model.dues
+    assert 0.5 < second - first < 5
+    assert 0.5 < third - second < 5
+
+
 async def test_warming_up_speaks_and_listens(parts: Parts) -> None:
     await parts.engine.warm_up()
     assert parts.codec.decoded == 1
     assert parts.codec.encoded == 1
-
-
-async def test_side_by_side_keeps_the_order_of_jobs_that_end_in_another() -> None:
-    async def job(number: int) -> int:
-        await asyncio.sleep(0.03 / (number + 1))
-        return number
-
-    assert [n async for n in side_by_side([lambda n=n: job(n) for n in range(5)], 3)] == list(range(5))  # type: ignore[misc]

@@ -138,7 +138,7 @@ async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
     running = [asyncio.create_task(tokens(model, vocabulary, length)) for length in (10, 11)]
     waiting = asyncio.create_task(tokens(model, vocabulary, 12))
     async with asyncio.timeout(5):
-        while model.load != (2, 1):
+        while sum(model.load) != 3:
             await asyncio.sleep(0.01)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
@@ -146,6 +146,27 @@ async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
     await asyncio.gather(*running)
     await settled(model)
     assert {length for _, _, length in stepper.chunks} == {10, 11}
+
+
+async def test_who_is_due_first_gets_the_next_place(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    async def ask(length: int, due: float) -> None:
+        async for _ in model.generate(prompt(length), GREEDY, due):
+            pass
+
+    stepper.gate.clear()
+    requests = [asyncio.create_task(ask(1, 0)), asyncio.create_task(ask(2, 0))]
+    async with asyncio.timeout(5):
+        while sum(model.load) != 2:
+            await asyncio.sleep(0.01)
+    requests += [asyncio.create_task(ask(*late)) for late in ((3, 30.0), (4, 20.0), (5, 10.0))]
+    async with asyncio.timeout(5):
+        while sum(model.load) != 5:
+            await asyncio.sleep(0.01)
+    stepper.gate.set()
+    await asyncio.gather(*requests)
+    assert [length for _, _, length in stepper.chunks][2:] == [5, 4, 3]
 
 
 async def test_a_long_prompt_is_taken_in_in_chunks_between_the_steps_of_others(
