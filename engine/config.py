@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
+"""The published model's name, on both hubs."""
+
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["auto", "float32", "bfloat16"]
 Hub = Literal["huggingface", "modelscope"]

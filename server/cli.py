@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from engine import EngineConfig, EngineError, InvalidRequest, SpeechEngine, SpeechRequest, checkpoint
-from engine.config import Hub, Size
+from engine.config import SPARK_TTS, Hub, Size
 from engine.types import Progress as OnProgress
 from server.app import create_app
 from server.encoding import FORMATS, encode_all
@@ -112,7 +112,7 @@ def say(
 
 @models.command()
 def download(
-    name: Annotated[str, typer.Argument(help=f"Such as {checkpoint.SPARK_TTS}.")],
+    name: Annotated[str, typer.Argument(help=f"Such as {SPARK_TTS}.")],
     hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
 ) -> None:
     """Download a model, or go on where a download stopped."""

@@ -14,7 +14,8 @@ from typing import get_args
 import pytest
 
 from engine import checkpoint
-from engine.checkpoint import COMPANIONS, LAYOUT, SPARK_TTS
+from engine.checkpoint import COMPANIONS, LAYOUT
+from engine.config import SPARK_TTS
 from engine.config import Hub as HubName
 from engine.errors import CheckpointError
 from engine.synthetic import write_checkpoint
