@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 
 from engine import SpeechEngine
 from server import errors
 from server.body_limit import BodyLimit
-from server.routes import health, models, speech, voices
+from server.routes import health, metrics, models, speech, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
 
 MULTIPART_OVERHEAD = 64 * 1024  # bytes beside the file itself in an upload
+
+
+def is_request_id(value: str) -> bool:
+    """Whether a client's X-Request-Id is kept: short, and fit for a header and a log."""
+    return re.fullmatch(r"[\w.:-]{1,128}", value, re.ASCII) is not None
 
 
 def create_app(
@@ -48,9 +55,11 @@ def create_app(
         },
     )
     app.state.service = service
+    app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + MULTIPART_OVERHEAD)
     errors.install(app)
     for routes in (speech, voices, models):
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     return app

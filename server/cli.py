@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 import sys
 from collections.abc import Generator
@@ -24,6 +23,7 @@ from engine import EngineConfig, EngineError, InvalidRequest, SpeechEngine, Spee
 from engine.config import SPARK_TTS, Hub, Size
 from engine.types import Progress as OnProgress
 from server.app import create_app
+from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
 from server.errors import invalid_field
 from server.schemas import CreateSpeechRequest
@@ -76,12 +76,11 @@ def serve(
             console.print(_greeting(f"http://{settings.host}:{listener.getsockname()[1]}"), soft_wrap=True)
 
     application = create_app(settings, on_change=tell)
-    server = uvicorn.Server(uvicorn.Config(application, log_level="info"))
-    for stop in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises it again when it is done: that is no failure
-        signal.signal(stop, lambda *_: None)
+    service = application.state.service
+    server = DrainingServer(uvicorn.Config(application, log_level="info", timeout_graceful_shutdown=1), service)
     server.run(sockets=[listener])
-    if failure := application.state.service.failure:
-        raise EngineError(failure)
+    if service.failure:
+        raise EngineError(service.failure)
 
 
 @app.command()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from engine import (
     BackendFailed,
@@ -18,6 +19,7 @@ from engine import (
     UnknownVoice,
     VoiceExists,
 )
+from server.admission import DeadlineExceeded, Overloaded
 from server.schemas import Error, ErrorResponse
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ TABLE: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
     UnknownModel: (404, INVALID, "model", "model_not_found"),
     NotReady: (503, FAILED, None, "not_ready"),
     EngineClosed: (503, FAILED, None, "not_ready"),
+    Overloaded: (429, "rate_limit_error", None, "overloaded"),
+    DeadlineExceeded: (504, FAILED, None, "deadline_exceeded"),
     BackendFailed: (500, FAILED, None, "backend_failed"),
 }
 
@@ -55,6 +59,13 @@ def error_body(error: EngineError) -> tuple[int, Error]:
     if isinstance(error, InvalidRequest):
         param = error.param
     return status, Error(message=str(error), type=kind, param=param, code=code)
+
+
+def retry_after(error: EngineError) -> dict[str, str] | None:
+    """The header that says when to come back, if that would help."""
+    if isinstance(error, Overloaded):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": "5"} if isinstance(error, NotReady | EngineClosed) else None
 
 
 def respond(status: int, error: Error, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -77,7 +88,11 @@ def install(app: FastAPI) -> None:
             status, body.param = 404, "voice_id"
         if status == 500:
             logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return respond(status, body, {"Retry-After": "5"} if status == 503 else None)
+        return respond(status, body, retry_after(error))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # nobody hears it; access logs of other servers have this number too
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -11,7 +11,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from engine import EngineError, SpeechEngine
+from server.admission import Admission
 from server.errors import NotReady, UnknownModel
+from server.metrics import Metrics
 from server.schemas import OPENAI_MODELS
 from server.settings import Settings
 
@@ -30,14 +32,19 @@ class Service:
         self.settings = settings
         self.failure: str | None = None
         self.started_at = int(time.time())  # Unix seconds
+        self.admission = Admission(settings.max_requests, settings.max_waiting, settings.deadline_seconds)
+        self.metrics = Metrics(lambda: (self.admission.running, self.admission.waiting))
         self._load = load
         self._on_change = on_change
         self._engine: SpeechEngine | None = None
+        self._draining = False
         self._state = "The model is being loaded."
 
     @property
     def engine(self) -> SpeechEngine:
-        """The engine; raises NotReady, which says why there is none."""
+        """The engine, for a new request; raises NotReady, which says why there is none."""
+        if self._draining:
+            raise NotReady("The server is shutting down.")
         if self._engine is None:
             raise NotReady(self.failure or self._state)
         return self._engine
@@ -56,11 +63,20 @@ class Service:
             self.failure = f"The engine could not be started: {error}"
         self._on_change(self)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered and none waits."""
+        return not self.admission.running and not self.admission.waiting
+
+    def drain(self) -> None:
+        """Take no more requests; those that run or wait go on."""
+        self._draining = True
+
     async def stop(self) -> None:
         """Take no more requests, and close the engine."""
-        engine, self._engine, self._state = self._engine, None, "The server is shutting down."
-        if engine is not None:
-            await engine.close()
+        self.drain()
+        if self._engine is not None:
+            await self._engine.close()
 
     def check_model(self, model: str) -> None:
         """Raise UnknownModel unless this name means the served model."""

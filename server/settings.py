@@ -38,6 +38,14 @@ class Settings(BaseSettings):
     """The model's name in the API; by default the last part of the engine's `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
     """Largest voice sample; the specification says 10 MiB."""
+    max_requests: int = Field(16, ge=1)
+    """Requests that are answered at once."""
+    max_waiting: int = Field(64, ge=0)
+    """Requests that may wait for a place; one more gets 429."""
+    deadline_seconds: float = Field(600, gt=0)
+    """How long a request may take, waiting included."""
+    drain_seconds: float = Field(30, ge=0)
+    """How long requests may go on after the signal to stop."""
     engine: EngineConfig = EngineConfig()
 
     @property

@@ -28,7 +28,8 @@ async def create_speech(
 ) -> StreamingResponse:
     """Speak a text. The answer begins when the first audio exists: what is wrong before has a status of its own."""
     service.check_model(body.model)
-    chunks = engine.synthesize(body.to_engine())
+    asked = body.to_engine()
+    chunks = service.metrics.observe(asked, service.admission.stream(engine.synthesize(asked)))
     first = await unless_gone(request, chunks)
     if body.stream_format == "sse":
         return ClosingResponse(as_events(first, chunks, body.response_format, body.sample_rate), "text/event-stream")

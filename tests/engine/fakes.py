@@ -33,6 +33,7 @@ class FakeLanguageModel:
         self.fail_at: int | None = None
 
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
+        self.loop = asyncio.get_running_loop()
         self.dues.append(due)
         self.prompts.append(prompt)
         self.samplings.append(sampling)

@@ -37,13 +37,13 @@ def running_command(log: Path, *arguments: str) -> Generator[Server, None, None]
             [COMMAND, "serve", "--port", "0", *arguments], stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        yield Server(_wait_for_url(process, log), log)
+        yield Server(wait_for_url(process, log), log)
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, log.read_text()
 
 
-def _wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
+def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(r"Ready at (http://\S+)", log.read_text()):

@@ -1,8 +1,6 @@
 """The server's life: ready when it is warm, honest when it is not, and untouched by requests that break."""
 
 import json
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,50 +8,19 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from engine import CheckpointError, EngineConfig
+from engine import CheckpointError
 from engine.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
-from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 from tests.server.conftest import Server
+from tests.server.fakes import BODY, Fakes, ready, until
 
 Serve = Callable[[FastAPI], Server]
-TEXT = "The first sentence is here. The second one is a little longer. And a third, to end with."
-BODY = {"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "pcm", "max_tokens": 10}
-
-
-class Fakes:
-    """An app around an engine of fakes."""
-
-    def __init__(self, vocabulary: Vocabulary, directory: Path) -> None:
-        self.language_model = FakeLanguageModel(vocabulary)
-        self.codec = FakeCodec()
-        self.may_load = threading.Event()
-        self.may_load.set()
-        config = EngineConfig(sentences_ahead=1)
-        engine = fake_engine(vocabulary, directory, language_model=self.language_model, codec=self.codec, config=config)
-
-        def load() -> object:
-            self.may_load.wait(10)
-            return engine
-
-        self.app = create_app(Settings(), load)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def fakes(vocabulary: Vocabulary, tmp_path: Path) -> Fakes:
     return Fakes(vocabulary, tmp_path)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def ready(http: httpx.Client) -> bool:
-    return http.get("/health/ready").status_code == 200
 
 
 def test_it_is_alive_at_once_and_ready_when_it_is_warm(fakes: Fakes, serve: Serve) -> None:

@@ -139,6 +139,15 @@ def test_the_sdk_streams(client: openai.OpenAI, reference: npt.NDArray[np.float3
     np.testing.assert_array_equal(pcm(data), reference)
 
 
+def test_a_client_that_leaves_is_no_error(http: httpx.Client, server: Server) -> None:
+    body = {"model": "tts-1", "voice": "alloy", "input": "A sentence that takes its time. " * 20}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=httpx.Timeout(10, read=0.01))
+    with http.stream("POST", "/v1/audio/speech", json=body) as response:
+        next(response.iter_raw())
+    assert http.get("/health/ready").status_code == 200  # and the server's log has no trace, see its fixture
+
+
 def test_the_curl_line_that_the_server_prints_speaks(server: Server, tmp_path: Path) -> None:
     printed = re.search(r"curl .*?-o hello\.mp3", server.log.read_text(), re.DOTALL)
     assert printed

@@ -1,0 +1,87 @@
+"""How many requests may speak and how many may wait; what is beyond is told to come back later, at once."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from typing import TypeVar
+
+from engine import EngineError
+
+Item = TypeVar("Item")
+
+FIRST_GUESS = 5.0  # seconds that a request takes, before one has been seen
+SMOOTHING = 0.2  # weight of the newest request in the running mean
+
+
+class Overloaded(EngineError):
+    """As many requests wait as may; `retry_after` is when a place is likely, in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"The server is busy and its queue is full; try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class DeadlineExceeded(EngineError):
+    """The request took longer than a request may."""
+
+
+class Admission:
+    """A bounded queue, first come, first served, in front of a bounded number of places."""
+
+    def __init__(self, max_running: int, max_waiting: int, deadline_seconds: float) -> None:
+        self.running = 0
+        self.waiting = 0
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._deadline_seconds = deadline_seconds
+        self._places = asyncio.Semaphore(max_running)
+        self._mean_seconds = FIRST_GUESS
+
+    async def stream(self, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
+        """Yield `items`, once there is a place for them, which closing frees.
+
+        Raises Overloaded before the first item, DeadlineExceeded at any time.
+        """
+        deadline = time.monotonic() + self._deadline_seconds
+        async with aclosing(items):
+            await self._take_place(deadline)
+            begun = time.monotonic()
+            try:
+                while True:
+                    try:
+                        item = await self._before(deadline, anext(items))
+                    except StopAsyncIteration:
+                        self._mean_seconds += SMOOTHING * (time.monotonic() - begun - self._mean_seconds)
+                        return
+                    yield item
+            finally:
+                self.running -= 1
+                self._places.release()
+
+    def retry_after(self) -> int:
+        """Seconds until a place is likely: those who wait go first, as many at once as may run."""
+        rounds = (self.waiting + 1) / self._max_running
+        return max(1, math.ceil(rounds * self._mean_seconds))
+
+    async def _take_place(self, deadline: float) -> None:
+        if self._places.locked() and self.waiting >= self._max_waiting:
+            raise Overloaded(self.retry_after())
+        self.waiting += 1
+        try:
+            await self._before(deadline, self._places.acquire())
+        finally:
+            self.waiting -= 1
+        self.running += 1
+
+    async def _before(self, deadline: float, awaitable: Awaitable[Item]) -> Item:
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()) as limit:
+                return await awaitable
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise DeadlineExceeded(f"The request was given up after {self._deadline_seconds:g} s.") from None

@@ -1,0 +1,103 @@
+"""What operators want to know: Prometheus metrics, and one line in the log for each answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from asgi_correlation_id import correlation_id
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from engine import AudioChunk, InvalidRequest, SpeechRequest, UnknownVoice
+from server.admission import Overloaded
+
+logger = logging.getLogger(__name__)
+
+FIRST_AUDIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 3, 5, 10, 30)  # seconds
+REAL_TIME_FACTOR_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.5, 2, 4, 10)
+
+
+class Metrics:
+    """The metrics of one app, in a registry of their own.
+
+    `load` tells how many requests run and how many wait.
+    """
+
+    def __init__(self, load: Callable[[], tuple[int, int]]) -> None:
+        self.registry = CollectorRegistry()
+        prefix = "fast_spark_"
+        self._requests = Counter(
+            f"{prefix}requests", "Speech requests by how they ended", ["outcome"], registry=self.registry
+        )
+        self._first_audio = Histogram(
+            f"{prefix}first_audio_seconds",
+            "Time from a request to its first audio",
+            buckets=FIRST_AUDIO_BUCKETS,
+            registry=self.registry,
+        )
+        self._real_time_factor = Histogram(
+            f"{prefix}real_time_factor",
+            "Time that an answer took, by its length",
+            buckets=REAL_TIME_FACTOR_BUCKETS,
+            registry=self.registry,
+        )
+        self._audio = Counter(f"{prefix}audio_seconds", "Seconds of audio made", registry=self.registry)
+        self._tokens = Counter(f"{prefix}semantic_tokens", "Semantic tokens generated", registry=self.registry)
+        self._underruns = Counter(
+            f"{prefix}underruns", "Chunks that came later than a listener needed them", registry=self.registry
+        )
+        running = Gauge(f"{prefix}requests_running", "Requests that speak now", registry=self.registry)
+        running.set_function(lambda: load()[0])
+        waiting = Gauge(f"{prefix}requests_waiting", "Requests that wait for a place", registry=self.registry)
+        waiting.set_function(lambda: load()[1])
+
+    async def observe(
+        self, request: SpeechRequest, chunks: AsyncGenerator[AudioChunk, None]
+    ) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the chunks, and count and log what came of them."""
+        begun = time.monotonic()
+        first: float | None = None
+        seconds = 0.0  # of audio
+        tokens = 0
+        outcome = "cancelled"  # unless it ends in another way
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    elapsed = time.monotonic() - begun
+                    if first is None:
+                        first = elapsed
+                        self._first_audio.observe(first)
+                    elif elapsed - first > seconds:  # played from the first chunk on, it would have fallen silent
+                        self._underruns.inc()
+                    seconds += len(chunk.samples) / request.sample_rate
+                    tokens = chunk.usage.output_tokens
+                    yield chunk
+            outcome = "ok"
+        except Exception as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            total = time.monotonic() - begun
+            self._requests.labels(outcome).inc()
+            self._audio.inc(seconds)
+            self._tokens.inc(tokens)
+            if outcome == "ok" and seconds:
+                self._real_time_factor.observe(total / seconds)
+            logger.info(
+                "speech id=%s voice=%r characters=%d audio=%.2f first=%s total=%.3f outcome=%s",
+                correlation_id.get(),
+                request.voice,
+                len(request.text),
+                seconds,
+                "-" if first is None else f"{first:.3f}",
+                total,
+                outcome,
+            )
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, Overloaded):
+        return "overloaded"
+    return "refused" if isinstance(error, InvalidRequest | UnknownVoice) else "failed"
