@@ -88,22 +88,26 @@ def test_the_wave_of_a_samples_own_tokens(codec: BiCodec, small_numbers: Arrays)
     assert_close(wave, small_numbers["reconstructed_wave"])
 
 
+@pytest.fixture(scope="module")
+def full_codec(full_checkpoint: Path) -> BiCodec:
+    return BiCodec.from_checkpoint(full_checkpoint)
+
+
 @pytest.mark.slow
-class TestFullSize:
-    @pytest.fixture(scope="class")
-    def full_codec(self, full_checkpoint: Path) -> BiCodec:
-        return BiCodec.from_checkpoint(full_checkpoint)
+def test_tokens_at_full_size(full_codec: BiCodec, small_numbers: Arrays, full_numbers: Arrays) -> None:
+    voice, semantic = full_codec.encode(small_numbers["wav_16k"])
+    np.testing.assert_array_equal(voice, full_numbers["global_tokens"])
+    assert semantic.shape == full_numbers["semantic_tokens"].shape
+    assert np.mean(semantic == full_numbers["semantic_tokens"]) >= 0.99
 
-    def test_tokens(self, full_codec: BiCodec, small_numbers: Arrays, full_numbers: Arrays) -> None:
-        voice, semantic = full_codec.encode(small_numbers["wav_16k"])
-        np.testing.assert_array_equal(voice, full_numbers["global_tokens"])
-        assert semantic.shape == full_numbers["semantic_tokens"].shape
-        assert np.mean(semantic == full_numbers["semantic_tokens"]) >= 0.99
 
-    def test_d_vector(self, full_codec: BiCodec, full_numbers: Arrays) -> None:
-        d_vector = full_codec.network.speaker_encoder.d_vector(as_batch(full_numbers["global_tokens"]))
-        assert_close(d_vector[0], full_numbers["d_vector"])
+@pytest.mark.slow
+def test_d_vector_at_full_size(full_codec: BiCodec, full_numbers: Arrays) -> None:
+    d_vector = full_codec.network.speaker_encoder.d_vector(as_batch(full_numbers["global_tokens"]))
+    assert_close(d_vector[0], full_numbers["d_vector"])
 
-    def test_wave(self, full_codec: BiCodec, full_numbers: Arrays) -> None:
-        wave = full_codec.decode(full_numbers["decode_semantic_tokens"], full_numbers["global_tokens"])
-        assert_close(wave, full_numbers["decode_wave"])
+
+@pytest.mark.slow
+def test_wave_at_full_size(full_codec: BiCodec, full_numbers: Arrays) -> None:
+    wave = full_codec.decode(full_numbers["decode_semantic_tokens"], full_numbers["global_tokens"])
+    assert_close(wave, full_numbers["decode_wave"])
