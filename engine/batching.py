@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+from engine.compute import Compute, here
 from engine.errors import BackendFailed, EngineClosed
 
 Item = TypeVar("Item")
@@ -38,7 +40,9 @@ class Batcher:
     each is padded to the longest; one item alone may be larger.
     """
 
-    def __init__(self, name: str, max_padded_size: int) -> None:
+    def __init__(self, name: str, max_padded_size: int, compute: Compute = here) -> None:
+        """Start the thread; `compute` says where it works."""
+        self._compute = compute
         self._max_padded_size = max_padded_size
         self._jobs: deque[Job] = deque()
         self._stopping = False
@@ -85,7 +89,7 @@ class Batcher:
                     return
                 batch = self._take()
             if batch:
-                _work(batch)
+                self._compute(partial(_work, batch))
 
     def _take(self) -> list[Job]:
         """The job that is due first, and in the order of their due times those that fit into a batch with it."""

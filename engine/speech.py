@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ import platformdirs
 
 from engine import checkpoint
 from engine.codec.worker import Codec, CodecWorker
+from engine.compute import Compute, here, shared
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
@@ -59,7 +61,11 @@ class SpeechEngine:
         language_model: LanguageModel,
         codec: Codec,
         store: VoiceStore,
+        codec_compute: Compute = here,
+        cores: Executor | None = None,
     ) -> None:
+        """Compose an engine. `codec_compute` says where the codec works; `cores` is shut down with the engine."""
+        self._cores = cores
         self._config = config
         self._plan = WindowPlan(
             context=config.window_context,
@@ -71,7 +77,7 @@ class SpeechEngine:
         self._semantic = vocabulary.semantic
         self._prompts = Prompts(vocabulary)
         self._language_model = language_model
-        self._codec = CodecWorker(codec, config.codec_batch_seconds)
+        self._codec = CodecWorker(codec, config.codec_batch_seconds, codec_compute)
         self.voices = VoiceLibrary(config, model, vocabulary, language_model, self._codec, store)
 
     @classmethod
@@ -80,6 +86,16 @@ class SpeechEngine:
 
         `progress` tells how far the demo model has been made. Raises CheckpointError.
         """
+        cores = ThreadPoolExecutor(1, "cores")
+        try:
+            # In this thread too: torch's pool that loading begins is the one that speaking uses.
+            return cores.submit(cls._load, config, progress, cores).result()
+        except BaseException:
+            cores.shutdown()
+            raise
+
+    @classmethod
+    def _load(cls, config: EngineConfig, progress: Progress, cores: Executor) -> SpeechEngine:
         from engine.codec.bicodec import BiCodec
         from engine.devices import resolve
         from engine.llm.registry import load_language_model
@@ -89,8 +105,11 @@ class SpeechEngine:
         device, dtype = resolve(config.codec_device, config.codec_precision)
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         store = open_store(config)
-        language_model = load_language_model(directory, config, vocabulary)
-        return cls(config, checkpoint.fingerprint(directory), vocabulary, language_model, codec, store)
+        compute = shared(cores)
+        language_model = load_language_model(directory, config, vocabulary, compute)
+        model = checkpoint.fingerprint(directory)
+        codec_compute = compute if device.type == "cpu" else here
+        return cls(config, model, vocabulary, language_model, codec, store, codec_compute, cores)
 
     async def warm_up(self) -> None:
         """Speak and listen once, so that no user waits for what happens only the first time."""
@@ -127,6 +146,8 @@ class SpeechEngine:
         await self._language_model.close()
         await self._codec.close()
         await self.voices.close()
+        if self._cores is not None:
+            self._cores.shutdown()
 
     def _sentences(self, request: SpeechRequest) -> list[Sentence]:
         texts = split_sentences(normalise(request.text))

@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from engine.batching import Batcher
+from engine.compute import Compute, here
 from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Samples, TokenIds
 
 
@@ -24,9 +25,9 @@ class Codec(Protocol):
 class CodecWorker:
     """One codec on one device, with one thread."""
 
-    def __init__(self, codec: Codec, batch_seconds: float) -> None:
+    def __init__(self, codec: Codec, batch_seconds: float, compute: Compute = here) -> None:
         self._codec = codec
-        self._batcher = Batcher("codec", max_padded_size=int(batch_seconds * CODEC_SAMPLE_RATE))
+        self._batcher = Batcher("codec", int(batch_seconds * CODEC_SAMPLE_RATE), compute)
 
     @property
     def waiting(self) -> int:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.compute import Compute, here
 from engine.config import EngineConfig
 from engine.llm.base import LanguageModel
 from engine.vocabulary import Vocabulary
 
 
-def load_language_model(checkpoint: Path, config: EngineConfig, vocabulary: Vocabulary) -> LanguageModel:
-    """Load `LLM/` of a checkpoint into the backend that the configuration names; raises CheckpointError."""
+def load_language_model(
+    checkpoint: Path,
+    config: EngineConfig,
+    vocabulary: Vocabulary,
+    cores: Compute = here,
+) -> LanguageModel:
+    """Load `LLM/` of a checkpoint into the backend that the configuration names; raises CheckpointError.
+
+    `cores` says where a backend that computes on this machine's cores does so.
+    """
     match config.backend:
         case "torch":
             from engine.devices import resolve
@@ -28,4 +37,4 @@ def load_language_model(checkpoint: Path, config: EngineConfig, vocabulary: Voca
                 device=device,
                 dtype=dtype,
             )
-            return Scheduler(stepper, grammar)
+            return Scheduler(stepper, grammar, cores if device.type == "cpu" else here)

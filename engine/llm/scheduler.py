@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from engine.compute import Compute, here
 from engine.errors import BackendFailed, EngineClosed, EngineError, InvalidRequest
 from engine.llm.base import Stepper
 from engine.llm.grammar import DONE, Grammar
@@ -52,7 +53,9 @@ class Sequence:
 class Scheduler:
     """Makes a Stepper a LanguageModel."""
 
-    def __init__(self, stepper: Stepper, grammar: Grammar) -> None:
+    def __init__(self, stepper: Stepper, grammar: Grammar, compute: Compute = here) -> None:
+        """Start the thread; `compute` says where it steps."""
+        self._compute = compute
         self._stepper = stepper
         self._grammar = grammar
         self._allowed = torch.from_numpy(grammar.allowed).to(stepper.device)  # (states, rows)
@@ -126,9 +129,13 @@ class Scheduler:
                 self._admit()
             for sequence in [s for s in self._active if s.closed]:
                 self._leave(sequence)
-            self._decode([s for s in self._active if not s.prefilling])
-            if joining := next((s for s in self._active if s.prefilling), None):
-                self._prefill(joining)
+            self._compute(self._step)
+
+    def _step(self) -> None:
+        """One token for each that runs, then a chunk of the prompt of the first that joins."""
+        self._decode([s for s in self._active if not s.prefilling])
+        if joining := next((s for s in self._active if s.prefilling), None):
+            self._prefill(joining)
 
     def _admit(self) -> None:
         """Give waiting sequences a place, the lowest ones first, so that the batch has few holes."""

@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 import pytest
 import torch
 
+from engine.batching import Batcher
+from engine.compute import shared
 from engine.errors import BackendFailed, EngineClosed, InvalidRequest
 from engine.llm.grammar import Grammar
 from engine.llm.scheduler import PREFILL_CHUNK, Scheduler
@@ -206,6 +209,32 @@ async def test_a_failing_prompt_harms_only_its_own_request(
     answers = await asyncio.gather(*(tokens(model, vocabulary, n) for n in (10, 13)), return_exceptions=True)
     assert answers[0] == list(range(10, 30))
     assert isinstance(answers[1], BackendFailed)
+
+
+async def test_the_codec_and_the_model_take_turns_in_one_thread(
+    stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    threads: set[str] = set()
+    decode = stepper.decode
+
+    def noting(*arguments: list[int]) -> torch.Tensor:
+        threads.add(threading.current_thread().name)
+        return decode(*arguments)
+
+    def double(items: list[int]) -> list[int]:
+        threads.add(threading.current_thread().name)
+        return [2 * item for item in items]
+
+    stepper.decode = noting  # type: ignore[assignment]
+    with ThreadPoolExecutor(1, "cores") as cores:
+        model, batcher = Scheduler(stepper, Grammar(vocabulary), shared(cores)), Batcher("codec", 100, shared(cores))
+        answers = await asyncio.gather(
+            tokens(model, vocabulary, 3), *(batcher.run(double, n, 1, due=0) for n in range(5))
+        )
+        await model.close()
+        await batcher.close()
+    assert answers == [list(range(3, 23)), 0, 2, 4, 6, 8]
+    assert threads == {"cores_0"}
 
 
 async def test_closing_ends_what_runs_and_what_waits(stepper: CountingStepper, vocabulary: Vocabulary) -> None:
