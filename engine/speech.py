@@ -126,7 +126,7 @@ class SpeechEngine:
         Closing the generator frees all that the request holds. Raises InvalidRequest or UnknownVoice before
         the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
-        sentences = self._sentences(request)
+        sentences = await self._sentences(request)
         voice = await self.voices.tokens(request.voice, request.gender, request.pitch)
         processor = PostProcessor(request.speed, request.sample_rate)
         usage = Usage()
@@ -149,8 +149,8 @@ class SpeechEngine:
         if self._cores is not None:
             self._cores.shutdown()
 
-    def _sentences(self, request: SpeechRequest) -> list[Sentence]:
-        texts = split_sentences(normalise(request.text))
+    async def _sentences(self, request: SpeechRequest) -> list[Sentence]:
+        texts = await asyncio.to_thread(lambda: split_sentences(normalise(request.text)))
         if not texts:
             raise InvalidRequest("There is nothing to say in this text: it has neither letters nor digits.", "input")
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed

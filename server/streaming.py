@@ -46,18 +46,24 @@ async def _disconnected(request: Request) -> None:
 
 
 class ClosingResponse(StreamingResponse):
-    """A response whose body is closed when the client has gone, not when the garbage collector comes by."""
+    """A response that closes its body, and the chunks that the body is made of, whatever becomes of the client.
 
-    def __init__(self, body: AsyncGenerator[bytes, None], media_type: str) -> None:
+    A body that was never begun would not close them, and one that the client left would wait for the garbage
+    collector.
+    """
+
+    def __init__(self, body: AsyncGenerator[bytes, None], chunks: Chunks, media_type: str) -> None:
         super().__init__(body, media_type=media_type)
         self._body = body
+        self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the body, and close it whatever happens."""
+        """Send the body."""
         try:
             await super().__call__(scope, receive, send)
         finally:
             await self._body.aclose()
+            await self._chunks.aclose()
 
 
 async def as_audio(
@@ -105,5 +111,4 @@ async def _encoded(
             yield await asyncio.to_thread(encoder.encode, chunk.samples), chunk.usage
         yield await asyncio.to_thread(encoder.close), chunk.usage
     finally:
-        await chunks.aclose()
         encoder.close()

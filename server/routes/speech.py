@@ -32,7 +32,7 @@ async def create_speech(
     chunks = service.metrics.observe(asked, service.admission.stream(engine.synthesize(asked)))
     first = await unless_gone(request, chunks)
     if body.stream_format == "sse":
-        return ClosingResponse(as_events(first, chunks, body.response_format, body.sample_rate), "text/event-stream")
-    return ClosingResponse(
-        as_audio(first, chunks, body.response_format, body.sample_rate), MEDIA_TYPES[body.response_format]
-    )
+        events = as_events(first, chunks, body.response_format, body.sample_rate)
+        return ClosingResponse(events, chunks, "text/event-stream")
+    audio = as_audio(first, chunks, body.response_format, body.sample_rate)
+    return ClosingResponse(audio, chunks, MEDIA_TYPES[body.response_format])
