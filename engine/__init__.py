@@ -1,6 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
-from engine.config import EngineConfig
+from engine import checkpoint
+from engine.config import SPARK_TTS, EngineConfig, Hub, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -11,9 +12,10 @@ from engine.errors import (
     VoiceExists,
 )
 from engine.speech import SpeechEngine
-from engine.types import AudioChunk, Gender, Level, Sampling, SpeechRequest, Usage, Voice
+from engine.types import AudioChunk, Gender, Level, Progress, Samples, Sampling, SpeechRequest, Usage, Voice
 
 __all__ = [
+    "SPARK_TTS",
     "AudioChunk",
     "BackendFailed",
     "CheckpointError",
@@ -21,13 +23,18 @@ __all__ = [
     "EngineConfig",
     "EngineError",
     "Gender",
+    "Hub",
     "InvalidRequest",
     "Level",
+    "Progress",
+    "Samples",
     "Sampling",
+    "Size",
     "SpeechEngine",
     "SpeechRequest",
     "UnknownVoice",
     "Usage",
     "Voice",
     "VoiceExists",
+    "checkpoint",
 ]

@@ -19,9 +19,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from engine import EngineConfig, EngineError, InvalidRequest, SpeechEngine, SpeechRequest, checkpoint
-from engine.config import SPARK_TTS, Hub, Size
-from engine.types import Progress as OnProgress
+from engine import (
+    SPARK_TTS,
+    EngineConfig,
+    EngineError,
+    Hub,
+    InvalidRequest,
+    Samples,
+    Size,
+    SpeechEngine,
+    SpeechRequest,
+    checkpoint,
+)
+from engine import Progress as OnProgress
 from server.app import create_app
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
@@ -171,7 +181,7 @@ def _progress_bar(description: str) -> Generator[OnProgress, None, None]:
         yield report
 
 
-async def _speak(config: EngineConfig, request: SpeechRequest) -> np.ndarray:
+async def _speak(config: EngineConfig, request: SpeechRequest) -> Samples:
     """All samples of one answer."""
     engine = SpeechEngine.load(config)
     try:

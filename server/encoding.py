@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import InvalidRequest
+from engine import InvalidRequest
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 """OpenAI's `response_format`: aac is ADTS, opus is in Ogg, pcm is signed 16-bit little-endian, no header."""
