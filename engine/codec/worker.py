@@ -29,11 +29,6 @@ class CodecWorker:
         self._codec = codec
         self._batcher = Batcher("codec", int(batch_seconds * CODEC_SAMPLE_RATE), compute)
 
-    @property
-    def waiting(self) -> int:
-        """How many items wait for the device."""
-        return self._batcher.waiting
-
     async def encode(self, wave: Samples) -> tuple[TokenIds, TokenIds]:
         """Global tokens (32,) and semantic tokens (T,) of a sample at 16 kHz."""
         now = asyncio.get_running_loop().time()

@@ -192,7 +192,7 @@ class Scheduler:
                 self._leave(sequence)
 
     def _fail(self, sequences: list[Sequence], error: Exception) -> None:
-        for sequence in sequences:
+        for sequence in [s for s in sequences if s in self._active]:  # some may have ended before the error
             failure = BackendFailed(f"The language model failed: {error}")
             failure.__cause__ = error
             sequence.deliver(failure)
@@ -200,5 +200,5 @@ class Scheduler:
 
     def _leave(self, sequence: Sequence) -> None:
         self._active.remove(sequence)
-        self._stepper.release(sequence.slot)
         self._free_slots.append(sequence.slot)
+        self._stepper.release(sequence.slot)

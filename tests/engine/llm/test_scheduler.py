@@ -34,6 +34,7 @@ class CountingStepper:
         self.gate.set()
         self.fail_decode_at: int | None = None
         self.fail_prefill_of: int | None = None
+        self.fail_release_at: int | None = None
         self._grammar = grammar
         self._first_row = grammar.row(vocabulary.semantic.first)
 
@@ -57,6 +58,8 @@ class CountingStepper:
 
     def release(self, slot: int) -> None:
         self.released.append(slot)
+        if len(self.released) == self.fail_release_at:
+            raise RuntimeError("the cache is gone")
 
 
 @pytest.fixture
@@ -235,6 +238,16 @@ async def test_the_codec_and_the_model_take_turns_in_one_thread(
         await batcher.close()
     assert answers == [list(range(3, 23)), 0, 2, 4, 6, 8]
     assert threads == {"cores_0"}
+
+
+async def test_a_failure_while_one_leaves_does_not_stop_the_model(
+    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+) -> None:
+    stepper.fail_release_at = 1
+    short = Sampling(temperature=0, max_tokens=5)
+    async with asyncio.timeout(20):
+        await asyncio.gather(tokens(model, vocabulary, 1, short), tokens(model, vocabulary, 2), return_exceptions=True)
+        assert await tokens(model, vocabulary, 7) == list(range(7, 27))
 
 
 async def test_closing_ends_what_runs_and_what_waits(stepper: CountingStepper, vocabulary: Vocabulary) -> None:
