@@ -1,7 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
 from engine import checkpoint
-from engine.config import SPARK_TTS, EngineConfig, Hub, Size
+from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -11,6 +11,7 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
+from engine.prepare import convert, prepare
 from engine.speech import SpeechEngine
 from engine.types import AudioChunk, Gender, Level, Progress, Samples, Sampling, SpeechRequest, Usage, Voice
 
@@ -27,6 +28,7 @@ __all__ = [
     "InvalidRequest",
     "Level",
     "Progress",
+    "Quantization",
     "Samples",
     "Sampling",
     "Size",
@@ -37,4 +39,6 @@ __all__ = [
     "Voice",
     "VoiceExists",
     "checkpoint",
+    "convert",
+    "prepare",
 ]

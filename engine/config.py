@@ -11,7 +11,10 @@ SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 """The published model's name, on both hubs."""
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-Precision = Literal["auto", "float32", "bfloat16"]
+Backend = Literal["torch", "llama-cpp"]
+Precision = Literal["float32", "bfloat16"]
+Quantization = Literal["float32", "bfloat16", "float16", "q8_0", "q5_0", "q4_0"]
+"""How llama.cpp holds the weights of the language model."""
 Hub = Literal["huggingface", "modelscope"]
 Size = Literal["small", "full"]
 """Of a synthetic checkpoint."""
@@ -26,13 +29,16 @@ class EngineConfig(BaseModel):
     """`demo`, a directory, or a name on a hub such as SparkAudio/Spark-TTS-0.5B, downloaded at first use."""
     hub: Hub = "huggingface"
     """Where a model that is named is downloaded from."""
-    backend: Literal["torch"] = "torch"
-    """What runs the language model."""
+    backend: Backend | Literal["auto"] = "auto"
+    """What runs the language model; `engine.llm.choice` has the rule for `auto`."""
     llm_device: Device = "auto"
-    llm_precision: Precision = "auto"
+    llm_precision: Precision | Quantization | Literal["auto"] = "auto"
+    """How the language model's weights are held; the quantized forms and float16 are llama.cpp's alone."""
     codec_device: Device = "auto"
-    codec_precision: Precision = "auto"
+    codec_precision: Precision | Literal["auto"] = "auto"
     """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32."""
+    threads: int | None = Field(None, ge=1)
+    """Cores that the language model and the codec compute on, in turns; by default all that this process may use."""
     max_running: int = Field(8, ge=1, le=1024)
     """Sentences that the language model generates at once; each holds a place in its key-value cache."""
     max_context: int = Field(4096, ge=256, le=32_768)

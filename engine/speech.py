@@ -84,7 +84,7 @@ class SpeechEngine:
     def load(cls, config: EngineConfig, progress: Progress = lambda done, total: None) -> SpeechEngine:
         """Load the model that the configuration names, making or downloading it if need be; blocks.
 
-        `progress` tells how far the demo model has been made. Raises CheckpointError.
+        `progress` tells how far that has come. Raises CheckpointError.
         """
         cores = ThreadPoolExecutor(1, "cores")
         try:
@@ -96,17 +96,21 @@ class SpeechEngine:
 
     @classmethod
     def _load(cls, config: EngineConfig, progress: Progress, cores: Executor) -> SpeechEngine:
+        import torch
+
         from engine.codec.bicodec import BiCodec
         from engine.devices import resolve
         from engine.llm.registry import load_language_model
 
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
         directory = checkpoint.locate(config.model, config.hub, progress)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve(config.codec_device, config.codec_precision)
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         store = open_store(config)
         compute = shared(cores)
-        language_model = load_language_model(directory, config, vocabulary, compute)
+        language_model = load_language_model(directory, config, vocabulary, compute, progress)
         model = checkpoint.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else here
         return cls(config, model, vocabulary, language_model, codec, store, codec_compute, cores)

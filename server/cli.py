@@ -25,6 +25,7 @@ from engine import (
     EngineError,
     Hub,
     InvalidRequest,
+    Quantization,
     Samples,
     Size,
     SpeechEngine,
@@ -32,6 +33,8 @@ from engine import (
     checkpoint,
 )
 from engine import Progress as OnProgress
+from engine import convert as convert_model
+from engine import prepare as prepare_model
 from server.app import create_app
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
@@ -74,7 +77,7 @@ def serve(
 ) -> None:
     """Serve a model over OpenAI's API; without --model, the built-in demo model."""
     settings = _settings(config, model, host=host, port=port)
-    _locate(settings.engine)
+    _prepare(settings.engine)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
@@ -113,7 +116,7 @@ def say(
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
     if not output.parent.is_dir():
         raise InvalidRequest(f"There is no directory {output.parent} to write to.")
-    _locate(settings.engine)
+    _prepare(settings.engine)
     samples = asyncio.run(_speak(settings.engine, request.to_engine()))
     output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
@@ -141,6 +144,18 @@ def synthesize(
     console.print(f"Ready: fast-spark serve --model {directory}", soft_wrap=True)
 
 
+@models.command()
+def convert(
+    model: Annotated[str, typer.Argument(help="A checkpoint's directory, or a name on a hub (downloaded).")],
+    quantize: Annotated[Quantization, typer.Option(help="How the weights are held.")] = "q8_0",
+    hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
+) -> None:
+    """Convert a language model for llama.cpp; serving does so by itself if it was not done before."""
+    with _progress_bar(f"Converting {model}") as progress:
+        path = convert_model(model, hub, quantize, progress)
+    console.print(f"{path}: {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
+
+
 @models.command("list")
 def list_models() -> None:
     """List the models that are on this machine."""
@@ -159,13 +174,10 @@ def _settings(config: Path | None, model: str | None, **flags: str | int | None)
     return load_settings(config, given)
 
 
-def _locate(config: EngineConfig) -> None:
-    """Make sure that the model is there. The demo is made behind a progress bar; the hubs' clients have their own."""
-    if config.model != checkpoint.DEMO:
-        checkpoint.locate(config.model, config.hub)
-        return
-    with _progress_bar("Making the demo model") as progress:
-        checkpoint.locate(config.model, progress=progress)
+def _prepare(config: EngineConfig) -> None:
+    """Make sure that the model is there; what is made or converted is so behind a progress bar."""
+    with _progress_bar(f"Preparing {config.model}") as progress:
+        prepare_model(config, progress)
 
 
 @contextmanager

@@ -37,12 +37,14 @@ class LanguageModel(Protocol):
 class Stepper(Protocol):
     """A model that takes one step at a time, called from one thread; `Scheduler` makes it a LanguageModel.
 
-    It keeps the keys and values of `slots` sequences of at most `context` ids each. Logits are for the rows of
-    `Grammar.ids`, on any device.
+    It keeps the keys and values of `slots` sequences of at most `context` ids each. Prompts are taken in `chunk`
+    ids at a time, which bounds how long one can stall the others. Logits are for the rows of `Grammar.ids`, and
+    valid until the next step.
     """
 
     slots: int
     context: int
+    chunk: int
     device: torch.device
 
     def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
@@ -51,6 +53,10 @@ class Stepper(Protocol):
 
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """Take in one generated token for each of B slots; return the logits after it, shape (B, rows)."""
+        ...
+
+    def move(self, source: int, target: int) -> None:
+        """Move a slot's sequence to a free one."""
         ...
 
     def release(self, slot: int) -> None:

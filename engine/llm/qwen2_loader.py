@@ -1,7 +1,9 @@
-"""The language model's file as the weights of `Qwen2`: renamed, fused, and checked shape by shape."""
+"""The language model's file, tensor by tensor: each checked by shape, and renamed and fused for `Qwen2`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,51 +14,89 @@ from engine.errors import CheckpointError
 from engine.llm.qwen2 import Qwen2Config
 
 
-def load_weights(path: Path, config: Qwen2Config, ids: np.ndarray) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Read model.safetensors: the weights of `Qwen2`, projections fused, and the embedding (vocabulary, C).
+class Qwen2File:
+    """An open model.safetensors; tensors are views of the mapped file, so only what is read costs memory."""
 
-    The embedding is a view of the mapped file; only the rows that are read cost memory.
-    """
-    C, D = config.hidden_size, config.head_dim
-    H, G, inner = config.num_attention_heads, config.num_key_value_heads, config.intermediate_size
+    def __init__(
+        self, path: Path, config: Qwen2Config, names: Collection[str], get_tensor: Callable[[str], torch.Tensor]
+    ) -> None:
+        self.path, self.config = path, config
+        self._names, self._get_tensor = names, get_tensor
+
+    def read(self, name: str, *shape: int) -> torch.Tensor:
+        """One tensor; raises CheckpointError if it is missing or has another shape."""
+        if name not in self._names:
+            raise CheckpointError(f"{self.path} has no tensor {name}")
+        value = self._get_tensor(name)
+        if value.shape != shape:
+            raise CheckpointError(f"{self.path}: {name} has shape {tuple(value.shape)}, not {shape}")
+        return value
+
+    def embedding(self) -> torch.Tensor:
+        """The embedding of the whole vocabulary, (vocabulary, C); it is the output head as well."""
+        return self.read("model.embed_tokens.weight", self.config.vocab_size, self.config.hidden_size)
+
+    def head(self, ids: np.ndarray) -> torch.Tensor:
+        """The rows of the head for `ids`, (rows, C)."""
+        if ids.max() >= self.config.vocab_size:
+            raise CheckpointError(
+                f"{self.path}: the embedding has {self.config.vocab_size} rows, "
+                f"but the tokenizer has the id {ids.max()}"
+            )
+        return self.embedding()[torch.from_numpy(ids)]
+
+    def layer(self, index: int) -> dict[str, torch.Tensor]:
+        """A layer's tensors, named as in the file without the layer's prefix."""
+        config, prefix = self.config, f"model.layers.{index}."
+        C, D, inner = config.hidden_size, config.head_dim, config.intermediate_size
+        H, G = config.num_attention_heads * D, config.num_key_value_heads * D
+        shapes = {
+            "input_layernorm.weight": (C,),
+            "self_attn.q_proj.weight": (H, C),
+            "self_attn.q_proj.bias": (H,),
+            "self_attn.k_proj.weight": (G, C),
+            "self_attn.k_proj.bias": (G,),
+            "self_attn.v_proj.weight": (G, C),
+            "self_attn.v_proj.bias": (G,),
+            "self_attn.o_proj.weight": (C, H),
+            "post_attention_layernorm.weight": (C,),
+            "mlp.gate_proj.weight": (inner, C),
+            "mlp.up_proj.weight": (inner, C),
+            "mlp.down_proj.weight": (C, inner),
+        }
+        return {name: self.read(prefix + name, *shape) for name, shape in shapes.items()}
+
+    def norm(self) -> torch.Tensor:
+        """The weight of the norm before the head, (C,)."""
+        return self.read("model.norm.weight", self.config.hidden_size)
+
+
+@contextmanager
+def open_weights(directory: Path) -> Generator[Qwen2File, None, None]:
+    """Open `LLM/` of a checkpoint; raises CheckpointError if a file cannot be read."""
+    config = Qwen2Config.from_file(directory / "config.json")
+    path = directory / "model.safetensors"
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-
-            def read(name: str, *shape: int) -> torch.Tensor:
-                if name not in names:
-                    raise CheckpointError(f"{path} has no tensor {name}")
-                value: torch.Tensor = file.get_tensor(name)
-                if value.shape != shape:
-                    raise CheckpointError(f"{path}: {name} has shape {tuple(value.shape)}, not {shape}")
-                return value
-
-            embedding = read("model.embed_tokens.weight", config.vocab_size, C)
-            if ids.max() >= config.vocab_size:
-                raise CheckpointError(
-                    f"{path}: the embedding has {config.vocab_size} rows, but the tokenizer has the id {ids.max()}"
-                )
-            weights = {
-                "norm.weight": read("model.norm.weight", C),
-                "head.weight": embedding[torch.from_numpy(ids)],
-            }
-            for n in range(config.num_hidden_layers):
-                theirs, ours = f"model.layers.{n}.", f"layers.{n}."
-                for part in ("weight", "bias"):
-                    tail = (C,) if part == "weight" else ()
-                    weights[f"{ours}qkv.{part}"] = torch.cat(
-                        [
-                            read(f"{theirs}self_attn.{name}_proj.{part}", width * D, *tail)
-                            for name, width in (("q", H), ("k", G), ("v", G))
-                        ]
-                    )
-                weights[f"{ours}gate_up.weight"] = torch.cat(
-                    [read(f"{theirs}mlp.{name}_proj.weight", inner, C) for name in ("gate", "up")]
-                )
-                weights[f"{ours}out.weight"] = read(f"{theirs}self_attn.o_proj.weight", C, H * D)
-                weights[f"{ours}down.weight"] = read(f"{theirs}mlp.down_proj.weight", C, inner)
-                weights[f"{ours}input_norm.weight"] = read(f"{theirs}input_layernorm.weight", C)
-                weights[f"{ours}post_norm.weight"] = read(f"{theirs}post_attention_layernorm.weight", C)
+        opened = safetensors.safe_open(path, framework="pt")
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    return weights, embedding
+    with opened as file:
+        yield Qwen2File(path, config, file.keys(), file.get_tensor)
+
+
+def fused(file: Qwen2File, ids: np.ndarray) -> dict[str, torch.Tensor]:
+    """The weights of `Qwen2` by its own names, projections that share an input made one."""
+    weights = {"norm.weight": file.norm(), "head.weight": file.head(ids)}
+    for n in range(file.config.num_hidden_layers):
+        layer = file.layer(n)
+        parts = {
+            "input_norm.weight": layer["input_layernorm.weight"],
+            "qkv.weight": torch.cat([layer[f"self_attn.{name}_proj.weight"] for name in "qkv"]),
+            "qkv.bias": torch.cat([layer[f"self_attn.{name}_proj.bias"] for name in "qkv"]),
+            "out.weight": layer["self_attn.o_proj.weight"],
+            "post_norm.weight": layer["post_attention_layernorm.weight"],
+            "gate_up.weight": torch.cat([layer[f"mlp.{name}_proj.weight"] for name in ("gate", "up")]),
+            "down.weight": layer["mlp.down_proj.weight"],
+        }
+        weights |= {f"layers.{n}.{name}": value for name, value in parts.items()}
+    return weights

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.checkpoint import DEMO, cache_directory, fingerprint
 from engine.compute import Compute, here
-from engine.config import EngineConfig
-from engine.llm.base import LanguageModel
+from engine.config import EngineConfig, Precision, Quantization
+from engine.llm.base import LanguageModel, Stepper
+from engine.llm.grammar import Grammar
+from engine.types import Progress
 from engine.vocabulary import Vocabulary
 
 
@@ -15,26 +18,77 @@ def load_language_model(
     config: EngineConfig,
     vocabulary: Vocabulary,
     cores: Compute = here,
+    progress: Progress = lambda done, total: None,
 ) -> LanguageModel:
-    """Load `LLM/` of a checkpoint into the backend that the configuration names; raises CheckpointError.
+    """Load `LLM/` of a checkpoint into the backend that the configuration names.
 
-    `cores` says where a backend that computes on this machine's cores does so.
+    `cores` says where a backend that computes on this machine's cores does so; `progress` counts what is
+    converted for a backend that needs it. Raises CheckpointError, or EngineError if the backend cannot be had.
     """
-    match config.backend:
-        case "torch":
-            from engine.devices import resolve
-            from engine.llm.grammar import Grammar
-            from engine.llm.scheduler import Scheduler
-            from engine.llm.torch_backend import TorchStepper
+    from engine.llm.choice import Host, LlamaCpp, choose
+    from engine.llm.scheduler import Scheduler
 
-            grammar = Grammar(vocabulary)
-            device, dtype = resolve(config.llm_device, config.llm_precision)
-            stepper = TorchStepper(
-                checkpoint / "LLM",
-                grammar.ids,
-                slots=config.max_running,
-                context=config.max_context,
-                device=device,
-                dtype=dtype,
-            )
-            return Scheduler(stepper, grammar, cores if device.type == "cpu" else here)
+    grammar = Grammar(vocabulary)
+    chosen = choose(config, Host.this(), demo=config.model == DEMO)
+    if isinstance(chosen, LlamaCpp):
+        stepper = _llama(checkpoint, grammar, config, chosen.quantization, progress)
+    else:
+        stepper = _torch(checkpoint, grammar, config, chosen.precision)
+    return Scheduler(stepper, grammar, cores if stepper.device.type == "cpu" else here)
+
+
+def prepare(checkpoint: Path, config: EngineConfig, progress: Progress) -> None:
+    """Make the files that the chosen backend needs beside the checkpoint's own, if they are not there."""
+    from engine.llm.choice import Host, LlamaCpp, choose
+
+    chosen = choose(config, Host.this(), demo=config.model == DEMO)
+    if isinstance(chosen, LlamaCpp):
+        convert(checkpoint, chosen.quantization, progress)
+
+
+def convert(checkpoint: Path, quantization: Quantization, progress: Progress = lambda done, total: None) -> Path:
+    """The language model's file for llama.cpp, made if need be; raises CheckpointError."""
+    from engine.llm.gguf_file import model_file
+
+    ids = Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids
+    elsewhere = cache_directory() / "converted"
+    return model_file(checkpoint / "LLM", fingerprint(checkpoint), ids, quantization, elsewhere, progress)
+
+
+def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision) -> Stepper:
+    from engine.devices import resolve
+    from engine.llm.torch_backend import TorchStepper
+
+    device, dtype = resolve(config.llm_device, precision)
+    return TorchStepper(
+        checkpoint / "LLM",
+        grammar.ids,
+        slots=config.max_running,
+        context=config.max_context,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _llama(
+    checkpoint: Path, grammar: Grammar, config: EngineConfig, quantization: Quantization, progress: Progress
+) -> Stepper:
+    import torch
+
+    from engine.llm.llama_backend import LIBRARY, LlamaStepper
+    from engine.llm.llama_probe import repacking_is_safe
+    from engine.llm.qwen2_loader import open_weights
+
+    path = convert(checkpoint, quantization, progress)
+    with open_weights(checkpoint / "LLM") as file:
+        embedding, longest = file.embedding(), file.config.max_position_embeddings
+    return LlamaStepper(
+        path,
+        quantization,
+        embedding,
+        len(grammar.ids),
+        slots=config.max_running,
+        context=min(config.max_context, longest),
+        threads=torch.get_num_threads(),
+        repack=repacking_is_safe(path, LIBRARY, cache_directory() / "probes"),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +17,6 @@ from engine.llm.base import Stepper
 from engine.llm.grammar import DONE, Grammar
 from engine.llm.sampling import random_numbers, sample
 from engine.types import Prompt, Sampling
-
-PREFILL_CHUNK = 256  # ids of a prompt taken in between two steps: bounds how long it can stall the others
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +59,6 @@ class Scheduler:
         self._grammar = grammar
         self._allowed = torch.from_numpy(grammar.allowed).to(stepper.device)  # (states, rows)
         self._seen = torch.zeros(stepper.slots, len(grammar.ids), dtype=torch.bool, device=stepper.device)
-        self._free_slots = list(range(stepper.slots))
         self._waiting: list[Sequence] = []
         self._active: list[Sequence] = []
         self._stopping = False
@@ -127,28 +125,30 @@ class Scheduler:
                         sequence.deliver(EngineClosed("The language model has been closed."))
                     return
                 self._admit()
-            for sequence in [s for s in self._active if s.closed]:
-                self._leave(sequence)
-            self._compute(self._step)
+            try:
+                self._compute(self._step)
+            except Exception as error:
+                self._fail_all(error)
 
     def _step(self) -> None:
         """One token for each that runs, then a chunk of the prompt of the first that joins."""
+        for sequence in [s for s in self._active if s.closed]:
+            self._leave(sequence)
         self._decode([s for s in self._active if not s.prefilling])
         if joining := next((s for s in self._active if s.prefilling), None):
             self._prefill(joining)
 
     def _admit(self) -> None:
-        """Give waiting sequences a place, the lowest ones first, so that the batch has few holes."""
+        """Give waiting sequences the places behind those that are taken."""
         self._waiting = sorted((s for s in self._waiting if not s.closed), key=lambda s: s.due)
-        while self._waiting and self._free_slots:
+        while self._waiting and len(self._active) < self._stepper.slots:
             sequence = self._waiting.pop(0)
-            sequence.slot = min(self._free_slots)
-            self._free_slots.remove(sequence.slot)
+            sequence.slot = len(self._active)
             self._seen[sequence.slot] = False
             self._active.append(sequence)
 
     def _prefill(self, sequence: Sequence) -> None:
-        chunk = sequence.prompt.ids[sequence.taken : sequence.taken + PREFILL_CHUNK]
+        chunk = sequence.prompt.ids[sequence.taken : sequence.taken + self._stepper.chunk]
         try:
             logits = self._stepper.prefill(sequence.slot, chunk, sequence.taken)
             sequence.taken += len(chunk)
@@ -193,12 +193,30 @@ class Scheduler:
 
     def _fail(self, sequences: list[Sequence], error: Exception) -> None:
         for sequence in [s for s in sequences if s in self._active]:  # some may have ended before the error
-            failure = BackendFailed(f"The language model failed: {error}")
-            failure.__cause__ = error
-            sequence.deliver(failure)
+            sequence.deliver(_failure(error))
             self._leave(sequence)
 
+    def _fail_all(self, error: Exception) -> None:
+        """Start afresh after a failure that may have left the places in disorder."""
+        sequences, self._active = self._active, []
+        for sequence in sequences:
+            sequence.deliver(_failure(error))
+        for slot in range(self._stepper.slots):
+            with suppress(Exception):
+                self._stepper.release(slot)
+
     def _leave(self, sequence: Sequence) -> None:
+        """Free the place; the last one moves there, so that places are taken without a gap and a step is narrow."""
+        last = max(self._active, key=lambda s: s.slot)
         self._active.remove(sequence)
-        self._free_slots.append(sequence.slot)
         self._stepper.release(sequence.slot)
+        if last is not sequence:
+            self._stepper.move(last.slot, sequence.slot)
+            self._seen[sequence.slot] = self._seen[last.slot]
+            last.slot = sequence.slot
+
+
+def _failure(error: Exception) -> BackendFailed:
+    failure = BackendFailed(f"The language model failed: {error}")
+    failure.__cause__ = error
+    return failure

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.llm.qwen2 import Qwen2, Qwen2Config, Step, rope_table
-from engine.llm.qwen2_loader import load_weights
+from engine.llm.qwen2 import Qwen2, Step, rope_table
+from engine.llm.qwen2_loader import fused, open_weights
 
 
 class TorchStepper:
@@ -29,10 +29,11 @@ class TorchStepper:
 
         `ids` are the rows of the head (`Grammar.ids`). Raises CheckpointError if a file is missing or misshapen.
         """
-        config = Qwen2Config.from_file(directory / "config.json")
+        with open_weights(directory) as file:
+            config, weights, self._embedding = file.config, fused(file, ids), file.embedding()
         self.slots, self.context, self.device = slots, min(context, config.max_position_embeddings), device
+        self.chunk = 64 if device.type == "cpu" else 256
         self._dtype = dtype
-        weights, self._embedding = load_weights(directory / "model.safetensors", config, ids)
         with torch.device("meta"):
             model = Qwen2(config, len(ids))
         model.load_state_dict(weights, assign=True)
@@ -67,6 +68,13 @@ class TorchStepper:
         return self._step(x[:, None], torch.tensor(batch_positions, device=self.device)[:, None], slice(0, B))[
             list(slots)
         ]
+
+    def move(self, source: int, target: int) -> None:
+        """See Stepper.move."""
+        n = self._lengths[target] = self._lengths[source]
+        for cache in (self._keys, self._values):
+            cache[:, target, :, :n] = cache[:, source, :, :n]
+        self.release(source)
 
     def release(self, slot: int) -> None:
         """See Stepper.release."""

@@ -13,7 +13,7 @@ from engine.batching import Batcher
 from engine.compute import shared
 from engine.errors import BackendFailed, EngineClosed, InvalidRequest
 from engine.llm.grammar import Grammar
-from engine.llm.scheduler import PREFILL_CHUNK, Scheduler
+from engine.llm.scheduler import Scheduler
 from engine.types import Answer, Prompt, Sampling
 from engine.vocabulary import Vocabulary
 
@@ -24,12 +24,14 @@ class CountingStepper:
     """Answers a prompt of n ids with the semantic tokens n, n + 1, n + 2 ..., and notes what it was asked for."""
 
     device = torch.device("cpu")
+    chunk = 256
 
     def __init__(self, grammar: Grammar, vocabulary: Vocabulary, slots: int = 2, context: int = 1000) -> None:
         self.slots, self.context = slots, context
         self.batches: list[list[int]] = []
         self.chunks: list[tuple[int, int, int]] = []
         self.released: list[int] = []
+        self.moved: list[tuple[int, int]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.fail_decode_at: int | None = None
@@ -55,6 +57,9 @@ class CountingStepper:
         if len(self.batches) == self.fail_decode_at:
             raise RuntimeError("the device is gone")
         return torch.stack([self.logits(row - self._first_row + 1) for row in rows])
+
+    def move(self, source: int, target: int) -> None:
+        self.moved.append((source, target))
 
     def release(self, slot: int) -> None:
         self.released.append(slot)
@@ -107,7 +112,9 @@ async def test_sequences_share_steps_and_join_and_leave_between_them(
     assert max(len(batch) for batch in stepper.batches) == 2  # no more than there are slots
     assert len(stepper.batches) < 3 * 20  # fewer steps than one after the other would take
     await settled(model)
-    assert sorted(stepper.released) == [0, 0, 1]  # the third took the place that the short one left
+    assert len(stepper.released) == 3
+    assert stepper.moved[0] == (1, 0)  # the second took the place that the short one left, so that no step is wider
+    assert stepper.batches[-1] == [0]  # than there are sequences
 
 
 async def test_ids_come_while_the_answer_is_made(
@@ -178,7 +185,7 @@ async def test_who_is_due_first_gets_the_next_place(
 async def test_a_long_prompt_is_taken_in_in_chunks_between_the_steps_of_others(
     model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
 ) -> None:
-    length = 3 * PREFILL_CHUNK + 5
+    length = 3 * CountingStepper.chunk + 5
     await asyncio.gather(
         tokens(model, vocabulary, 4, Sampling(temperature=0, max_tokens=300)), tokens(model, vocabulary, length)
     )

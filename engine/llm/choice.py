@@ -1,0 +1,83 @@
+"""Which backend runs the language model, and in which precision, where the settings leave it open."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from engine.config import Backend, EngineConfig, Precision, Quantization
+from engine.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+MANY = 8  # sequences at once; with more, bfloat16 in torch overtakes llama.cpp on a CPU with AMX
+INSTALL = "llama-cpp-python is not installed: `make llama` builds it for this machine."
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the choice depends on."""
+
+    cuda: bool
+    amx: bool
+    """Whether the CPU multiplies bfloat16 matrices (Intel AMX)."""
+    llama: bool
+    """Whether llama-cpp-python is installed."""
+
+    @classmethod
+    def this(cls) -> Host:
+        """The machine that this runs on."""
+        return cls(
+            cuda=torch.cuda.is_available(),
+            amx=bool(torch.cpu.get_capabilities().get("amx_bf16", False)),
+            llama=importlib.util.find_spec("llama_cpp") is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Torch:
+    """The language model runs in torch."""
+
+    precision: Precision
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaCpp:
+    """The language model runs in llama.cpp."""
+
+    quantization: Quantization
+
+
+def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp:
+    """The backend and how it holds the weights; raises EngineError if what is asked for cannot be had.
+
+    `auto` means torch on a GPU and for the demo model, which needs nothing more. On a CPU it means llama.cpp: on
+    two cores without AMX it was the faster one at every number of sequences. With AMX, torch in bfloat16
+    overtakes it between 4 and 8 of them, so it is chosen for `max_running` above 8.
+    docs/benchmarks.md has the figures.
+    """
+    on_gpu = config.llm_device.startswith("cuda") or (config.llm_device == "auto" and host.cuda)
+    backend = config.backend
+    if backend == "auto":
+        wanted: Backend = "torch" if demo or on_gpu or (host.amx and config.max_running > MANY) else "llama-cpp"
+        backend = wanted if host.llama else "torch"
+        if backend != wanted:
+            logger.warning("%s Until then torch runs the language model, several times slower.", INSTALL)
+    if backend == "llama-cpp":
+        if not host.llama:
+            raise EngineError(INSTALL)
+        if config.llm_device.startswith("cuda"):
+            raise EngineError("llama-cpp computes on the CPU here: for a GPU choose `backend: torch`.")
+        return LlamaCpp("q8_0" if config.llm_precision == "auto" else config.llm_precision)
+    match config.llm_precision:
+        case "float32" | "bfloat16" as precision:
+            return Torch(precision)
+        case "auto":
+            many = host.amx and config.max_running > MANY and not demo
+            return Torch("bfloat16" if on_gpu or many else "float32")
+    raise EngineError(
+        f"torch holds the language model in float32 or bfloat16, not in {config.llm_precision}, which is llama-cpp's."
+    )

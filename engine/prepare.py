@@ -1,0 +1,29 @@
+"""What can be done before an engine is loaded: fetching or making a model, and converting it for its backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine import checkpoint
+from engine.config import EngineConfig, Hub, Quantization
+from engine.types import Progress
+
+
+def prepare(config: EngineConfig, progress: Progress) -> None:
+    """Make sure that the model is on this machine, and in the form that its backend needs, so that `load` is quick.
+
+    Raises CheckpointError.
+    """
+    from engine.llm import registry  # brings torch along
+
+    registry.prepare(checkpoint.locate(config.model, config.hub, progress), config, progress)
+
+
+def convert(model: str, hub: Hub, quantization: Quantization, progress: Progress = lambda done, total: None) -> Path:
+    """Convert a model's language model for llama.cpp, if that was not done before; return the file.
+
+    Raises CheckpointError.
+    """
+    from engine.llm import registry  # brings torch along
+
+    return registry.convert(checkpoint.locate(model, hub), quantization, progress)

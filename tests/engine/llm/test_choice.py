@@ -1,0 +1,57 @@
+"""Which backend is chosen, by settings and by host."""
+
+import pytest
+
+from engine.config import EngineConfig
+from engine.errors import EngineError
+from engine.llm.choice import Host, LlamaCpp, Torch, choose
+
+PLAIN = Host(cuda=False, amx=False, llama=True)
+AMX = Host(cuda=False, amx=True, llama=True)
+BARE = Host(cuda=False, amx=False, llama=False)
+GPU = Host(cuda=True, amx=True, llama=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "chosen"),
+    [
+        ({}, PLAIN, LlamaCpp("q8_0")),
+        ({"max_running": 32}, PLAIN, LlamaCpp("q8_0")),
+        ({}, AMX, LlamaCpp("q8_0")),
+        ({"max_running": 9}, AMX, Torch("bfloat16")),
+        ({"max_running": 9, "backend": "llama-cpp"}, AMX, LlamaCpp("q8_0")),
+        ({"backend": "torch"}, AMX, Torch("float32")),
+        ({"llm_precision": "q4_0"}, PLAIN, LlamaCpp("q4_0")),
+        ({"llm_precision": "bfloat16", "backend": "torch"}, PLAIN, Torch("bfloat16")),
+        ({}, BARE, Torch("float32")),
+        ({}, GPU, Torch("bfloat16")),
+        ({"llm_precision": "float32"}, GPU, Torch("float32")),
+        ({"llm_device": "cpu"}, GPU, LlamaCpp("q8_0")),
+        ({"llm_device": "cuda:1"}, PLAIN, Torch("bfloat16")),
+    ],
+)
+def test_the_rule(settings: dict[str, object], host: Host, chosen: Torch | LlamaCpp) -> None:
+    assert choose(EngineConfig.model_validate(settings), host, demo=False) == chosen
+
+
+@pytest.mark.parametrize("host", [PLAIN, BARE, AMX])
+def test_the_demo_model_needs_nothing_but_torch(host: Host) -> None:
+    assert choose(EngineConfig(max_running=16), host, demo=True) == Torch("float32")
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "message"),
+    [
+        ({"backend": "llama-cpp"}, BARE, "make llama"),
+        ({"backend": "llama-cpp", "llm_device": "cuda"}, GPU, "backend: torch"),
+        ({"backend": "torch", "llm_precision": "q8_0"}, PLAIN, "float32 or bfloat16, not in q8_0"),
+        ({"llm_precision": "q8_0"}, GPU, "float32 or bfloat16, not in q8_0"),
+    ],
+)
+def test_what_cannot_be_had_says_what_can(settings: dict[str, object], host: Host, message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        choose(EngineConfig.model_validate(settings), host, demo=False)
+
+
+def test_this_machine_is_looked_at() -> None:
+    assert Host.this().llama
