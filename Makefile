@@ -1,24 +1,29 @@
 # make serve [MODEL=...]   set everything up and serve; without MODEL, the built-in demo model
+# make llama               build llama.cpp for this processor; `make serve MODEL=...` does so where there is no GPU
 # make test | lint | types what CI runs
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+LLAMA := $(VENV)/.installed-llama
+WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
-.PHONY: serve test lint types
+.PHONY: serve llama test lint types
 
-serve: $(VENV)/.installed
+serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
-test: $(VENV)/.installed-dev
+llama: $(LLAMA)
+
+test: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.installed-dev
+types: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/mypy
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -29,4 +34,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(LLAMA): $(VENV)/.installed scripts/build-llama
+	scripts/build-llama $(BIN)/python
 	@touch $@

@@ -10,7 +10,7 @@ from engine.config import Precision
 from engine.errors import EngineError
 
 
-def resolve(device: str, precision: Precision | Literal["auto"]) -> tuple[torch.device, torch.dtype]:
+def resolve(device: str, precision: Literal["auto", Precision]) -> tuple[torch.device, torch.dtype]:
     """What `auto` means on this machine; raises EngineError if the device is not there.
 
     float16 is no choice: Spark-TTS's language model overflows in it.

@@ -51,6 +51,7 @@ def test_the_served_name(file: Path) -> None:
         ("port: http", "Setting port: .*valid integer.*'http'"),
         ("port: 70000", "Setting port: .*65535"),
         ("engine:\n  backend: abacus", "Setting engine.backend: .*'torch'"),
+        ("engine:\n  llm_precision: q9", "Setting engine.llm_precision: .*'q8_0'"),
         ("engine:\n  codec_device: gpu", "Setting engine.codec_device"),
         ("engine: 5", "Setting engine: "),
         ("- port", "holds no settings"),
@@ -63,6 +64,13 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, content: str, messa
     with pytest.raises(SettingsError, match=message) as caught:
         load_settings(file)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cpu.yaml"])
+def test_the_other_files_are_valid_and_say_what_each_setting_does(name: str) -> None:
+    load_settings(CONFIGS / name)
+    for line in (CONFIGS / name).read_text().splitlines():
+        assert not line or "#" in line or line.endswith(":"), line
 
 
 def test_a_file_that_is_not_there() -> None:
