@@ -1,4 +1,4 @@
-"""The codec's samples, chunk by chunk, become samples of the asked tempo and rate."""
+"""The codec's samples, chunk by chunk, become samples of the asked tempo and rate, without clicks."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ MAX_SPEED: Final = 4.0
 _FRAME: Final = 320  # samples given to the filter at a time
 _TAIL: Final = 8192  # samples of silence that push the last speech out; the filter holds back up to 5006, at 3
 _NONE: Final = np.zeros(0, np.float32)
+
+FADE: Final = 80  # samples, 5 ms: too short to be heard, long enough that a step is not
+_RISE: Final = (0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE) + 0.5) / FADE)).astype(np.float32)  # raised cosine
+
+
+def fade(samples: Samples, *, start: bool, end: bool) -> Samples:
+    """A part of a sentence at 16 kHz, shape (n,) with n >= FADE, faded in if it starts it and out if it ends it.
+
+    A sentence need not begin or end at zero, least of all one that a bound cuts off: the step would click.
+    """
+    faded = samples.copy()
+    if start:
+        faded[:FADE] *= _RISE
+    if end:
+        faded[-FADE:] *= _RISE[::-1]
+    return faded
 
 
 class PostProcessor:

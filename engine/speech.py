@@ -21,7 +21,7 @@ from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
 from engine.ordered import in_order
-from engine.postprocess import PostProcessor
+from engine.postprocess import PostProcessor, fade
 from engine.prompts import Prompts
 from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.types import (
@@ -187,12 +187,15 @@ class SpeechEngine:
                     prompt_tokens = 0  # counted once
 
     async def _decode(self, tokens: list[int], window: Window, voice: VoiceTokens, start: float) -> Samples:
-        """What is new in a window of a sentence that a listener hears from `start` on."""
+        """What is new in a window of a sentence that a listener hears from `start` on.
+
+        Sentences are joined as they are: the model says its own pauses.
+        """
         semantic = np.array(tokens[window.start : window.end], np.int64)
         due = start + window.keep_start / TOKENS_PER_SECOND
         samples = await self._codec.decode(semantic, voice.global_tokens, due)
         first, last = ((token - window.start) * SAMPLES_PER_TOKEN for token in (window.keep_start, window.keep_end))
-        return samples[first:last]
+        return fade(samples[first:last], start=window.keep_start == 0, end=window.last)
 
 
 def open_store(config: EngineConfig) -> VoiceStore:

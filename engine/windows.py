@@ -16,7 +16,8 @@ class WindowPlan:
     """Sizes in tokens, of 20 ms each.
 
     `first` tokens are decoded as soon as `first_ahead` are known behind them; each further window is `growth`
-    times as long as the one before, up to `largest`, and has `context` on both sides.
+    times as long as the one before, up to `largest`, and has `context` on both sides. With at least one token
+    ahead of each window it is always known which one is the last.
     """
 
     context: int = 24
@@ -34,6 +35,7 @@ class Window:
     keep_start: int
     keep_end: int
     end: int
+    last: bool = False
 
 
 class Windows:
@@ -60,7 +62,7 @@ class Windows:
             self._size = min(int(self._size * self._plan.growth), self._plan.largest)
             self._ahead = self._plan.context
         elif ended and tokens > self._kept:
-            window = Window(start, self._kept, tokens, tokens)
+            window = Window(start, self._kept, tokens, tokens, last=True)
         else:
             return None
         self._kept = window.keep_end

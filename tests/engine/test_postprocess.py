@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidRequest
-from engine.postprocess import PostProcessor
+from engine.postprocess import FADE, PostProcessor, fade
 from engine.types import Samples
 
 SPEECH: Samples = np.load(Path(__file__).parent.parent / "golden" / "small.npz")["wav_16k"]
@@ -126,3 +126,18 @@ def test_other_speeds_are_refused(speed: float) -> None:
     with pytest.raises(InvalidRequest, match=r"0\.25 to 4") as caught:
         PostProcessor(speed, 24_000)
     assert caught.value.param == "speed"
+
+
+@pytest.mark.parametrize("size", [320, 16_000])
+def test_a_fade_begins_and_ends_at_silence_and_leaves_the_rest(size: int) -> None:
+    ones = np.ones(size, np.float32)
+    both = fade(ones, start=True, end=True)
+    assert both.size == size
+    assert both[0] == both[-1] < 0.001
+    assert np.abs(np.diff(both)).max() < 0.02  # raised cosine: pi / 2 / FADE at its steepest
+    np.testing.assert_array_equal(both[FADE:-FADE], ones[FADE:-FADE])
+    np.testing.assert_array_equal(both, both[::-1])
+    parts = fade(ones[:160], start=True, end=False), fade(ones[160:], start=False, end=True)
+    np.testing.assert_array_equal(np.concatenate(parts), both)
+    np.testing.assert_array_equal(fade(ones, start=False, end=False), ones)
+    assert ones.min() == 1  # the samples that were given are not changed

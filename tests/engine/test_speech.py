@@ -11,8 +11,9 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
+from engine.postprocess import FADE
 from engine.speech import SpeechEngine
-from engine.types import Answer, AudioChunk, Samples, Sampling, SpeechRequest
+from engine.types import Answer, AudioChunk, Samples, Sampling, SpeechRequest, TokenIds
 from engine.vocabulary import Vocabulary
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 
@@ -50,7 +51,7 @@ def samples(chunks: list[AudioChunk]) -> Samples:
 
 
 async def test_sentences_come_in_order_in_one_voice(parts: Parts) -> None:
-    heard = samples(await collect(parts.engine, REQUEST)).reshape(3, 10 * 320)
+    heard = samples(await collect(parts.engine, REQUEST)).reshape(3, 10 * 320)[:, FADE:-FADE]
     spoken = [prompt for prompt in parts.language_model.prompts if prompt.answer is Answer.SPEECH]
     assert len(spoken) == 3
     for sentence, prompt in zip(heard, spoken, strict=True):
@@ -150,6 +151,32 @@ async def test_windows_are_the_whole_sentence(parts: Parts) -> None:
     chunks = await collect(parts.engine, replace(long, max_tokens=200))
     assert [len(chunk.samples) // 320 for chunk in chunks] == [12, 30, 75, 83]
     assert [chunk.usage.output_tokens for chunk in chunks] == [12, 42, 117, 200]
+
+
+class ToneCodec(FakeCodec):
+    """Tokens sound as 200 Hz, with a phase of their own: a sentence has no step, but starts and ends amid a wave."""
+
+    def decode_batch(self, items: list[tuple[TokenIds, TokenIds]]) -> list[Samples]:
+        time = np.arange(320) / 16_000
+        return [
+            np.concatenate([0.5 * np.cos(2 * np.pi * 200 * time + token) for token in semantic]).astype(np.float32)
+            for semantic, _ in items
+        ]
+
+
+@pytest.mark.parametrize("max_tokens", [1, 10, 24, 60])
+async def test_sentences_begin_end_and_are_joined_without_a_click(
+    vocabulary: Vocabulary, tmp_path: Path, max_tokens: int
+) -> None:
+    engine = fake_engine(vocabulary, tmp_path, codec=ToneCodec())
+    heard = samples(await collect(engine, replace(REQUEST, max_tokens=max_tokens)))
+    await engine.close()
+    assert len(heard) == 3 * max_tokens * 320
+    step_of_the_tone = 0.5 * 2 * np.pi * 200 / 16_000
+    assert np.abs(np.diff(heard, prepend=0, append=0)).max() < step_of_the_tone * 1.01
+    sentences = heard.reshape(3, -1)[:, FADE:-FADE]
+    assert np.abs(sentences[:, :80]).max(axis=1) == pytest.approx(0.5, abs=0.01)  # from the start to
+    assert np.abs(sentences[:, -80:]).max(axis=1) == pytest.approx(0.5, abs=0.01)  # the end at its own loudness
 
 
 async def test_later_sentences_are_due_later(parts: Parts) -> None:

@@ -8,9 +8,9 @@ from engine.windows import Window, WindowPlan, Windows
 
 PLANS = st.builds(
     WindowPlan,
-    context=st.integers(0, 40),
+    context=st.integers(1, 40),
     first=st.integers(1, 40),
-    first_ahead=st.integers(0, 40),
+    first_ahead=st.integers(1, 40),
     growth=st.floats(1, 4),
     largest=st.integers(40, 300),
 )
@@ -37,6 +37,13 @@ def test_every_token_is_new_once_and_in_order(plan: WindowPlan, tokens: int) -> 
 @given(PLANS, st.lists(st.integers(0, 50), max_size=30))
 def test_windows_do_not_depend_on_when_tokens_come(plan: WindowPlan, arrivals: list[int]) -> None:
     assert planned(plan, arrivals) == planned(plan, [sum(arrivals)])
+
+
+@given(PLANS, st.integers(1, 1500))
+def test_the_last_window_is_known_to_be_the_last(plan: WindowPlan, tokens: int) -> None:
+    *others, last = planned(plan, [1] * tokens)
+    assert last.last
+    assert not any(window.last for window in others)
 
 
 @given(PLANS, st.integers(1, 1500))
