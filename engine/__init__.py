@@ -11,6 +11,7 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
+from engine.observer import Observer
 from engine.prepare import convert, prepare
 from engine.speech import SpeechEngine
 from engine.types import AudioChunk, Gender, Level, Progress, Samples, Sampling, SpeechRequest, Usage, Voice
@@ -27,6 +28,7 @@ __all__ = [
     "Hub",
     "InvalidRequest",
     "Level",
+    "Observer",
     "Progress",
     "Quantization",
     "Samples",

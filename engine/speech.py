@@ -20,6 +20,7 @@ from engine.compute import Compute, here, shared
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
+from engine.observer import UNOBSERVED, ObservedCodec, Observer
 from engine.ordered import in_order
 from engine.postprocess import PostProcessor, fade
 from engine.prompts import Prompts
@@ -63,6 +64,7 @@ class SpeechEngine:
         store: VoiceStore,
         codec_compute: Compute = here,
         cores: Executor | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """Compose an engine. `codec_compute` says where the codec works; `cores` is shut down with the engine."""
         self._cores = cores
@@ -77,11 +79,17 @@ class SpeechEngine:
         self._semantic = vocabulary.semantic
         self._prompts = Prompts(vocabulary)
         self._language_model = language_model
+        codec = ObservedCodec(codec, observer.batch)
         self._codec = CodecWorker(codec, config.codec_batch_seconds, codec_compute)
         self.voices = VoiceLibrary(config, model, vocabulary, language_model, self._codec, store)
 
     @classmethod
-    def load(cls, config: EngineConfig, progress: Progress = lambda done, total: None) -> SpeechEngine:
+    def load(
+        cls,
+        config: EngineConfig,
+        progress: Progress = lambda done, total: None,
+        observer: Observer = UNOBSERVED,
+    ) -> SpeechEngine:
         """Load the model that the configuration names, making or downloading it if need be; blocks.
 
         `progress` tells how far that has come. Raises CheckpointError.
@@ -89,13 +97,13 @@ class SpeechEngine:
         cores = ThreadPoolExecutor(1, "cores")
         try:
             # In this thread too: torch's pool that loading begins is the one that speaking uses.
-            return cores.submit(cls._load, config, progress, cores).result()
+            return cores.submit(cls._load, config, progress, observer, cores).result()
         except BaseException:
             cores.shutdown()
             raise
 
     @classmethod
-    def _load(cls, config: EngineConfig, progress: Progress, cores: Executor) -> SpeechEngine:
+    def _load(cls, config: EngineConfig, progress: Progress, observer: Observer, cores: Executor) -> SpeechEngine:
         import torch
 
         from engine.codec.bicodec import BiCodec
@@ -110,10 +118,10 @@ class SpeechEngine:
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         store = open_store(config)
         compute = shared(cores)
-        language_model = load_language_model(directory, config, vocabulary, compute, progress)
+        language_model = load_language_model(directory, config, vocabulary, compute, progress, observer.step)
         model = checkpoint.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else here
-        return cls(config, model, vocabulary, language_model, codec, store, codec_compute, cores)
+        return cls(config, model, vocabulary, language_model, codec, store, codec_compute, cores, observer)
 
     async def warm_up(self) -> None:
         """Speak and listen once, so that no user waits for what happens only the first time."""

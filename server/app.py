@@ -11,7 +11,7 @@ from importlib.metadata import version
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 
-from engine import SpeechEngine
+from engine import Observer, SpeechEngine
 from server import errors
 from server.body_limit import BodyLimit
 from server.routes import health, metrics, models, speech, voices
@@ -29,11 +29,12 @@ def is_request_id(value: str) -> bool:
 
 def create_app(
     settings: Settings,
-    load: Callable[[], SpeechEngine] | None = None,
+    load: Callable[[Observer], SpeechEngine] | None = None,
     on_change: Callable[[Service], None] = lambda service: None,
 ) -> FastAPI:
     """The app. `load` makes its engine, by default from the settings; `on_change` hears when it is ready or failed."""
-    service = Service(settings, load or (lambda: SpeechEngine.load(settings.engine)), on_change)
+    load = load or (lambda observer: SpeechEngine.load(settings.engine, observer=observer))
+    service = Service(settings, load, on_change)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:

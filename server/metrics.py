@@ -10,13 +10,15 @@ from contextlib import aclosing
 from asgi_correlation_id import correlation_id
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from engine import AudioChunk, InvalidRequest, SpeechRequest, UnknownVoice
+from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, UnknownVoice
 from server.admission import Overloaded
+from server.playback import Playback
 
 logger = logging.getLogger(__name__)
 
 FIRST_AUDIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 3, 5, 10, 30)  # seconds
 REAL_TIME_FACTOR_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.5, 2, 4, 10)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
@@ -44,10 +46,23 @@ class Metrics:
             registry=self.registry,
         )
         self._audio = Counter(f"{prefix}audio_seconds", "Seconds of audio made", registry=self.registry)
-        self._tokens = Counter(f"{prefix}semantic_tokens", "Semantic tokens generated", registry=self.registry)
+        self._tokens = Counter(f"{prefix}semantic_tokens", "Semantic tokens spoken", registry=self.registry)
         self._underruns = Counter(
-            f"{prefix}underruns", "Chunks that came later than a listener needed them", registry=self.registry
+            f"{prefix}underruns", "Times that a listener had to wait for more audio", registry=self.registry
         )
+        sequences = Histogram(
+            f"{prefix}step_sequences",
+            "Sequences in a step of the language model; each gets a token",
+            buckets=BATCH_BUCKETS,
+            registry=self.registry,
+        )
+        windows = Histogram(
+            f"{prefix}batch_windows",
+            "Windows that the codec decoded at once",
+            buckets=BATCH_BUCKETS,
+            registry=self.registry,
+        )
+        self.observer = Observer(step=sequences.observe, batch=windows.observe)
         running = Gauge(f"{prefix}requests_running", "Requests that speak now", registry=self.registry)
         running.set_function(lambda: load()[0])
         waiting = Gauge(f"{prefix}requests_waiting", "Requests that wait for a place", registry=self.registry)
@@ -61,17 +76,21 @@ class Metrics:
         first: float | None = None
         seconds = 0.0  # of audio
         tokens = 0
+        playback = Playback()
         outcome = "cancelled"  # unless it ends in another way
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    elapsed = time.monotonic() - begun
+                    now = time.monotonic()
                     if first is None:
-                        first = elapsed
+                        first = now - begun
                         self._first_audio.observe(first)
-                    elif elapsed - first > seconds:  # played from the first chunk on, it would have fallen silent
+                    new_seconds = len(chunk.samples) / request.sample_rate
+                    if playback.receive(now, new_seconds):
                         self._underruns.inc()
-                    seconds += len(chunk.samples) / request.sample_rate
+                    self._audio.inc(new_seconds)
+                    self._tokens.inc(chunk.usage.output_tokens - tokens)
+                    seconds += new_seconds
                     tokens = chunk.usage.output_tokens
                     yield chunk
             outcome = "ok"
@@ -81,8 +100,6 @@ class Metrics:
         finally:
             total = time.monotonic() - begun
             self._requests.labels(outcome).inc()
-            self._audio.inc(seconds)
-            self._tokens.inc(tokens)
             if outcome == "ok" and seconds:
                 self._real_time_factor.observe(total / seconds)
             logger.info(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from engine import EngineError, SpeechEngine
+from engine import EngineError, Observer, SpeechEngine
 from server.admission import Admission
 from server.errors import NotReady, UnknownModel
 from server.metrics import Metrics
@@ -23,11 +23,12 @@ logger = logging.getLogger(__name__)
 class Service:
     """What the routes need: the settings, and the engine once it is warm.
 
-    `load` blocks until it has an engine. `on_change` is called when the engine is ready or has failed to be.
+    `load` blocks until it has an engine, which tells the observer of its work. `on_change` is called when the
+    engine is ready or has failed to be.
     """
 
     def __init__(
-        self, settings: Settings, load: Callable[[], SpeechEngine], on_change: Callable[[Service], None]
+        self, settings: Settings, load: Callable[[Observer], SpeechEngine], on_change: Callable[[Service], None]
     ) -> None:
         self.settings = settings
         self.failure: str | None = None
@@ -52,7 +53,7 @@ class Service:
     async def start(self) -> None:
         """Load the engine and warm it up; a failure is kept for /health/ready and told to `on_change`."""
         try:
-            engine = await asyncio.to_thread(self._load)
+            engine = await asyncio.to_thread(self._load, self.metrics.observer)
             self._state = "The model is being warmed up."
             await engine.warm_up()
             self._engine = engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.checkpoint import DEMO, cache_directory, fingerprint
@@ -9,6 +10,7 @@ from engine.compute import Compute, here
 from engine.config import EngineConfig, Precision, Quantization
 from engine.llm.base import LanguageModel, Stepper
 from engine.llm.grammar import Grammar
+from engine.observer import nobody
 from engine.types import Progress
 from engine.vocabulary import Vocabulary
 
@@ -19,11 +21,13 @@ def load_language_model(
     vocabulary: Vocabulary,
     cores: Compute = here,
     progress: Progress = lambda done, total: None,
+    on_step: Callable[[int], None] = nobody,
 ) -> LanguageModel:
     """Load `LLM/` of a checkpoint into the backend that the configuration names.
 
     `cores` says where a backend that computes on this machine's cores does so; `progress` counts what is
-    converted for a backend that needs it. Raises CheckpointError, or EngineError if the backend cannot be had.
+    converted for a backend that needs it; `on_step` is `Observer.step`. Raises CheckpointError, or EngineError
+    if the backend cannot be had.
     """
     from engine.llm.choice import Host, LlamaCpp, choose
     from engine.llm.scheduler import Scheduler
@@ -34,7 +38,7 @@ def load_language_model(
         stepper = _llama(checkpoint, grammar, config, chosen.quantization, progress)
     else:
         stepper = _torch(checkpoint, grammar, config, chosen.precision)
-    return Scheduler(stepper, grammar, cores if stepper.device.type == "cpu" else here)
+    return Scheduler(stepper, grammar, cores if stepper.device.type == "cpu" else here, on_step)
 
 
 def prepare(checkpoint: Path, config: EngineConfig, progress: Progress) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from engine.errors import BackendFailed, EngineClosed, EngineError, InvalidReque
 from engine.llm.base import Stepper
 from engine.llm.grammar import DONE, Grammar
 from engine.llm.sampling import random_numbers, sample
+from engine.observer import nobody
 from engine.types import Prompt, Sampling
 
 
@@ -52,8 +53,11 @@ class Sequence:
 class Scheduler:
     """Makes a Stepper a LanguageModel."""
 
-    def __init__(self, stepper: Stepper, grammar: Grammar, compute: Compute = here) -> None:
-        """Start the thread; `compute` says where it steps."""
+    def __init__(
+        self, stepper: Stepper, grammar: Grammar, compute: Compute = here, on_step: Callable[[int], None] = nobody
+    ) -> None:
+        """Start the thread; `compute` says where it steps, `on_step` is `Observer.step`."""
+        self._on_step = on_step
         self._compute = compute
         self._stepper = stepper
         self._grammar = grammar
@@ -164,6 +168,7 @@ class Scheduler:
             logits = self._stepper.decode(
                 [s.slot for s in running], [s.last_row for s in running], [s.taken for s in running]
             )
+            self._on_step(len(running))
             for sequence in running:
                 sequence.taken += 1
             self._draw(running, logits)

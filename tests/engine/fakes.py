@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.config import EngineConfig
 from engine.errors import BackendFailed
+from engine.observer import UNOBSERVED, Observer
 from engine.speech import SpeechEngine
 from engine.types import SAMPLES_PER_TOKEN, Answer, Prompt, Samples, Sampling, TokenIds
 from engine.vocabulary import Vocabulary
@@ -101,6 +102,7 @@ def fake_engine(
     codec: FakeCodec | None = None,
     model: str = "weights-1",
     config: EngineConfig | None = None,
+    observer: Observer = UNOBSERVED,
 ) -> SpeechEngine:
     """An engine of fakes with a real store."""
     return SpeechEngine(
@@ -110,4 +112,5 @@ def fake_engine(
         language_model or FakeLanguageModel(vocabulary),
         codec or FakeCodec(),
         VoiceStore.in_directory(directory),
+        observer=observer,
     )

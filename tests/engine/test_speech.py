@@ -11,6 +11,7 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
+from engine.observer import Observer
 from engine.postprocess import FADE
 from engine.speech import SpeechEngine
 from engine.types import Answer, AudioChunk, Samples, Sampling, SpeechRequest, TokenIds
@@ -184,6 +185,16 @@ async def test_later_sentences_are_due_later(parts: Parts) -> None:
     _, first, second, third = parts.language_model.dues
     assert 0.5 < second - first < 5
     assert 0.5 < third - second < 5
+
+
+async def test_an_observer_hears_how_many_windows_are_decoded_together(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    batches: list[int] = []
+    codec = FakeCodec()
+    engine = fake_engine(vocabulary, tmp_path, codec=codec, observer=Observer(batch=batches.append))
+    await engine.warm_up()  # encodes as well, which counts for nothing here
+    await collect(engine, REQUEST)
+    await engine.close()
+    assert sum(batches) == codec.decoded == 1 + 3
 
 
 async def test_warming_up_speaks_and_listens(parts: Parts) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
-from engine import EngineConfig
+from engine import EngineConfig, Observer, SpeechEngine
 from engine.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
@@ -26,13 +27,19 @@ class Fakes:
         self.may_load = threading.Event()
         self.may_load.set()
         config = EngineConfig(sentences_ahead=1)
-        engine = fake_engine(vocabulary, directory, language_model=self.language_model, codec=self.codec, config=config)
 
-        def load() -> object:
+        def load(observer: Observer) -> SpeechEngine:
             self.may_load.wait(10)
-            return engine
+            return fake_engine(
+                vocabulary,
+                directory,
+                language_model=self.language_model,
+                codec=self.codec,
+                config=config,
+                observer=observer,
+            )
 
-        self.app = create_app(settings or Settings(), load)  # type: ignore[arg-type]
+        self.app = create_app(settings or Settings(), load)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -44,3 +51,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 def ready(http: httpx.Client) -> bool:
     return http.get("/health/ready").status_code == 200
+
+
+def metrics(http: httpx.Client) -> dict[str, float]:
+    """Each metric's value by its name, without the prefix and with the values of its labels behind it."""
+    families = text_string_to_metric_families(http.get("/metrics").text)
+    samples = (sample for family in families for sample in family.samples)
+    return {" ".join((s.name.removeprefix("fast_spark_"), *s.labels.values())): s.value for s in samples}

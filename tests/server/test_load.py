@@ -17,7 +17,7 @@ from engine.vocabulary import Vocabulary
 from server.admission import Admission, DeadlineExceeded, Overloaded
 from server.settings import Settings
 from tests.server.conftest import COMMAND, Server, wait_for_url
-from tests.server.fakes import BODY, Fakes, ready, until
+from tests.server.fakes import BODY, Fakes, metrics, ready, until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -163,6 +163,17 @@ def test_metrics_tell_what_happened(vocabulary: Vocabulary, tmp_path: Path, serv
     audio = re.search(r"^fast_spark_audio_seconds_total (\S+)", answer.text, re.MULTILINE)
     assert audio
     assert float(audio[1]) == pytest.approx(60 * 0.02, abs=0.001)
+
+
+def test_metrics_tell_how_the_work_was_shared(http: httpx.Client) -> None:
+    http.post("/v1/audio/speech", json=BODY)  # the voice is made
+    before = metrics(http)
+    assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+    new = {name: value - before[name] for name, value in metrics(http).items()}
+    assert new["step_sequences_sum"] == 3 * 9  # the first token of each sentence comes with the prompt
+    assert new["step_sequences_count"] < 3 * 9  # the sentences share steps
+    assert new["batch_windows_sum"] == 3
+    assert 1 <= new["batch_windows_count"] <= 3
 
 
 def test_request_ids_are_taken_or_made(http: httpx.Client, server: Server) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from engine import CheckpointError
+from engine import CheckpointError, Observer, SpeechEngine
 from engine.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
@@ -39,11 +39,11 @@ def test_it_is_alive_at_once_and_ready_when_it_is_warm(fakes: Fakes, serve: Serv
 
 
 def test_a_model_that_cannot_be_loaded_is_told(serve: Serve) -> None:
-    def load() -> object:
+    def load(observer: Observer) -> SpeechEngine:
         raise CheckpointError("BiCodec/model.safetensors is missing")
 
     heard = []
-    app = create_app(Settings(), load, on_change=heard.append)  # type: ignore[arg-type]
+    app = create_app(Settings(), load, on_change=heard.append)
     with httpx.Client(base_url=serve(app).url) as http:
         until(lambda: bool(heard))
         assert http.get("/health/ready").status_code == 503

@@ -103,6 +103,15 @@ async def test_each_of_several_gets_its_own_answer(model: Scheduler, vocabulary:
     assert answers == [list(range(length, length + 20)) for length in (10, 50, 200)]
 
 
+async def test_an_observer_hears_how_many_share_each_step(stepper: CountingStepper, vocabulary: Vocabulary) -> None:
+    heard: list[int] = []
+    model = Scheduler(stepper, Grammar(vocabulary), on_step=heard.append)
+    await asyncio.gather(*(tokens(model, vocabulary, n) for n in (1, 2, 3)))
+    await model.close()
+    assert heard == [len(batch) for batch in stepper.batches]
+    assert sum(heard) == 3 * 19  # the first of each comes with the prompt
+
+
 async def test_sequences_share_steps_and_join_and_leave_between_them(
     model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
 ) -> None:
