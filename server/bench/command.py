@@ -1,0 +1,174 @@
+"""`fast-spark bench`: measures a server as its listeners meet it, with more and more of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import importlib.util
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import uvicorn
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from engine import EngineError
+from server.app import create_app
+from server.encoding import AudioFormat
+from server.options import ConfigOption, ModelOption
+from server.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from server.bench.client import Level, Workload
+
+TEXTS = Path(__file__).with_name("texts.yaml")
+MOST_CLIENTS = 64
+WARM_UP = "Good morning."
+
+
+class BenchError(EngineError):
+    """Nothing can be measured; the message says why."""
+
+
+class Length(enum.StrEnum):
+    """Which of the bundled texts are spoken."""
+
+    ALL = "all"
+    SHORT = "short"
+    LONG = "long"
+
+
+def bundled_texts(length: Length = Length.ALL) -> tuple[str, ...]:
+    """The texts of texts.yaml; of all, short and long ones by turns."""
+    texts: dict[str, list[str]] = yaml.safe_load(TEXTS.read_text(encoding="utf-8"))
+    if length is Length.ALL:
+        return tuple(text for pair in zip(texts["short"], texts["long"], strict=True) for text in pair)
+    return tuple(texts[length])
+
+
+def bench(
+    url: Annotated[
+        str | None, typer.Option(help="A running server, such as http://127.0.0.1:8000; else one is started.")
+    ] = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    concurrency: Annotated[
+        str, typer.Option(help=f"How many clients at once, 1 to {MOST_CLIENTS}, one level after the other.")
+    ] = "1,2,4,8,16",
+    requests: Annotated[int, typer.Option(min=1, help="Requests at each level; at least one a client.")] = 16,
+    texts: Annotated[Length, typer.Option(help="One sentence, several, or both by turns.")] = Length.ALL,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, max=3000, help="Most tokens a sentence; 50 are a second. A synthetic model takes all.")
+    ] = 150,
+    voice: Annotated[str, typer.Option(help="A voice's name or id.")] = "alloy",
+    audio_format: Annotated[AudioFormat, typer.Option("--format", help="The audio format.")] = "pcm",
+    stream: Annotated[bool, typer.Option(help="Play answers while they come, or when they are whole.")] = True,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where results go: OUTPUT.json and OUTPUT.png.")
+    ] = Path("bench"),
+) -> None:
+    """Measure a server with more and more clients at once."""
+    levels = _levels(concurrency)
+    if url and (config or model):
+        raise BenchError("--url is a server that runs already; --config and --model are for one that is started.")
+    if not output.absolute().parent.is_dir():
+        raise BenchError(f"There is no directory {output.parent} to write to.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise BenchError("The plot needs matplotlib: pip install matplotlib")
+    from server.bench.client import Workload
+
+    workload = Workload(bundled_texts(texts), voice, audio_format, max_tokens, stream)
+    if url:
+        subject = url
+        results = asyncio.run(run(url, workload, levels, requests))
+    else:
+        settings = load_settings(config, {"engine": {"model": model}} if model else {})
+        subject = f"{settings.model_name} ({settings.engine.backend})"
+        with own_server(settings) as address:
+            results = asyncio.run(run(address, workload, levels, requests))
+    about = {"subject": subject, "texts": texts, "voice": voice, "format": audio_format}
+    _report(results, about | {"max_tokens": max_tokens, "stream": stream}, output)
+
+
+async def run(url: str, workload: Workload, levels: list[int], requests: int) -> list[Level]:
+    """Measure all levels behind a progress bar; raises BenchError if the first, unmeasured request fails.
+
+    That one has the voice made up, if it is one that the server has not used yet.
+    """
+    import httpx2
+
+    from server.bench.client import connect, measure
+
+    totals = [max(requests, clients) for clients in levels]
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    results = []
+    try:
+        async with connect(url) as http:
+            with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+                task = bar.add_task("warming up", total=sum(totals))
+                warm_up = replace(workload, texts=(WARM_UP,))
+                (answer,) = (await measure(http, warm_up, 1, 1)).answers
+                if answer.error:
+                    raise BenchError(f"{url} does not speak. {answer.error}")
+                for clients, total in zip(levels, totals, strict=True):
+                    bar.update(task, description=f"{clients} client{'s' * (clients > 1)}")
+                    results.append(await measure(http, workload, clients, total, lambda: bar.advance(task)))
+    except httpx2.InvalidURL as error:
+        raise BenchError(f"{url} is no address: {error}") from error
+    return results
+
+
+@contextmanager
+def own_server(settings: Settings) -> Generator[str, None, None]:
+    """Serve the configured model on a free port of this machine; raises EngineError if it cannot be loaded."""
+    changed = threading.Event()
+    app = create_app(settings, on_change=lambda service: changed.set())
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        changed.wait()
+        if failure := app.state.service.failure:
+            raise EngineError(failure)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _report(results: list[Level], about: dict[str, object], output: Path) -> None:
+    """Print the table and what went wrong, and write the files."""
+    from server.bench.plot import write_plot
+    from server.bench.report import as_table, errors_of, write_json
+
+    console = Console()
+    console.print(as_table(results, str(about["subject"])))
+    for error, count in errors_of(results).items():
+        console.print(f"{count} x {error}", markup=False, soft_wrap=True)
+    json_file, plot = (output.with_name(output.name + suffix) for suffix in (".json", ".png"))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(results, {"fast_spark": version("fast-spark"), "date": now, **about}, json_file)
+    write_plot(results, f"Fast-Spark: {about['subject']}", plot)
+    console.print(f"The results are in {json_file} and {plot}.", soft_wrap=True)
+
+
+def _levels(concurrency: str) -> list[int]:
+    """The numbers of a list such as 1,2,4."""
+    try:
+        levels = [int(part) for part in concurrency.split(",")]
+    except ValueError:
+        levels = [0]
+    if not all(1 <= clients <= MOST_CLIENTS for clients in levels):
+        raise BenchError(f"--concurrency takes numbers from 1 to {MOST_CLIENTS}, as in 1,2,4; not {concurrency!r}.")
+    return levels
