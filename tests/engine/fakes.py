@@ -32,6 +32,8 @@ class FakeLanguageModel:
         self.gate = asyncio.Event()
         self.gate.set()
         self.fail_at: int | None = None
+        self.pause_after: int | None = None  # tokens, of answers that begin while it is set
+        self.resume = asyncio.Event()
 
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         self.loop = asyncio.get_running_loop()
@@ -49,7 +51,11 @@ class FakeLanguageModel:
             if prompt.answer is Answer.VOICE_AND_SPEECH:
                 yield self.voice(sampling.seed or 0)
             token = self.vocabulary.semantic.first + len(prompt.ids) % 512
-            yield [token] * sampling.max_tokens
+            before = min(self.pause_after or 0, sampling.max_tokens)
+            if before:
+                yield [token] * before
+                await self.resume.wait()
+            yield [token] * (sampling.max_tokens - before)
         finally:
             self.running -= 1
 

@@ -1,5 +1,6 @@
 """An app around an engine of fakes, and what tests of it share."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -47,6 +48,11 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def set_event(fakes: Fakes, event: asyncio.Event) -> None:
+    """Set an event that the language model waits for, in the loop that it belongs to."""
+    fakes.language_model.loop.call_soon_threadsafe(event.set)
 
 
 def ready(http: httpx.Client) -> bool:

@@ -17,7 +17,7 @@ from engine.vocabulary import Vocabulary
 from server.admission import Admission, DeadlineExceeded, Overloaded
 from server.settings import Settings
 from tests.server.conftest import COMMAND, Server, wait_for_url
-from tests.server.fakes import BODY, Fakes, metrics, ready, until
+from tests.server.fakes import BODY, Fakes, metrics, ready, set_event, until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -110,37 +110,43 @@ def test_overload_is_429_with_a_time_to_come_back(vocabulary: Vocabulary, tmp_pa
             assert answer.status_code == 429
             assert answer.json()["error"]["type"] == "rate_limit_error"
             assert int(answer.headers["retry-after"]) >= 1
-        _set(fakes)
+        set_event(fakes, fakes.language_model.gate)
         assert sorted(answer.result().status_code for answer in answers) == [200] * 4 + [429] * 6
 
 
-def _set(fakes: Fakes) -> None:
-    """Open the language model's gate; an asyncio.Event is set in its own loop."""
-    fakes.language_model.loop.call_soon_threadsafe(fakes.language_model.gate.set)
-
-
-def test_a_hundred_clients_that_leave_leave_nothing(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=8, max_waiting=100))
-    url = serve(fakes.app).url
-    with httpx.Client(base_url=url) as http:
+@pytest.mark.parametrize("hears", [False, True])
+def test_a_hundred_clients_that_leave_leave_nothing(
+    vocabulary: Vocabulary, tmp_path: Path, serve: Serve, hears: bool
+) -> None:
+    fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=40 if hears else 8, max_waiting=100))
+    body = BODY | {"max_tokens": 50}
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
         until(lambda: ready(http))
-        http.post("/v1/audio/speech", json=BODY)
-        threads = threading.active_count()
-        fakes.language_model.gate.clear()
+        http.post("/v1/audio/speech", json=body)
+        before, threads = metrics(http), threading.active_count()
 
-        def leave(number: int) -> None:
+        def leave_unheard(number: int) -> None:
             with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{url}/v1/audio/speech", json=BODY, timeout=httpx.Timeout(10, read=0.3 + number / 1000))
+                http.post("/v1/audio/speech", json=body, timeout=httpx.Timeout(10, read=0.3 + number / 1000))
 
+        def leave_half_way(number: int) -> None:
+            with http.stream("POST", "/v1/audio/speech", json=body, timeout=30) as answer:
+                assert next(answer.iter_raw())
+
+        if hears:
+            fakes.language_model.pause_after = 24  # tokens, enough for the first window
+        else:
+            fakes.language_model.gate.clear()
         with ThreadPoolExecutor(20) as pool:
-            list(pool.map(leave, range(100)))
+            list(pool.map(leave_half_way if hears else leave_unheard, range(100)))
         until(lambda: fakes.language_model.running == 0)
-        _set(fakes)
-        text = http.get("/metrics").text
-        assert "fast_spark_requests_running 0.0" in text
-        assert "fast_spark_requests_waiting 0.0" in text
-        assert 'fast_spark_requests_total{outcome="cancelled"} 100.0' in text
-        assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+        until(lambda: metrics(http)["requests_total cancelled"] == 100)
+        after = metrics(http)
+        assert (after["requests_running"], after["requests_waiting"]) == (0, 0)
+        assert after["batch_windows_sum"] - before["batch_windows_sum"] == (100 if hears else 0)
+        set_event(fakes, fakes.language_model.gate)
+        fakes.language_model.pause_after = None
+        assert http.post("/v1/audio/speech", json=body).status_code == 200
         until(lambda: threading.active_count() <= threads + 40)  # the pools' threads stay, the requests' do not
 
 

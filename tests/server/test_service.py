@@ -13,7 +13,7 @@ from engine.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, ready, until
+from tests.server.fakes import BODY, Fakes, ready, set_event, until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -67,28 +67,39 @@ def test_a_failure_before_the_first_audio_is_a_status(fakes: Fakes, serve: Serve
         assert http.post("/v1/audio/speech", json=BODY).status_code == 200
 
 
-def test_a_failure_in_the_middle_ends_the_audio_visibly_and_no_one_elses(fakes: Fakes, serve: Serve) -> None:
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_failure_in_the_middle_ends_that_stream_visibly_and_no_other(
+    fakes: Fakes, serve: Serve, stream_format: str
+) -> None:
     with httpx.Client(base_url=serve(fakes.app).url) as http:
         until(lambda: ready(http))
-        http.post("/v1/audio/speech", json=BODY)  # the voice is made
-        fakes.language_model.fail_at = len(fakes.language_model.prompts) + 3
-        with pytest.raises(httpx.RemoteProtocolError):  # no final chunk
-            http.post("/v1/audio/speech", json=BODY)
+        whole = http.post("/v1/audio/speech", json=BODY | {"max_tokens": 50}).content
+        fakes.language_model.pause_after = 24
+        with http.stream("POST", "/v1/audio/speech", json=BODY | {"max_tokens": 50}) as other:
+            pieces = other.iter_raw()
+            audio = next(pieces)
+            fakes.language_model.pause_after = None
+            fakes.language_model.fail_at = len(fakes.language_model.prompts) + 3
+            with http.stream("POST", "/v1/audio/speech", json=BODY | {"stream_format": stream_format}) as failing:
+                assert failing.status_code == 200
+                ends_visibly(failing)
+            set_event(fakes, fakes.language_model.resume)
+            assert audio + b"".join(pieces) == whole
         assert http.post("/v1/audio/speech", json=BODY).status_code == 200
 
 
-def test_a_failure_in_the_middle_of_events_is_an_event(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
-        until(lambda: ready(http))
-        http.post("/v1/audio/speech", json=BODY)
-        fakes.language_model.fail_at = len(fakes.language_model.prompts) + 3
-        answer = http.post("/v1/audio/speech", json=BODY | {"stream_format": "sse"})
-        *_, last = answer.text.strip().split("\n\n")
-        event, data = last.split("\n")
-        assert event == "event: error"
-        assert "out of memory" in json.loads(data.removeprefix("data: "))["error"]["message"]
-        assert "speech.audio.delta" in answer.text
-        assert "speech.audio.done" not in answer.text
+def ends_visibly(answer: httpx.Response) -> None:
+    """A stream of audio breaks off without its final chunk; a stream of events ends with an error instead of `done`."""
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+        return
+    *deltas, last = answer.read().decode().strip().split("\n\n")
+    assert len(deltas) == 2  # of the sentences before
+    assert all("speech.audio.delta" in delta for delta in deltas)
+    event, data = last.split("\n")
+    assert event == "event: error"
+    assert "out of memory" in json.loads(data.removeprefix("data: "))["error"]["message"]
 
 
 def test_a_client_that_leaves_before_the_audio_frees_its_place(fakes: Fakes, serve: Serve) -> None:
