@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from asgi_correlation_id import correlation_id
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, UnknownVoice
 from server.admission import Overloaded
@@ -29,6 +29,7 @@ class Metrics:
 
     def __init__(self, load: Callable[[], tuple[int, int]]) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # memory, processor time, open files
         prefix = "fast_spark_"
         self._requests = Counter(
             f"{prefix}requests", "Speech requests by how they ended", ["outcome"], registry=self.registry

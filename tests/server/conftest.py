@@ -1,5 +1,6 @@
 """Servers to speak to over real HTTP: the command itself, and apps around an engine of fakes."""
 
+import os
 import re
 import signal
 import subprocess
@@ -24,6 +25,7 @@ COMMAND = Path(sys.executable).with_name("fast-spark")
 class Server:
     url: str
     log: Path
+    pid: int
 
     def client(self) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
@@ -37,7 +39,7 @@ def running_command(log: Path, *arguments: str) -> Generator[Server, None, None]
             [COMMAND, "serve", "--port", "0", *arguments], stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        yield Server(wait_for_url(process, log), log)
+        yield Server(wait_for_url(process, log), log, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, log.read_text()
@@ -85,7 +87,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[FastAPI], Server]]:
             assert thread.is_alive()
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        return Server(f"http://127.0.0.1:{port}", tmp_path / "none")
+        return Server(f"http://127.0.0.1:{port}", tmp_path / "none", os.getpid())
 
     yield start
     for server, thread in running:
