@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from engine.compute import Compute, here
@@ -87,9 +86,14 @@ class Batcher:
                         if job.future.set_running_or_notify_cancel():
                             job.future.set_exception(EngineClosed("The engine has been closed."))
                     return
-                batch = self._take()
-            if batch:
-                self._compute(partial(_work, batch))
+            self._compute(self._work)
+
+    def _work(self) -> None:
+        """Take a batch and run it; what came while others were computing is in it."""
+        with self._changed:
+            batch = self._take()
+        if batch:
+            _run_batch(batch)
 
     def _take(self) -> list[Job]:
         """The job that is due first, and in the order of their due times those that fit into a batch with it."""
@@ -109,7 +113,7 @@ class Batcher:
         return job.function == first.function and job.pads_well_with(first) and padded <= self._max_padded_size
 
 
-def _work(batch: list[Job]) -> None:
+def _run_batch(batch: list[Job]) -> None:
     try:
         results = batch[0].function([job.item for job in batch])
         for job, result in zip(batch, results, strict=True):

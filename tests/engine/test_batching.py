@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -101,6 +101,25 @@ async def test_what_is_due_first_runs_first(batcher: Batcher) -> None:
     work.gate.set()
     await asyncio.gather(first, *tasks)
     assert work.batches[1:] == [[2], [3], [1]]
+
+
+async def test_what_comes_while_others_compute_is_in_the_batch() -> None:
+    turn, work = threading.Event(), Work()
+
+    def when_it_is_our_turn(function: Callable[[], None]) -> None:
+        turn.wait(10)
+        function()
+
+    batcher = Batcher("test", max_padded_size=100, compute=when_it_is_our_turn)
+    tasks = []
+    for n, due in ((1, 5.0), (2, 3.0), (3, 4.0)):
+        tasks.append(asyncio.create_task(batcher.run(work.double, n, 10, due=due)))
+        await waiting(batcher, n)
+        await asyncio.sleep(0.05)  # the thread waits for its turn
+    turn.set()
+    assert await asyncio.gather(*tasks) == [2, 4, 6]
+    assert work.batches == [[2, 3, 1]]
+    await batcher.close()
 
 
 async def test_a_cancelled_waiter_harms_nobody_and_costs_nothing(batcher: Batcher) -> None:
