@@ -131,5 +131,5 @@ def test_a_port_that_is_taken(small_checkpoint: Path) -> None:
 
 def test_help_names_the_commands() -> None:
     text = run("--help").stdout
-    for command in ("serve", "say", "models"):
+    for command in ("serve", "say", "models", "bench"):
         assert command in text
