@@ -71,40 +71,44 @@ class Layer(nn.Module):
     def _attend(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         B, T, _ = x.shape
         H, G, D = self.heads, self.kv_heads, self.head_dim
-        q, k, v = self.qkv(x).view(B, T, H + 2 * G, D).transpose(1, 2).split((H, G, G), dim=1)  # (B, _, T, D)
-        q, k = step.rotate(q), step.rotate(k)
+        qk, v = self.qkv(x).view(B, T, H + 2 * G, D).transpose(1, 2).split((H + G, G), dim=1)  # (B, _, T, D)
+        qk = step.rotate(qk)
+        q, k = qk[:, :H], qk[:, H:]
         step.write(keys, k)
         step.write(values, v)
         # The H / G heads that share a key are queries at the same positions: no key is copied.
         q = q.reshape(B, G, H // G * T, D)
         S = step.mask.shape[-1]
-        y = F.scaled_dot_product_attention(q, keys[:, :, :S], values[:, :, :S], step.mask.repeat(1, 1, H // G, 1))
+        y = F.scaled_dot_product_attention(q, keys[:, :, :S], values[:, :, :S], step.mask)
         return y.view(B, H, T, D).transpose(1, 2).reshape(B, T, H * D)
 
 
 class Step:
-    """What all layers of one step share: positions, their rotations, the mask, and where the cache is written.
+    """What all layers of one step share: rotations, the mask, and where the cache is written; made once a step.
 
-    `positions` has shape (B, T). `mask` is (B, 1, T, S), True where the key's position is not in the future.
+    `positions` has shape (B, T), `rope` is the table of `rope_table`. `mask` is (B, 1, H / G * T, S), added to the
+    products of queries and keys: 0, or minus infinity where the key's position is in the future.
     """
 
-    def __init__(self, positions: torch.Tensor, rope: torch.Tensor) -> None:
-        self.mask = (torch.arange(int(positions.max()) + 1, device=positions.device) <= positions[:, :, None])[:, None]
-        self._positions = positions
+    def __init__(self, positions: torch.Tensor, rope: torch.Tensor, config: Qwen2Config) -> None:
+        B, S = len(positions), int(positions.max()) + 1
+        device = positions.device
+        future = torch.arange(S, device=device) > positions[:, :, None]  # (B, T, S)
+        mask = torch.zeros(future.shape, dtype=rope.dtype, device=device).masked_fill_(future, -torch.inf)
+        self.mask = mask[:, None].repeat(1, 1, config.num_attention_heads // config.num_key_value_heads, 1)
         self._cos, self._sin = rope[:, positions].unsqueeze(2)  # each (B, 1, T, D)
+        sequences = torch.arange(B, device=device)[:, None, None]
+        groups = torch.arange(config.num_key_value_heads, device=device)[None, :, None]
+        self._places = (sequences, groups, positions[:, None, :])
 
     def rotate(self, x: torch.Tensor) -> torch.Tensor:
         """Rotary embedding (Su et al. 2021) of (B, heads, T, D), the halves of D paired, as Qwen2 does."""
         first, second = x.chunk(2, dim=-1)
-        rotated: torch.Tensor = x * self._cos + torch.cat((-second, first), dim=-1) * self._sin
-        return rotated
+        return torch.addcmul(x * self._cos, torch.cat((-second, first), dim=-1), self._sin)
 
     def write(self, cache: torch.Tensor, new: torch.Tensor) -> None:
         """Put (B, G, T, D) into the cache (B, G, S, D) at the step's positions."""
-        B, G = new.shape[:2]
-        sequences = torch.arange(B, device=new.device)[:, None, None]
-        groups = torch.arange(G, device=new.device)[None, :, None]
-        cache[sequences, groups, self._positions[:, None, :]] = new
+        cache[self._places] = new
 
 
 class Qwen2(nn.Module):

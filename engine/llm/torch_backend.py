@@ -30,7 +30,8 @@ class TorchStepper:
         `ids` are the rows of the head (`Grammar.ids`). Raises CheckpointError if a file is missing or misshapen.
         """
         with open_weights(directory) as file:
-            config, weights, self._embedding = file.config, fused(file, ids), file.embedding()
+            weights, self._embedding = fused(file, ids), file.embedding()
+            config = self._config = file.config
         self.slots, self.context, self.device = slots, min(context, config.max_position_embeddings), device
         self.chunk = 64 if device.type == "cpu" else 256
         self._dtype = dtype
@@ -81,5 +82,6 @@ class TorchStepper:
         self._lengths[slot] = 0
 
     def _step(self, x: torch.Tensor, positions: torch.Tensor, slots: slice) -> torch.Tensor:
-        logits: torch.Tensor = self._model(x, Step(positions, self._rope), self._keys[:, slots], self._values[:, slots])
+        step = Step(positions, self._rope, self._config)
+        logits: torch.Tensor = self._model(x, step, self._keys[:, slots], self._values[:, slots])
         return logits

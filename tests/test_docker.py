@@ -1,0 +1,106 @@
+"""What can be known of the containers without a Docker engine: that their files fit each other and the project."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from compose_spec import ComposeSpecification, PyCompose
+from fastapi import FastAPI
+from typer.testing import CliRunner
+
+from server.app import create_app
+from server.cli import app
+from server.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+COMPOSE = ROOT / "docker" / "compose.yaml"
+DOCKERFILES = sorted((ROOT / "docker").glob("Dockerfile.*"))
+
+
+def stages(file: Path) -> list[list[tuple[str, str]]]:
+    """The instructions of each stage, as name and arguments."""
+    text = re.sub(r"\\\n\s*", " ", file.read_text())
+    lines = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+    found: list[list[tuple[str, str]]] = []
+    for name, arguments in lines:
+        if name == "FROM":
+            found.append([])
+        found[-1].append((name, arguments))
+    return found
+
+
+def arguments(stage: list[tuple[str, str]], name: str) -> list[str]:
+    return [value for instruction, value in stage if instruction == name]
+
+
+def services() -> dict[str, dict[str, object]]:
+    content: dict[str, dict[str, object]] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return content
+
+
+def test_the_compose_file_is_valid() -> None:
+    PyCompose(ComposeSpecification.model_validate(yaml.safe_load(COMPOSE.read_text())))
+
+
+@pytest.mark.parametrize("name", services())
+def test_a_service_builds_here_and_keeps_its_data(name: str) -> None:
+    service = services()[name]
+    build = service["build"]
+    assert isinstance(build, dict)
+    assert (COMPOSE.parent / build["context"]).resolve() == ROOT
+    assert ROOT / build["dockerfile"] in DOCKERFILES
+    assert service["volumes"] == ["data:/data"]
+    assert service["restart"] == "unless-stopped"
+    assert int(str(service["stop_grace_period"]).removesuffix("s")) > Settings().drain_seconds
+
+
+@pytest.mark.parametrize("name", services())
+def test_the_environment_of_a_service_names_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = services()[name]["environment"]
+    assert isinstance(environment, dict)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
+    assert load_settings().engine.model == "SparkAudio/Spark-TTS-0.5B"
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_what_is_copied_is_there(file: Path) -> None:
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for stage in stages(file):
+        for value in arguments(stage, "COPY"):
+            if not value.startswith("--from"):
+                *sources, _ = value.split()
+                assert all((ROOT / source).exists() and source not in ignored for source in sources)
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_the_last_stage_is_lean_and_does_not_run_as_root(file: Path) -> None:
+    last = stages(file)[-1]
+    assert arguments(last, "USER") == ["spark"]
+    assert not any(tool in " ".join(arguments(last, "RUN")) for tool in ("g++", "gcc", "cmake", "git "))
+    assert arguments(last, "VOLUME") == ["/data"]
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_the_command_and_the_check_are_those_of_the_project(file: Path) -> None:
+    last = stages(file)[-1]
+    program, *given = yaml.safe_load(arguments(last, "CMD")[0])
+    assert program == "fast-spark"
+    assert CliRunner().invoke(app, [*given, "--help"]).exit_code == 0
+    settings = given[given.index("--config") + 1]
+    [copied] = [value.split()[0] for value in arguments(last, "COPY") if value.endswith(settings)]
+    port = load_settings(ROOT / copied).port
+    assert arguments(last, "EXPOSE") == [str(port)]
+    address = re.search(rf"http://127\.0\.0\.1:{port}(/[\w/]+)", arguments(last, "HEALTHCHECK")[0])
+    assert address is not None
+    served: FastAPI = create_app(Settings())
+    assert address[1] in served.openapi()["paths"]
+
+
+def test_the_script_of_the_build_is_a_script() -> None:
+    for stage in stages(ROOT / "docker" / "Dockerfile.cpu"):
+        for command in arguments(stage, "RUN"):
+            first = shlex.split(command)[0]
+            assert first == "apt-get" or (ROOT / first).stat().st_mode & 0o111
