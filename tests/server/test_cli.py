@@ -77,6 +77,22 @@ def test_the_demo_model_is_made_at_first_use(tmp_path: Path) -> None:
     assert "ready" in listed.stdout
 
 
+def test_convert_writes_a_file_for_llama_cpp_once(small_checkpoint: Path) -> None:
+    arguments = ("models", "convert", str(small_checkpoint), "--quantize", "q5_0")
+    result = run(*arguments)
+    assert result.returncode == 0, result.stderr
+    file = small_checkpoint / "LLM" / "fast-spark-q5_0.gguf"
+    assert result.stderr.splitlines()[-1].startswith(f"{file}: ")
+    made = file.stat().st_mtime_ns
+    assert run(*arguments).returncode == 0
+    assert file.stat().st_mtime_ns == made
+
+
+def test_convert_refuses_what_is_no_model(tmp_path: Path) -> None:
+    assert "There is no directory" in refused("models", "convert", str(tmp_path / "none"))
+    assert "is not a whole Spark-TTS checkpoint" in refused("models", "convert", str(tmp_path))
+
+
 def test_synthesize_writes_a_checkpoint_that_can_be_used(tmp_path: Path) -> None:
     directory, file = tmp_path / "model", tmp_path / "hello.wav"
     assert run("models", "synthesize", str(directory), "--size", "small").returncode == 0

@@ -1,0 +1,157 @@
+"""How fast the language model speaks, by backend, precision and how many sequences share a step.
+
+    python -m tests.bench.llm CHECKPOINT
+
+Both sides are measured in one run: the servers of today, which call llama-cpp-python's `generate` with the whole
+vocabulary for one client after the other, and this project's backends. Use a full-size checkpoint
+(`fast-spark models synthesize DIR --size full`) and a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from engine.checkpoint import cache_directory, fingerprint
+from engine.config import EngineConfig, Quantization
+from engine.llm.gguf_file import model_file
+from engine.llm.grammar import Grammar
+from engine.llm.qwen2_loader import open_weights
+from engine.llm.registry import load_language_model
+from engine.llm.sampling import sample
+from engine.prompts import Prompts
+from engine.types import GLOBAL_TOKENS, Sampling, VoiceTokens
+from engine.vocabulary import Vocabulary
+
+CONTEXT = 1024
+TEXT = "The quick brown fox jumps over the lazy dog, and then it does the same again."
+WIDTHS = (1, 2, 4, 8, 16, 32)  # sequences at once
+QUANTIZATIONS: tuple[Quantization, ...] = ("float16", "q8_0", "q4_0")
+
+
+def prompt_of(vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The ids of a cloned voice's prompt."""
+    return Prompts(vocabulary).speak(TEXT, VoiceTokens(np.arange(GLOBAL_TOKENS))).ids
+
+
+def high_level(checkpoint: Path, quantization: Quantization, steps: int) -> float:
+    """Tokens/s of `llama_cpp.Llama.generate` with the head of the whole vocabulary, one sequence."""
+    from llama_cpp import Llama
+
+    vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
+    directory = cache_directory() / "bench"
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        (directory / name).unlink(missing_ok=True)
+        (directory / name).symlink_to((checkpoint / "LLM" / name).resolve())
+    with open_weights(directory) as file:
+        everything = np.arange(file.config.vocab_size)
+    path = model_file(directory, fingerprint(checkpoint), everything, quantization, directory)
+    model = Llama(str(path), n_ctx=CONTEXT, n_threads=torch.get_num_threads(), verbose=False)
+    stamps = []
+    for _ in model.generate(list(prompt_of(vocabulary)), top_k=50, top_p=0.95, temp=0.8):
+        stamps.append(time.perf_counter())
+        if len(stamps) > steps:
+            break
+    model.close()
+    return 1 / statistics.median(b - a for a, b in pairwise(stamps))
+
+
+async def together(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
+    """Tokens/s in all of each number of sequences at once, while all of them generate."""
+    vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
+    config = EngineConfig.model_validate(
+        {"model": str(checkpoint), "backend": backend, "llm_precision": precision, "llm_device": "cpu"}
+        | {"max_running": max(widths), "max_context": CONTEXT}
+    )
+    model = load_language_model(checkpoint, config, vocabulary)
+    prompt = Prompts(vocabulary).speak(TEXT, VoiceTokens(np.arange(GLOBAL_TOKENS)))
+
+    async def listen(sampling: Sampling, stamps: list[float], enough: asyncio.Event) -> None:
+        async with aclosing(model.generate(prompt, sampling)) as answer:
+            async for ids in answer:
+                stamps += [time.perf_counter()] * len(ids)
+                if enough.is_set():
+                    return
+
+    rates = []
+    for width in widths:
+        sampling = Sampling(max_tokens=CONTEXT - len(prompt.ids))
+        stamps: list[list[float]] = [[] for _ in range(width)]
+        enough = asyncio.Event()
+        listeners = [
+            asyncio.create_task(listen(replace(sampling, seed=n), own, enough)) for n, own in enumerate(stamps)
+        ]
+        while min(len(own) for own in stamps) < steps:
+            await asyncio.sleep(0.01)
+        enough.set()
+        await asyncio.gather(*listeners)
+        latest = stamps[int(np.argmax([own[0] for own in stamps]))]  # since it joined, all have generated
+        rates.append(width / statistics.median(b - a for a, b in pairwise(latest[: steps + 1])))
+    await model.close()
+    return rates
+
+
+def sampling_time(rows: int, width: int = 8) -> float:
+    """Median seconds that drawing a token for each of `width` sequences takes."""
+    logits, allowed = torch.randn(width, rows), torch.ones(width, rows, dtype=torch.bool)
+    times = []
+    for _ in range(50):
+        start = time.perf_counter()
+        sample(logits, allowed, [Sampling()] * width, [0.5] * width, ~allowed)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def peak_memory(checkpoint: Path, steps: int) -> None:
+    """In a process of its own: the peak of memory with eight sequences at Q8_0, and what of it imports take."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    asyncio.run(together(checkpoint, "llama-cpp", "q8_0", [8], steps))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Console().print(f"Peak memory, q8_0, 8 sequences of {CONTEXT}: {after / 1e6:.2f} GB; {before / 1e6:.2f} GB of it")
+    Console().print("were there before the model was loaded (Python, torch).")
+
+
+def main(
+    checkpoint: Annotated[Path, typer.Argument(help="A full-size checkpoint.")],
+    steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
+) -> None:
+    """Print the table."""
+    console = Console()
+    table = Table("backend", "weights", *(f"{width} at once" for width in WIDTHS), title="tokens per second, in all")
+    whole = {}
+    for quantization in QUANTIZATIONS:
+        whole[quantization] = high_level(checkpoint, quantization, steps)
+        table.add_row("Llama.generate", quantization, f"{whole[quantization]:.0f}", *["in turns"] * (len(WIDTHS) - 1))
+    for quantization in QUANTIZATIONS:
+        rates = asyncio.run(together(checkpoint, "llama-cpp", quantization, WIDTHS[:-1], steps))
+        ratios = [f"{rate:.0f} ({rate / whole[quantization]:.1f} x)" for rate in rates]
+        table.add_row("llama-cpp", quantization, *ratios)
+    for precision in ("float32", "bfloat16"):
+        rates = asyncio.run(together(checkpoint, "torch", precision, WIDTHS, steps))
+        table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x float16)" for rate in rates))
+    console.print(table)
+    rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
+    console.print(f"Drawing 8 tokens of {rows} rows: {sampling_time(rows) * 1e3:.2f} ms")
+    child = multiprocessing.get_context("spawn").Process(target=peak_memory, args=(checkpoint, steps))
+    child.start()
+    child.join()
+
+
+if __name__ == "__main__":
+    typer.run(main)
