@@ -22,8 +22,8 @@ REFERENCE_SAMPLES = 6 * CODEC_SAMPLE_RATE  # the voice is taken from the first 6
 class BiCodec:
     """Speech as tokens: 32 global ones that hold the voice, and 50 semantic ones a second.
 
-    What an item gives does not depend on what else is in its batch. `dtype` is that of the prenet and the wave
-    generator; all that makes or looks up tokens stays float32, since a token is either right or wrong. One thread
+    What an item gives does not depend on what else is in its batch. `dtype` is that of the heavy products of
+    decoding; all that makes or looks up tokens stays float32, since a token is either right or wrong. One thread
     at a time may call.
     """
 
@@ -39,8 +39,7 @@ class BiCodec:
         self.dtype = dtype
         self.features = features.to(self.device)
         self.network = network.to(self.device)
-        self.network.prenet.to(dtype)
-        self.network.decoder.to(dtype)
+        self.network.prepare(dtype)
 
     @classmethod
     def from_checkpoint(
@@ -100,10 +99,10 @@ class BiCodec:
                 raise ValueError(f"global tokens have shape ({len(voice)},), expected ({GLOBAL_TOKENS},)")
         lengths = [len(tokens) for tokens in semantic]
         mask = frame_mask(lengths, self.device)
-        latent = self.network.quantizer.vectors(pad_sequence(semantic, batch_first=True)).to(self.dtype)  # (B, T, C)
-        d_vector = self.network.speaker_encoder.d_vector(torch.stack(voices)).to(self.dtype)  # (B, C)
+        latent = self.network.quantizer.vectors(pad_sequence(semantic, batch_first=True))  # (B, T, C)
+        d_vector = self.network.speaker_encoder.d_vector(torch.stack(voices))  # (B, C)
         frames = self.network.prenet(latent, d_vector, mask) + d_vector[:, None]
-        waves = self.network.decoder(frames, mask).float().cpu().numpy()  # (B, 320 * T)
+        waves = self.network.decoder(frames, mask).cpu().numpy()  # (B, 320 * T)
         return [wave[: length * SAMPLES_PER_TOKEN] for wave, length in zip(waves, lengths, strict=True)]
 
     def _checked_wav(self, wav: Samples) -> Tensor:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.codec.config import PrenetConfig, WaveConfig
-from engine.codec.layers import Stages, VocosBackbone, zero_padding
+from engine.codec.layers import Convolution, Stages, VocosBackbone, convolve, prepared, zero_padding
 
 DILATIONS = (1, 3, 9)  # one for each residual unit of a stage
 
@@ -32,15 +33,62 @@ class Prenet(nn.Module):
 
 
 class Snake(nn.Module):
-    """x + sin^2(alpha x) / alpha: an activation that tends to oscillate, as speech does."""
+    """x + sin^2(alpha x) / alpha: an activation that tends to oscillate, as speech does.
+
+    There are 29 million of them in a second of audio, so it is memory that takes the time: on a CPU the steps run
+    through one piece at a time, which stays in the cache.
+    """
+
+    PIECE = 2**17  # values
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.alpha = nn.Parameter(torch.empty(1, channels, 1))
 
+    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, T, C) to the same, computed in the precision of alpha and rounded to `dtype`."""
+        alpha = self.alpha.flatten()  # (C,)
+        scale = 1 / (alpha + 1e-9)
+        out = torch.empty_like(x, dtype=dtype)
+        frames = max(1, self.PIECE // (len(x) * len(alpha))) if x.is_cpu else x.shape[1]
+        for piece, result in zip(x.split(frames, dim=1), out.split(frames, dim=1), strict=True):
+            torch.addcmul(piece, (piece * alpha).sin_().square_(), scale, out=result)
+        return out
+
+
+class Upsampling(nn.ConvTranspose1d):
+    """A transposed convolution over time: (B, T, C) to (B, rate * T, out).
+
+    It is computed as a convolution to `rate` times the channels: in (B, T, rate * out) lie `rate` frames where one
+    frame was, in the right order already. It must be prepared before it is used.
+    """
+
+    def __init__(self, channels: int, out_channels: int, kernel_size: int, rate: int) -> None:
+        super().__init__(channels, out_channels, kernel_size, stride=rate, padding=(kernel_size - rate) // 2)
+        self.rate = rate
+        self.taps = -(-kernel_size // rate)
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Make of the loaded weight (C, out, kernel) that of a convolution, (rate * out, C, taps); once.
+
+        An input frame adds to as many output frames as the kernel is long, from its own first one on. What it adds
+        to the one numbered `rate * tap + r` is this tap's value for the channels of phase `r`.
+        """
+        self.to(dtype)
+        C, out, kernel = self.weight.shape
+        weight = F.pad(self.weight, (0, self.taps * self.rate - kernel)).view(C, out, self.taps, self.rate)
+        weight = weight.flip(2)  # a convolution's last tap is for the newest frame
+        self.weight = prepared(weight.permute(3, 1, 0, 2).reshape(self.rate * out, C, self.taps))
+        if self.bias is not None:
+            self.bias = nn.Parameter(self.bias.repeat(self.rate), requires_grad=False)
+
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) to the same."""
-        return x + (self.alpha * x).sin().square() / (self.alpha + 1e-9)
+        """Upsample, in the precision of the weights."""
+        B, T, _ = x.shape
+        x = convolve(x, self.weight, self.bias, padding=self.taps - 1)  # (B, T + taps - 1, rate * out)
+        x = x.reshape(B, -1, self.out_channels)
+        start = self.padding[0]
+        return x[:, start : start + T * self.rate]
 
 
 class ResidualUnit(nn.Module):
@@ -51,18 +99,17 @@ class ResidualUnit(nn.Module):
         self.block = nn.ModuleList(
             [
                 Snake(channels),
-                nn.Conv1d(channels, channels, kernel_size=7, dilation=dilation, padding=3 * dilation),
+                Convolution(channels, channels, kernel_size=7, dilation=dilation),
                 Snake(channels),
-                nn.Conv1d(channels, channels, kernel_size=1),
+                Convolution(channels, channels, kernel_size=1),
             ]
         )
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, C, T) to the same."""
+        """Add to `x` (B, T, C), in place."""
         snake_1, dilated, snake_2, pointwise = self.block
-        h = dilated(zero_padding(snake_1(x), mask))
-        out: Tensor = x + pointwise(snake_2(h))
-        return out
+        h = dilated(zero_padding(snake_1(x, dilated.weight.dtype), mask))
+        return x.add_(pointwise(snake_2(h, pointwise.weight.dtype)))
 
 
 class UpsamplingStage(nn.Module):
@@ -73,17 +120,15 @@ class UpsamplingStage(nn.Module):
         self.block = nn.ModuleList(
             [
                 Snake(channels),
-                nn.ConvTranspose1d(
-                    channels, channels // 2, kernel_size, stride=rate, padding=(kernel_size - rate) // 2
-                ),
+                Upsampling(channels, channels // 2, kernel_size, rate),
                 *(ResidualUnit(channels // 2, dilation) for dilation in DILATIONS),
             ]
         )
 
     def forward(self, x: Tensor, mask: Tensor | None, mask_after: Tensor | None) -> Tensor:
-        """(B, C, T) to (B, C / 2, rate * T), each under its own mask."""
+        """(B, T, C) to (B, rate * T, C / 2), each under its own mask; residuals add up in float32."""
         snake, upsample, *units = self.block
-        x = upsample(zero_padding(snake(x), mask))
+        x = upsample(zero_padding(snake(x, upsample.weight.dtype), mask)).float()
         for unit in units:
             x = unit(x, mask_after)
         return x
@@ -99,20 +144,20 @@ class WaveGenerator(nn.Module):
         stages = zip(widths[:-1], config.kernel_sizes, config.rates, strict=True)
         self.model = nn.ModuleList(
             [
-                nn.Conv1d(config.input_channel, widths[0], kernel_size=7, padding=3),
+                Convolution(config.input_channel, widths[0], kernel_size=7),
                 *(UpsamplingStage(width, kernel_size, rate) for width, kernel_size, rate in stages),
                 Snake(widths[-1]),
-                nn.Conv1d(widths[-1], 1, kernel_size=7, padding=3),
+                Convolution(widths[-1], 1, kernel_size=7),
             ]
         )
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Frames (B, T, C) to samples (B, samples per frame * T)."""
         conv_in, *stages, snake, conv_out = self.model
-        x = conv_in(zero_padding(x.transpose(1, 2), mask))  # (B, channels, T)
+        x = conv_in(zero_padding(x, mask))  # (B, T, channels)
         for stage, rate in zip(stages, self.rates, strict=True):
-            mask_after = None if mask is None else mask.repeat_interleave(rate, dim=2)
+            mask_after = None if mask is None else mask.repeat_interleave(rate, dim=1)
             x = stage(x, mask, mask_after)
             mask = mask_after
-        wave: Tensor = torch.tanh(conv_out(zero_padding(snake(x), mask)))  # (B, 1, samples)
-        return wave[:, 0]
+        wave: Tensor = torch.tanh(conv_out(zero_padding(snake(x, conv_out.weight.dtype), mask)).float())
+        return wave[..., 0]  # of (B, samples, 1)

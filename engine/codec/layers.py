@@ -15,20 +15,71 @@ STAGE_LAYERS = 2  # ConvNeXt blocks in each stage beside the main backbone
 
 
 def frame_mask(lengths: Sequence[int], device: torch.device) -> Tensor | None:
-    """Tell frames from padding: True where an item has a frame, (B, 1, T); None if no item is padded."""
+    """Tell frames from padding: True where an item has a frame, (B, T, 1); None if no item is padded."""
     if min(lengths) == max(lengths):
         return None
-    frames = torch.arange(max(lengths), device=device)
+    frames = torch.arange(max(lengths), device=device).view(1, -1, 1)
     return frames < torch.tensor(lengths, device=device).view(-1, 1, 1)
 
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Put zeros beyond each item's end in `x` (B, C, T).
+    """Put zeros beyond each item's end in `x` (B, T, C).
 
     It goes before every layer that looks at neighbouring frames: an item's last frames then see what they would
     see at the end of a tensor, where convolutions pad with zeros, and a batch sounds like its items one by one.
     """
     return x if mask is None else torch.where(mask, x, 0)
+
+
+class Convolution(nn.Conv1d):
+    """A convolution over time, (B, T, C) to (B, T, out), that sees zeros beyond both ends.
+
+    It is loaded as the checkpoint has it, and must be prepared before it is used.
+    """
+
+    def __init__(self, channels: int, out_channels: int, kernel_size: int, dilation: int = 1, groups: int = 1) -> None:
+        padding = dilation * (kernel_size - 1) // 2
+        super().__init__(channels, out_channels, kernel_size, padding=padding, dilation=dilation, groups=groups)
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Make the loaded weights those that `convolve` takes; once."""
+        self.to(dtype)
+        self.weight = prepared(self.weight, self.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, in the precision of the weights."""
+        return convolve(x, self.weight, self.bias, self.padding[0], self.dilation[0], self.groups)
+
+
+def prepared(weight: Tensor, groups: int = 1) -> nn.Parameter:
+    """Make of a convolution's weight (out, C / groups, kernel) what `convolve` computes with fastest.
+
+    On a CPU, oneDNN orders the weights in its own way. Each call of torch's convolution would do that again, which
+    costs a window of half a second a quarter of its time; so this and `convolve` use what torch.compile puts in
+    its place.
+    """
+    weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    if weight.is_cpu and torch.backends.mkldnn.is_available():
+        weight = torch.ops.mkldnn._reorder_convolution_weight(weight, groups=groups)
+    return nn.Parameter(weight, requires_grad=False)
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, dilation: int = 1, groups: int = 1
+) -> Tensor:
+    """Convolve (B, T, C) with a prepared weight, in its precision.
+
+    It is done in two dimensions, of height 1: only there has torch kernels for channels-last memory, which is what
+    (B, T, C) is.
+    """
+    image = x.to(weight.dtype).transpose(1, 2).unsqueeze(2)  # (B, C, 1, T)
+    geometry = [0, padding], [1, 1], [1, dilation], groups
+    if weight.is_mkldnn:
+        image = torch.ops.mkldnn._convolution_pointwise(image, weight, bias, *geometry, "none", [], "")
+    else:
+        paddings, strides, dilations, _ = geometry
+        image = F.conv2d(image, weight, bias, strides, paddings, dilations, groups)
+    return image.squeeze(2).transpose(1, 2)
 
 
 class AdaLayerNorm(nn.Module):
@@ -56,7 +107,7 @@ class ConvNeXtBlock(nn.Module):
 
     def __init__(self, dim: int, intermediate_dim: int, condition_dim: int | None) -> None:
         super().__init__()
-        self.dwconv = nn.Conv1d(dim, dim, kernel_size=7, padding=3, groups=dim)
+        self.dwconv = Convolution(dim, dim, kernel_size=7, groups=dim)
         self.norm = make_norm(dim, condition_dim)
         self.pwconv1 = nn.Linear(dim, intermediate_dim)
         self.pwconv2 = nn.Linear(intermediate_dim, dim)
@@ -64,9 +115,8 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None, *condition: Tensor) -> Tensor:
         """(B, T, C) to the same."""
-        h = self.dwconv(zero_padding(x.transpose(1, 2), mask)).transpose(1, 2)  # over time as (B, C, T)
-        h = self.norm(h, *condition)
-        h = self.pwconv2(F.gelu(self.pwconv1(h)))
+        h = self.norm(self.dwconv(zero_padding(x, mask)), *condition)
+        h = self.pwconv2(F.gelu(self.pwconv1(h.to(self.pwconv1.weight.dtype))))
         out: Tensor = x + self.gamma * h
         return out
 
@@ -78,15 +128,14 @@ class VocosBackbone(nn.Module):
         self, input_dim: int, dim: int, intermediate_dim: int, layers: int, condition_dim: int | None = None
     ) -> None:
         super().__init__()
-        self.embed = nn.Conv1d(input_dim, dim, kernel_size=7, padding=3)
+        self.embed = Convolution(input_dim, dim, kernel_size=7)
         self.norm = make_norm(dim, condition_dim)
         self.convnext = nn.ModuleList(ConvNeXtBlock(dim, intermediate_dim, condition_dim) for _ in range(layers))
         self.final_layer_norm = nn.LayerNorm(dim, eps=EPS)
 
     def forward(self, x: Tensor, mask: Tensor | None, *condition: Tensor) -> Tensor:
         """(B, T, input_dim) to (B, T, dim), under the condition (B, condition_dim) if it was built for one."""
-        x = self.embed(zero_padding(x.transpose(1, 2), mask)).transpose(1, 2)
-        x = self.norm(x, *condition)
+        x = self.norm(self.embed(zero_padding(x, mask)), *condition)
         for block in self.convnext:
             x = block(x, mask, *condition)
         out: Tensor = self.final_layer_norm(x)

@@ -72,7 +72,7 @@ def test_only_padded_batches_are_masked() -> None:
     assert frame_mask([3, 3], device) is None
     mask = frame_mask([1, 3], device)
     assert mask is not None
-    assert mask.tolist() == [[[True, False, False]], [[True, True, True]]]
+    assert mask.tolist() == [[[True], [False], [False]], [[True], [True], [True]]]
 
 
 def test_one_frame_takes_400_samples(codec: BiCodec) -> None:

@@ -115,10 +115,10 @@ def test_everything_is_loaded_and_frozen(codec: BiCodec) -> None:
             assert not tensor.requires_grad
 
 
-def test_weight_norm_is_folded(codec: BiCodec, small_checkpoint: Path) -> None:
+def test_weight_norm_is_folded(small_checkpoint: Path) -> None:
     tensors = load_file(codec_files(small_checkpoint)[1])
     for name in ("decoder.model.0", "decoder.model.1.block.1"):  # a convolution and a transposed one
-        weight = codec.network.get_submodule(name).get_parameter("weight")
+        weight = load_network(small_checkpoint).get_submodule(name).get_parameter("weight")
         expected = torch._weight_norm(tensors[f"{name}.weight_v"], tensors[f"{name}.weight_g"], 0)
         torch.testing.assert_close(weight, expected)
 
