@@ -36,7 +36,8 @@ class EngineConfig(BaseModel):
     """How the language model's weights are held; the quantized forms and float16 are llama.cpp's alone."""
     codec_device: Device = "auto"
     codec_precision: Literal["auto", Precision] = "auto"
-    """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32."""
+    """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32; but bfloat16 for the
+    codec if the CPU has AMX, see `engine.devices.codec_precision_on`."""
     threads: int | None = Field(None, ge=1)
     """Cores that the language model and the codec compute on, in turns; by default all that this process may use."""
     max_running: int = Field(8, ge=1, le=1024)

@@ -107,14 +107,14 @@ class SpeechEngine:
         import torch
 
         from engine.codec.bicodec import BiCodec
-        from engine.devices import resolve
+        from engine.devices import resolve_for_codec
         from engine.llm.registry import load_language_model
 
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         directory = checkpoint.locate(config.model, config.hub, progress)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
-        device, dtype = resolve(config.codec_device, config.codec_precision)
+        device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         store = open_store(config)
         compute = shared(cores)

@@ -51,12 +51,12 @@ class Snake(nn.Module):
         scale = 1 / (alpha + 1e-9)
         out = torch.empty_like(x, dtype=dtype)
         frames = max(1, self.PIECE // (len(x) * len(alpha))) if x.is_cpu else x.shape[1]
-        for piece, result in zip(x.split(frames, dim=1), out.split(frames, dim=1), strict=True):
+        for piece, result in zip(torch.split(x, frames, dim=1), torch.split(out, frames, dim=1), strict=True):
             torch.addcmul(piece, (piece * alpha).sin_().square_(), scale, out=result)
         return out
 
 
-class Upsampling(nn.ConvTranspose1d):
+class Upsampling(nn.Module):
     """A transposed convolution over time: (B, T, C) to (B, rate * T, out).
 
     It is computed as a convolution to `rate` times the channels: in (B, T, rate * out) lie `rate` frames where one
@@ -64,9 +64,12 @@ class Upsampling(nn.ConvTranspose1d):
     """
 
     def __init__(self, channels: int, out_channels: int, kernel_size: int, rate: int) -> None:
-        super().__init__(channels, out_channels, kernel_size, stride=rate, padding=(kernel_size - rate) // 2)
+        super().__init__()
         self.rate = rate
+        self.padding = (kernel_size - rate) // 2
         self.taps = -(-kernel_size // rate)
+        self.weight = nn.Parameter(torch.empty(channels, out_channels, kernel_size))
+        self.bias = nn.Parameter(torch.empty(out_channels))
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Make of the loaded weight (C, out, kernel) that of a convolution, (rate * out, C, taps); once.
@@ -79,16 +82,14 @@ class Upsampling(nn.ConvTranspose1d):
         weight = F.pad(self.weight, (0, self.taps * self.rate - kernel)).view(C, out, self.taps, self.rate)
         weight = weight.flip(2)  # a convolution's last tap is for the newest frame
         self.weight = prepared(weight.permute(3, 1, 0, 2).reshape(self.rate * out, C, self.taps))
-        if self.bias is not None:
-            self.bias = nn.Parameter(self.bias.repeat(self.rate), requires_grad=False)
+        self.bias = nn.Parameter(self.bias.repeat(self.rate), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsample, in the precision of the weights."""
         B, T, _ = x.shape
         x = convolve(x, self.weight, self.bias, padding=self.taps - 1)  # (B, T + taps - 1, rate * out)
-        x = x.reshape(B, -1, self.out_channels)
-        start = self.padding[0]
-        return x[:, start : start + T * self.rate]
+        x = x.reshape(B, (T + self.taps - 1) * self.rate, -1)
+        return x[:, self.padding : self.padding + T * self.rate]
 
 
 class ResidualUnit(nn.Module):

@@ -49,6 +49,8 @@ class SpeechFeatures(nn.Module):
         # To zero mean and unit variance, each over its own samples.
         x = pad_sequence([F.layer_norm(wav, wav.shape, eps=1e-7) for wav in wavs], batch_first=True)  # (B, samples)
         mask = frame_mask(lengths, x.device)
-        output = self.wav2vec2(x, attention_mask=None if mask is None else mask[..., 0].long(), output_hidden_states=True)
+        output = self.wav2vec2(
+            x, attention_mask=None if mask is None else mask[..., 0].long(), output_hidden_states=True
+        )
         layers = torch.stack([output.hidden_states[layer] for layer in FEATURE_LAYERS])  # (3, B, T, C)
         return layers.mean(dim=0), [self.frames(length) for length in lengths]

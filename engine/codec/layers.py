@@ -31,15 +31,19 @@ def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else torch.where(mask, x, 0)
 
 
-class Convolution(nn.Conv1d):
+class Convolution(nn.Module):
     """A convolution over time, (B, T, C) to (B, T, out), that sees zeros beyond both ends.
 
     It is loaded as the checkpoint has it, and must be prepared before it is used.
     """
 
     def __init__(self, channels: int, out_channels: int, kernel_size: int, dilation: int = 1, groups: int = 1) -> None:
-        padding = dilation * (kernel_size - 1) // 2
-        super().__init__(channels, out_channels, kernel_size, padding=padding, dilation=dilation, groups=groups)
+        super().__init__()
+        self.dilation = dilation
+        self.groups = groups
+        self.padding = dilation * (kernel_size - 1) // 2
+        self.weight = nn.Parameter(torch.empty(out_channels, channels // groups, kernel_size))
+        self.bias = nn.Parameter(torch.empty(out_channels))
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Make the loaded weights those that `convolve` takes; once."""
@@ -48,7 +52,7 @@ class Convolution(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, in the precision of the weights."""
-        return convolve(x, self.weight, self.bias, self.padding[0], self.dilation[0], self.groups)
+        return convolve(x, self.weight, self.bias, self.padding, self.dilation, self.groups)
 
 
 def prepared(weight: Tensor, groups: int = 1) -> nn.Parameter:
@@ -59,14 +63,12 @@ def prepared(weight: Tensor, groups: int = 1) -> nn.Parameter:
     its place.
     """
     weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-    if weight.is_cpu and torch.backends.mkldnn.is_available():
+    if weight.is_cpu and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         weight = torch.ops.mkldnn._reorder_convolution_weight(weight, groups=groups)
     return nn.Parameter(weight, requires_grad=False)
 
 
-def convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, dilation: int = 1, groups: int = 1
-) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: int, dilation: int = 1, groups: int = 1) -> Tensor:
     """Convolve (B, T, C) with a prepared weight, in its precision.
 
     It is done in two dimensions, of height 1: only there has torch kernels for channels-last memory, which is what

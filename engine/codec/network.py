@@ -7,7 +7,7 @@ from torch import nn
 
 from engine.codec.config import CodecConfig
 from engine.codec.decoder import Prenet, Upsampling, WaveGenerator
-from engine.codec.layers import Convolution, ConvNeXtBlock
+from engine.codec.layers import ConvNeXtBlock, Convolution
 from engine.codec.semantic import CodebookQuantizer, SemanticEncoder
 from engine.codec.speaker import SpeakerEncoder
 
