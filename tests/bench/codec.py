@@ -30,6 +30,7 @@ from engine.codec.layers import Convolution
 from engine.codec.loader import load_features, load_network
 from engine.types import TOKENS_PER_SECOND, Samples, TokenIds
 from engine.windows import WindowPlan, Windows
+from tests.engine.codec.conftest import signal_to_noise
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "full.npz"
 Decode = Callable[[TokenIds], Samples]
@@ -93,11 +94,6 @@ def compiled(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
             codec.network.decoder.set_submodule(name, CompilableSnake(layer))
     codec.network.decoder.compile(dynamic=False)
     return codec
-
-
-def signal_to_noise(signal: Samples, found: Samples) -> float:
-    """In dB."""
-    return float(10 * np.log10(np.mean(signal**2) / np.mean((signal - found) ** 2)))
 
 
 def streamed(decode: Decode, tokens: TokenIds) -> None:

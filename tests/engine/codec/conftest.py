@@ -12,6 +12,11 @@ from engine.codec import BiCodec
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 
+def signal_to_noise(signal: npt.NDArray[np.generic], found: npt.NDArray[np.generic]) -> float:
+    """In dB."""
+    return float(10 * np.log10(np.mean(signal**2) / np.mean((signal - found) ** 2)))
+
+
 @pytest.fixture(scope="session")
 def codec(small_checkpoint: Path) -> BiCodec:
     return BiCodec.from_checkpoint(small_checkpoint)

@@ -11,7 +11,7 @@ from engine.codec import BiCodec
 from engine.codec.bicodec import REFERENCE_SAMPLES, reference_clip
 from engine.codec.layers import frame_mask
 from engine.types import SAMPLES_PER_TOKEN, Samples, TokenIds
-from tests.engine.codec.conftest import Arrays
+from tests.engine.codec.conftest import Arrays, signal_to_noise
 
 FRAMES = (40, 1, 3, 90, 40)  # very short items beside long ones
 SAMPLE_LENGTHS = (24_000, 400, 1_100, 47_001, 24_000)  # of 400 samples is made one frame, of 1100 three
@@ -24,11 +24,6 @@ def items(frames: tuple[int, ...], seed: int = 0) -> list[tuple[TokenIds, TokenI
 
 def samples(lengths: tuple[int, ...], speech: Samples) -> list[Samples]:
     return [speech[index * 5_000 :][:length] for index, length in enumerate(lengths)]
-
-
-def signal_to_noise(signal: Samples, found: Samples) -> float:
-    """In dB."""
-    return float(10 * np.log10(np.mean(signal**2) / np.mean((signal - found) ** 2)))
 
 
 def test_it_says_what_it_works_with(codec: BiCodec) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from engine.codec import BiCodec
 from engine.codec.bicodec import reference_clip
-from tests.engine.codec.conftest import Arrays
+from tests.engine.codec.conftest import Arrays, signal_to_noise
 
 TOLERANCE = 1e-4
 
@@ -111,3 +111,10 @@ def test_d_vector_at_full_size(full_codec: BiCodec, full_numbers: Arrays) -> Non
 def test_wave_at_full_size(full_codec: BiCodec, full_numbers: Arrays) -> None:
     wave = full_codec.decode(full_numbers["decode_semantic_tokens"], full_numbers["global_tokens"])
     assert_close(wave, full_numbers["decode_wave"])
+
+
+@pytest.mark.slow
+def test_wave_at_full_size_in_bfloat16(full_checkpoint: Path, full_numbers: Arrays) -> None:
+    codec = BiCodec.from_checkpoint(full_checkpoint, dtype=torch.bfloat16)
+    wave = codec.decode(full_numbers["decode_semantic_tokens"], full_numbers["global_tokens"])
+    assert signal_to_noise(full_numbers["decode_wave"], wave) >= 35
