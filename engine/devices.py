@@ -39,8 +39,9 @@ def resolve_for_codec(device: str, precision: Precision) -> tuple[torch.device, 
 def codec_precision_on(cpu: Mapping[str, Any]) -> Precision:
     """The decoder's precision on a CPU with these capabilities, named as `torch.cpu.get_capabilities` names them.
 
-    bfloat16 where the CPU has matrix units for it: a Sapphire Rapids decodes three times as fast in it as in
-    float32. One that merely has instructions for its dot products (avx512_bf16) has not been measured; one with
-    neither emulates it, at a third of float32's speed on an Ice Lake.
+    bfloat16 where the CPU has matrix units for it: a Sapphire Rapids decoded three times as fast as in float32.
+    A CPU that merely has instructions for dot products in it (avx512_bf16) has not been measured; without those,
+    it is emulated and slow. In bfloat16 the samples depend on what else is in the batch, at 37 dB: below what is
+    heard, but no longer the same for the same seed whatever the load.
     """
     return "bfloat16" if cpu.get("amx_bf16") else "float32"

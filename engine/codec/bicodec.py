@@ -22,9 +22,9 @@ REFERENCE_SAMPLES = 6 * CODEC_SAMPLE_RATE  # the voice is taken from the first 6
 class BiCodec:
     """Speech as tokens: 32 global ones that hold the voice, and 50 semantic ones a second.
 
-    What an item gives does not depend on what else is in its batch. `dtype` is that of the heavy products of
-    decoding; all that makes or looks up tokens stays float32, since a token is either right or wrong. One thread
-    at a time may call.
+    What an item gives does not depend on what else is in its batch, but for rounding. `dtype` is that of the heavy
+    products of decoding. All that makes tokens stays float32, since a token is either right or wrong: with wav2vec2
+    in bfloat16, 94 % of the golden clip's semantic tokens come out the same. One thread at a time may call.
     """
 
     def __init__(
