@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from engine.codec.features import SpeechFeatures
-from engine.codec.layers import frame_mask
+from engine.codec.layers import unless_even
 from engine.codec.loader import load_features, load_network
 from engine.codec.network import CodecNetwork
 from engine.types import CODEC_SAMPLE_RATE, GLOBAL_TOKENS, SAMPLES_PER_TOKEN, Samples, TokenIds
@@ -24,7 +24,7 @@ class BiCodec:
 
     What an item gives does not depend on what else is in its batch, but for rounding. `dtype` is that of the heavy
     products of decoding. All that makes tokens stays float32, since a token is either right or wrong: with wav2vec2
-    in bfloat16, 94 % of the golden clip's semantic tokens come out the same. One thread at a time may call.
+    in bfloat16, 94 to 96 % of the golden clip's semantic tokens come out the same. One thread at a time may call.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class BiCodec:
             raise ValueError("there is nothing to encode: the batch is empty")
         samples = [self._checked_wav(wav) for wav in wavs]
         features, lengths = self.features(samples)
-        latent = self.network.encoder(features, frame_mask(lengths, self.device))
+        latent = self.network.encoder(features, unless_even(lengths))
         semantic = self.network.quantizer.tokens(latent).cpu().numpy()  # (B, T)
         clips = torch.stack([reference_clip(wav) for wav in samples])
         voices = self.network.speaker_encoder.tokens(clips).cpu().numpy()  # (B, 32)
@@ -98,11 +98,11 @@ class BiCodec:
             if len(voice) != GLOBAL_TOKENS:
                 raise ValueError(f"global tokens have shape ({len(voice)},), expected ({GLOBAL_TOKENS},)")
         lengths = [len(tokens) for tokens in semantic]
-        mask = frame_mask(lengths, self.device)
+        padded = unless_even(lengths)
         latent = self.network.quantizer.vectors(pad_sequence(semantic, batch_first=True))  # (B, T, C)
         d_vector = self.network.speaker_encoder.d_vector(torch.stack(voices))  # (B, C)
-        frames = self.network.prenet(latent, d_vector, mask) + d_vector[:, None]
-        waves = self.network.decoder(frames, mask).cpu().numpy()  # (B, 320 * T)
+        frames = self.network.prenet(latent, d_vector, padded) + d_vector[:, None]
+        waves = self.network.decoder(frames, padded).cpu().numpy()  # (B, 320 * T)
         return [wave[: length * SAMPLES_PER_TOKEN] for wave, length in zip(waves, lengths, strict=True)]
 
     def _checked_wav(self, wav: Samples) -> Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.codec.config import PrenetConfig, WaveConfig
-from engine.codec.layers import Convolution, Stages, VocosBackbone, convolve, prepared, zero_padding
+from engine.codec.layers import Convolution, Lengths, Stages, VocosBackbone, convolve, prepared, zero_padding
 
 DILATIONS = (1, 3, 9)  # one for each residual unit of a stage
 
@@ -25,10 +25,10 @@ class Prenet(nn.Module):
         )
         self.linear = nn.Linear(dim, config.out_channels)
 
-    def forward(self, x: Tensor, d_vector: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, d_vector: Tensor, lengths: Lengths) -> Tensor:
         """Latent (B, T, C) and d-vector (B, D) to (B, T, out_channels)."""
-        x = self.stages(self.linear_pre(x), mask)
-        out: Tensor = self.linear(self.backbone(x, mask, d_vector))
+        x = self.stages(self.linear_pre(x), lengths)
+        out: Tensor = self.linear(self.backbone(x, lengths, d_vector))
         return out
 
 
@@ -106,10 +106,10 @@ class ResidualUnit(nn.Module):
             ]
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """Add to `x` (B, T, C), in place."""
         snake_1, dilated, snake_2, pointwise = self.block
-        h = dilated(zero_padding(snake_1(x, dilated.weight.dtype), mask))
+        h = dilated(zero_padding(snake_1(x, dilated.weight.dtype), lengths))
         return x.add_(pointwise(snake_2(h, pointwise.weight.dtype)))
 
 
@@ -126,12 +126,12 @@ class UpsamplingStage(nn.Module):
             ]
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None, mask_after: Tensor | None) -> Tensor:
-        """(B, T, C) to (B, rate * T, C / 2), each under its own mask; residuals add up in float32."""
+    def forward(self, x: Tensor, lengths: Lengths, longer: Lengths) -> Tensor:
+        """(B, T, C) to (B, rate * T, C / 2), each with its own lengths; residuals add up in float32."""
         snake, upsample, *units = self.block
-        x = upsample(zero_padding(snake(x, upsample.weight.dtype), mask)).float()
+        x = upsample(zero_padding(snake(x, upsample.weight.dtype), lengths)).float()
         for unit in units:
-            x = unit(x, mask_after)
+            x = unit(x, longer)
         return x
 
 
@@ -152,13 +152,13 @@ class WaveGenerator(nn.Module):
             ]
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """Frames (B, T, C) to samples (B, samples per frame * T)."""
         conv_in, *stages, snake, conv_out = self.model
-        x = conv_in(zero_padding(x, mask))  # (B, T, channels)
+        x = conv_in(zero_padding(x, lengths))  # (B, T, channels)
         for stage, rate in zip(stages, self.rates, strict=True):
-            mask_after = None if mask is None else mask.repeat_interleave(rate, dim=1)
-            x = stage(x, mask, mask_after)
-            mask = mask_after
-        wave: Tensor = torch.tanh(conv_out(zero_padding(snake(x, conv_out.weight.dtype), mask)).float())
+            longer = None if lengths is None else [rate * length for length in lengths]
+            x = stage(x, lengths, longer)
+            lengths = longer
+        wave: Tensor = torch.tanh(conv_out(zero_padding(snake(x, conv_out.weight.dtype), lengths)).float())
         return wave[..., 0]  # of (B, samples, 1)

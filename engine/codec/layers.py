@@ -1,4 +1,4 @@
-"""Layers that encoder and decoder share: the Vocos backbone and its blocks, and masks over padding."""
+"""Layers that encoder and decoder share: the Vocos backbone and its blocks, and zeros over padding."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ EPS = 1e-6
 STAGE_LAYERS = 2  # ConvNeXt blocks in each stage beside the main backbone
 
 
-def frame_mask(lengths: Sequence[int], device: torch.device) -> Tensor | None:
-    """Tell frames from padding: True where an item has a frame, (B, T, 1); None if no item is padded."""
-    if min(lengths) == max(lengths):
-        return None
-    frames = torch.arange(max(lengths), device=device).view(1, -1, 1)
-    return frames < torch.tensor(lengths, device=device).view(-1, 1, 1)
+Lengths = Sequence[int] | None
+"""How many frames of each item are its own, in a batch that is padded to the longest; None if no item is padded."""
 
 
-def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Put zeros beyond each item's end in `x` (B, T, C).
+def unless_even(lengths: Sequence[int]) -> Lengths:
+    """The lengths, if there is padding."""
+    return None if min(lengths) == max(lengths) else lengths
+
+
+def zero_padding(x: Tensor, lengths: Lengths) -> Tensor:
+    """Put zeros beyond each item's end in `x` (B, T, C), in place: what is there never matters otherwise.
 
     It goes before every layer that looks at neighbouring frames: an item's last frames then see what they would
     see at the end of a tensor, where convolutions pad with zeros, and a batch sounds like its items one by one.
     """
-    return x if mask is None else torch.where(mask, x, 0)
+    if lengths is not None:
+        for item, length in zip(x, lengths, strict=True):
+            item[length:] = 0
+    return x
 
 
 class Convolution(nn.Module):
@@ -115,9 +119,9 @@ class ConvNeXtBlock(nn.Module):
         self.pwconv2 = nn.Linear(intermediate_dim, dim)
         self.gamma = nn.Parameter(torch.empty(dim))
 
-    def forward(self, x: Tensor, mask: Tensor | None, *condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths, *condition: Tensor) -> Tensor:
         """(B, T, C) to the same."""
-        h = self.norm(self.dwconv(zero_padding(x, mask)), *condition)
+        h = self.norm(self.dwconv(zero_padding(x, lengths)), *condition)
         h = self.pwconv2(F.gelu(self.pwconv1(h.to(self.pwconv1.weight.dtype))))
         out: Tensor = x + self.gamma * h
         return out
@@ -135,11 +139,11 @@ class VocosBackbone(nn.Module):
         self.convnext = nn.ModuleList(ConvNeXtBlock(dim, intermediate_dim, condition_dim) for _ in range(layers))
         self.final_layer_norm = nn.LayerNorm(dim, eps=EPS)
 
-    def forward(self, x: Tensor, mask: Tensor | None, *condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths, *condition: Tensor) -> Tensor:
         """(B, T, input_dim) to (B, T, dim), under the condition (B, condition_dim) if it was built for one."""
-        x = self.norm(self.embed(zero_padding(x, mask)), *condition)
+        x = self.norm(self.embed(zero_padding(x, lengths)), *condition)
         for block in self.convnext:
-            x = block(x, mask, *condition)
+            x = block(x, lengths, *condition)
         out: Tensor = self.final_layer_norm(x)
         return out
 
@@ -153,9 +157,9 @@ class Stages(nn.ModuleList):
             for _ in config.sample_ratios
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, C) to the same."""
         for backbone in self:
             # Each stage begins with a resampler; at ratio 1 its three branches all carry x, and are summed.
-            x = backbone(3 * x, mask)
+            x = backbone(3 * x, lengths)
         return x

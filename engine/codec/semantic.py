@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.codec.config import EncoderConfig, QuantizerConfig
-from engine.codec.layers import Stages, VocosBackbone
+from engine.codec.layers import Lengths, Stages, VocosBackbone
 
 
 class SemanticEncoder(nn.Module):
@@ -20,9 +20,9 @@ class SemanticEncoder(nn.Module):
         self.stages = Stages(config)
         self.project = nn.Linear(config.vocos_dim, config.out_channels)
 
-    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, features) to (B, T, latent)."""
-        latent: Tensor = self.project(self.stages(self.backbone(features, mask), mask))
+        latent: Tensor = self.project(self.stages(self.backbone(features, lengths), lengths))
         return latent
 
 

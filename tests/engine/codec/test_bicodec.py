@@ -9,7 +9,7 @@ import torch
 
 from engine.codec import BiCodec
 from engine.codec.bicodec import REFERENCE_SAMPLES, reference_clip
-from engine.codec.layers import frame_mask
+from engine.codec.layers import unless_even, zero_padding
 from engine.types import SAMPLES_PER_TOKEN, Samples, TokenIds
 from tests.engine.codec.conftest import Arrays, signal_to_noise
 
@@ -53,7 +53,7 @@ def test_a_batch_has_the_latents_that_its_items_have_alone(codec: BiCodec, small
     batch = [torch.tensor(wav) for wav in samples(SAMPLE_LENGTHS, small_numbers["wav_16k"])]
     with torch.inference_mode():
         features, lengths = codec.features(batch)
-        latents = codec.network.encoder(features, frame_mask(lengths, codec.device))
+        latents = codec.network.encoder(features, unless_even(lengths))
         for wav, latent, length in zip(batch, latents, lengths, strict=True):
             features_alone, (length_alone,) = codec.features([wav])
             assert length == length_alone
@@ -62,12 +62,11 @@ def test_a_batch_has_the_latents_that_its_items_have_alone(codec: BiCodec, small
             )
 
 
-def test_only_padded_batches_are_masked() -> None:
-    device = torch.device("cpu")
-    assert frame_mask([3, 3], device) is None
-    mask = frame_mask([1, 3], device)
-    assert mask is not None
-    assert mask.tolist() == [[[True], [False], [False]], [[True], [True], [True]]]
+def test_only_padding_is_zeroed() -> None:
+    assert unless_even([3, 3]) is None
+    x = torch.ones(2, 3, 1)
+    assert zero_padding(x, None).sum() == 6
+    assert zero_padding(x, unless_even([1, 3])).tolist() == [[[1], [0], [0]], [[1], [1], [1]]]
 
 
 def test_one_frame_takes_400_samples(codec: BiCodec) -> None:
