@@ -63,7 +63,7 @@ def prepared(weight: Tensor, groups: int = 1) -> nn.Parameter:
     """Make of a convolution's weight (out, C / groups, kernel) what `convolve` computes with fastest.
 
     On a CPU, oneDNN orders the weights in its own way. Each call of torch's convolution would do that again, which
-    costs a window of half a second a quarter of its time; so this and `convolve` use what torch.compile puts in
+    costs a window of half a second a fifth of its time; so this and `convolve` use what torch.compile puts in
     its place.
     """
     weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
