@@ -31,7 +31,7 @@ def resolve(
     return chosen, torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def resolve_for_codec(device: str, precision: Precision) -> tuple[torch.device, torch.dtype]:
+def resolve_for_codec(device: str, precision: Literal["auto", Precision]) -> tuple[torch.device, torch.dtype]:
     """Do `resolve` for the codec, whose `auto` on a CPU depends on what the CPU can do."""
     return resolve(device, precision, codec_precision_on(torch.cpu.get_capabilities()))
 
