@@ -11,7 +11,6 @@ from pathlib import Path
 import llama_cpp.llama_cpp as llama
 import numpy as np
 import torch
-from llama_cpp._ggml import libggml
 
 from engine.config import Quantization
 from engine.errors import CheckpointError
@@ -98,8 +97,9 @@ class LlamaStepper:
         # with several. So that a seed gives the same ids whoever else is served, there are always several.
         self._least = 1 if quantization in ("float32", "bfloat16", "float16") else 0
         llama.llama_log_set(log_callback, ctypes.c_void_p(0))
-        if not libggml.ggml_backend_dev_count():  # a build with a variant for each kind of processor (docker/)
-            libggml.ggml_backend_load_all_from_path(str(LIBRARY).encode())
+        # Looked up through libllama: the package holds copies of ggml, and this is the one that llama.cpp uses.
+        if not llama._lib.ggml_backend_dev_count():  # a build with a variant for each kind of processor (docker/)
+            llama._lib.ggml_backend_load_all_from_path(str(LIBRARY).encode())
         llama.llama_backend_init()
         model = llama.llama_model_default_params()
         model.n_gpu_layers = 0
