@@ -36,8 +36,13 @@ from engine.types import (
     VoiceTokens,
 )
 from engine.vocabulary import Vocabulary
-from engine.voice_library import VoiceLibrary
-from engine.voice_store import VoiceStore
+from engine.voices.consent_store import ConsentStore
+from engine.voices.consents import ConsentLibrary
+from engine.voices.database import Database
+from engine.voices.library import VoiceLibrary
+from engine.voices.maker import VoiceMaker
+from engine.voices.samples import SampleReader
+from engine.voices.store import VoiceStore
 from engine.windows import Window, WindowPlan, Windows
 
 
@@ -60,7 +65,7 @@ class SpeechEngine:
         vocabulary: Vocabulary,
         language_model: LanguageModel,
         codec: Codec,
-        store: VoiceStore,
+        database: Database,
         codec_compute: Compute = here,
         cores: Executor | None = None,
     ) -> None:
@@ -78,7 +83,19 @@ class SpeechEngine:
         self._prompts = Prompts(vocabulary)
         self._language_model = language_model
         self._codec = CodecWorker(codec, config.codec_batch_seconds, codec_compute)
-        self.voices = VoiceLibrary(config, model, vocabulary, language_model, self._codec, store)
+        self._database = database
+        reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
+        consents = ConsentStore(database)
+        self.consents = ConsentLibrary(reader, consents)
+        self.voices = VoiceLibrary(
+            config,
+            model,
+            VoiceMaker(vocabulary, language_model),
+            self._codec,
+            reader,
+            VoiceStore(database),
+            consents,
+        )
 
     @classmethod
     def load(cls, config: EngineConfig, progress: Progress = lambda done, total: None) -> SpeechEngine:
@@ -104,12 +121,12 @@ class SpeechEngine:
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve(config.codec_device, config.codec_precision)
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
-        store = open_store(config)
+        database = open_database(config)
         compute = shared(cores)
         language_model = load_language_model(directory, config, vocabulary, compute)
         model = checkpoint.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else here
-        return cls(config, model, vocabulary, language_model, codec, store, codec_compute, cores)
+        return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores)
 
     async def warm_up(self) -> None:
         """Speak and listen once, so that no user waits for what happens only the first time."""
@@ -127,7 +144,7 @@ class SpeechEngine:
         the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
         sentences = await self._sentences(request)
-        voice = await self.voices.tokens(request.voice, request.gender, request.pitch)
+        voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
         processor = PostProcessor(request.speed, request.sample_rate)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
@@ -146,6 +163,7 @@ class SpeechEngine:
         await self._language_model.close()
         await self._codec.close()
         await self.voices.close()
+        await asyncio.to_thread(self._database.close)
         if self._cores is not None:
             self._cores.shutdown()
 
@@ -191,8 +209,7 @@ class SpeechEngine:
         return samples[first:last]
 
 
-def open_store(config: EngineConfig) -> VoiceStore:
-    """The voice store that the configuration names."""
-    if config.voices:
-        return VoiceStore(config.voices)
-    return VoiceStore.in_directory(config.data_directory or platformdirs.user_data_path("fast-spark"))
+def open_database(config: EngineConfig) -> Database:
+    """The voice store that the configuration names; raises EngineError."""
+    directory = config.data_directory or platformdirs.user_data_path("fast-spark")
+    return Database(config.voices) if config.voices else Database.in_directory(directory)

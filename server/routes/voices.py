@@ -36,7 +36,7 @@ async def create_voice(
 @router.get("")
 async def list_voices(engine: EngineDependency) -> VoiceList:
     """All voices, the built-in ones first."""
-    return VoiceList(data=[VoiceResource.of(voice) for voice in await engine.voices.list()])
+    return VoiceList(data=[VoiceResource.of(voice) for voice in (await engine.voices.list()).items])
 
 
 @router.delete("/{voice_id}")

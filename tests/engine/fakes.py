@@ -12,7 +12,7 @@ from engine.errors import BackendFailed
 from engine.speech import SpeechEngine
 from engine.types import SAMPLES_PER_TOKEN, Answer, Prompt, Samples, Sampling, TokenIds
 from engine.vocabulary import Vocabulary
-from engine.voice_store import VoiceStore
+from engine.voices.database import Database
 
 
 class FakeLanguageModel:
@@ -101,6 +101,7 @@ def fake_engine(
     codec: FakeCodec | None = None,
     model: str = "weights-1",
     config: EngineConfig | None = None,
+    database: Database | None = None,
 ) -> SpeechEngine:
     """An engine of fakes with a real store."""
     return SpeechEngine(
@@ -109,5 +110,5 @@ def fake_engine(
         vocabulary,
         language_model or FakeLanguageModel(vocabulary),
         codec or FakeCodec(),
-        VoiceStore.in_directory(directory),
+        database or Database.in_directory(directory),
     )
