@@ -5,20 +5,43 @@ from engine.config import SPARK_TTS, EngineConfig, Hub, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
+    ConsentRequired,
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NotOwner,
+    StoreFailed,
+    UnknownConsent,
     UnknownVoice,
     VoiceExists,
 )
 from engine.speech import SpeechEngine
-from engine.types import AudioChunk, Gender, Level, Progress, Samples, Sampling, SpeechRequest, Usage, Voice
+from engine.types import (
+    AudioChunk,
+    Caller,
+    Consent,
+    Gender,
+    Level,
+    Progress,
+    Samples,
+    Sampling,
+    SpeechRequest,
+    Usage,
+    Voice,
+    VoiceAttributes,
+)
+from engine.voices.naming import Page
+from engine.voices.samples import SAMPLE_TYPES
 
 __all__ = [
+    "SAMPLE_TYPES",
     "SPARK_TTS",
     "AudioChunk",
     "BackendFailed",
+    "Caller",
     "CheckpointError",
+    "Consent",
+    "ConsentRequired",
     "EngineClosed",
     "EngineConfig",
     "EngineError",
@@ -26,15 +49,20 @@ __all__ = [
     "Hub",
     "InvalidRequest",
     "Level",
+    "NotOwner",
+    "Page",
     "Progress",
     "Samples",
     "Sampling",
     "Size",
     "SpeechEngine",
     "SpeechRequest",
+    "StoreFailed",
+    "UnknownConsent",
     "UnknownVoice",
     "Usage",
     "Voice",
+    "VoiceAttributes",
     "VoiceExists",
     "checkpoint",
 ]

@@ -109,6 +109,7 @@ class Voice:
     private: bool = False
     transcript: str | None = None
     consent: str | None = None
+    built_in: bool = False
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property

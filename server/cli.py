@@ -114,7 +114,7 @@ def say(
     if not output.parent.is_dir():
         raise InvalidRequest(f"There is no directory {output.parent} to write to.")
     _locate(settings.engine)
-    samples = asyncio.run(_speak(settings.engine, request.to_engine()))
+    samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
     output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
 

@@ -132,7 +132,7 @@ class VoiceLibrary:
     async def get(self, voice_id: str, caller: Caller = "") -> Voice:
         """The voice of this id; raises UnknownVoice."""
         if attributes := BUILT_IN.get(voice_id):
-            return Voice(voice_id, voice_id, 0, attributes)
+            return Voice(voice_id, voice_id, 0, attributes, built_in=True)
         return await asyncio.to_thread(self._store.get, _checked(voice_id), caller)
 
     async def sample(self, voice_id: str, caller: Caller = "") -> Recording:

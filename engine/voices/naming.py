@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from engine.errors import InvalidRequest
+from engine.types import Consent, Voice
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", Voice, Consent)
 
 LONGEST_NAME = 256  # characters
 
@@ -21,6 +22,16 @@ class Page(Generic[Item]):
 
     items: list[Item]
     more: bool
+
+    @property
+    def first_id(self) -> str | None:
+        """The id that it begins with."""
+        return self.items[0].id if self.items else None
+
+    @property
+    def last_id(self) -> str | None:
+        """The id behind which the list goes on."""
+        return self.items[-1].id if self.items else None
 
     @classmethod
     def of(cls, items: list[Item], limit: int) -> Page[Item]:

@@ -12,8 +12,11 @@ import soxr
 from engine.errors import InvalidRequest
 from engine.types import CODEC_SAMPLE_RATE, Recording, Sample, Samples
 from engine.voices import confined, quality
-from engine.voices.decoder import Decoded
+from engine.voices.decoder import MEDIA_TYPES, Decoded
 from engine.voices.quality import Levels
+
+SAMPLE_TYPES: Final = tuple(MEDIA_TYPES.values())
+"""The media types that samples may have."""
 
 _LOUDEST: Final = 1e6  # peak; float files on a 16-bit integer's scale pass, what would overflow does not
 _SILENCE: Final = 1e-3  # peak, -60 dBFS: below it 16-bit audio is little more than its own rounding
