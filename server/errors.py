@@ -83,9 +83,10 @@ def respond(status: int, error: Error, headers: dict[str, str] | None = None) ->
     return JSONResponse(ErrorResponse(error=error).model_dump(), status, headers)
 
 
-def too_large() -> Error:
-    """What a client hears whose body is beyond the limit."""
-    return Error(message="The body is larger than this server takes.", type=INVALID, param=None, code=None)
+def too_large() -> JSONResponse:
+    """What a client hears whose body is beyond the limit; it may be sending still, and so the connection ends."""
+    error = Error(message="The body is larger than this server takes.", type=INVALID, param=None, code=None)
+    return respond(413, error, {"Connection": "close"})
 
 
 def unauthorised() -> JSONResponse:
@@ -119,7 +120,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 413:
-            return respond(413, too_large())
+            return too_large()
         message = {
             400: f"The body cannot be read: {error.detail}",
             404: f"There is no {request.method} {request.url.path} here.",
