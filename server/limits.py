@@ -8,15 +8,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from engine import EngineError
 
 Item = TypeVar("Item")
-
-MINUTE = 60  # seconds
 
 
 class LimitReached(EngineError):
@@ -28,15 +26,24 @@ class LimitReached(EngineError):
 
 
 class KeyLimits:
-    """Limits that hold for each caller by itself; None is no limit. `estimate` tells when a running one may end."""
+    """Limits that hold for each caller by itself; None is no limit. `estimate` tells when a running one may end.
 
-    def __init__(self, requests: int | None, characters_per_minute: int | None, estimate: Callable[[], int]) -> None:
+    A test may have shorter minutes, in seconds.
+    """
+
+    def __init__(
+        self,
+        requests: int | None,
+        characters_per_minute: int | None,
+        estimate: Callable[[], int],
+        minute: int = 60,
+    ) -> None:
         self._requests = requests
         self._running: Counter[str] = Counter()
         self._estimate = estimate
         self._storage = MemoryStorage()
         self._windows = SlidingWindowCounterRateLimiter(self._storage)
-        self._characters = RateLimitItemPerMinute(characters_per_minute) if characters_per_minute else None
+        self._characters = RateLimitItemPerSecond(characters_per_minute, minute) if characters_per_minute else None
 
     async def stream(
         self, caller: str, characters: int, items: AsyncGenerator[Item, None]
@@ -55,10 +62,11 @@ class KeyLimits:
             finally:
                 self._running[caller] -= 1
 
-    def _seconds_until(self, limit: RateLimitItemPerMinute, caller: str, characters: int) -> int:
+    def _seconds_until(self, limit: RateLimitItem, caller: str, characters: int) -> int:
         """When so many characters are free. Of the window before this one, what is not a minute ago counts."""
-        before, before_left, now, now_left = self._storage.get_sliding_window(limit.key_for(caller), MINUTE)
+        minute = limit.get_expiry()
+        before, before_left, now, now_left = self._storage.get_sliding_window(limit.key_for(caller), minute)
         room = limit.amount - characters
         # Unless this window alone has too much: then it must first become the one before.
-        wait = before_left - MINUTE * (room - now) / max(before, 1) if now <= room else now_left - MINUTE * room / now
+        wait = before_left - minute * (room - now) / max(before, 1) if now <= room else now_left - minute * room / now
         return max(1, math.ceil(wait))

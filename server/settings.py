@@ -34,7 +34,7 @@ def _hashed(key: str) -> str:
     """The SHA-256 of a key, in hex: what is kept of it."""
     if hashed := re.fullmatch(r"sha256:([0-9a-fA-F]{64})", key):
         return hashed[1].lower()
-    if len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+    if len(key) < SHORTEST_KEY or key.startswith("sha256:") or not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError(f"a key has at least {SHORTEST_KEY} letters, digits and signs, or it is sha256: and its hash")
     return hashlib.sha256(key.encode()).hexdigest()
 

@@ -47,14 +47,13 @@ def muxed(container: str, codec: str, seconds: float = 2.0, rate: int = 48_000, 
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         picture = output.add_stream("mpeg4", rate=1) if video else None
-        stream = output.add_stream(codec, rate=rate) if codec else None
+        stream = output.add_stream(codec, rate=rate, layout="mono") if codec else None
         if picture:
             picture.width = picture.height = 16
             still = av.VideoFrame(16, 16, "yuv420p")
             still.pts, still.time_base = 0, Fraction(1)
             output.mux((*picture.encode(still), *picture.encode(None)))
         if stream:
-            stream.layout = "mono"
             noise = np.random.default_rng(1).uniform(-0.5, 0.5, (1, int(seconds * rate))).astype(np.float32)
             frame = av.AudioFrame.from_ndarray(noise, "fltp", "mono")
             frame.sample_rate = rate
