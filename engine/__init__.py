@@ -15,7 +15,7 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
-from engine.speech import SpeechEngine
+from engine.speech import SpeechEngine, open_database
 from engine.types import (
     AudioChunk,
     Caller,
@@ -30,8 +30,10 @@ from engine.types import (
     Voice,
     VoiceAttributes,
 )
+from engine.voices.archive import export_voice, import_voice
 from engine.voices.naming import Page
 from engine.voices.samples import SAMPLE_TYPES
+from engine.voices.store import VoiceStore
 
 __all__ = [
     "SAMPLE_TYPES",
@@ -64,5 +66,9 @@ __all__ = [
     "Voice",
     "VoiceAttributes",
     "VoiceExists",
+    "VoiceStore",
     "checkpoint",
+    "export_voice",
+    "import_voice",
+    "open_database",
 ]

@@ -69,8 +69,11 @@ class VoiceAttributes:
     seed: int = 0
 
 
-SampleTokens = tuple[TokenIds, TokenIds]
-"""What the codec hears in a sample: global tokens, shape (32,), and semantic tokens, shape (T,)."""
+TokenPair = tuple[TokenIds, TokenIds]
+"""What is kept of a voice: global tokens, shape (32,), and those that the prompt of its speech goes on with, (T,).
+
+They are the semantic tokens of a sample, or the acoustic ids of a voice that was made up.
+"""
 
 
 @dataclass(frozen=True, slots=True)

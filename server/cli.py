@@ -1,4 +1,4 @@
-"""The command `fast-spark`: serve, say, and models."""
+"""The command `fast-spark`: serve, say, models and voices."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ from server.app import create_app
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
 from server.errors import invalid_field
+from server.options import ConfigOption, ModelOption
 from server.schemas import CreateSpeechRequest
 from server.service import Service
 from server.settings import Settings, load_settings
+from server.voice_commands import voices
 
 app = typer.Typer(
     help="An OpenAI-compatible speech server for Spark-TTS.",
@@ -48,12 +50,8 @@ app = typer.Typer(
 )
 models = typer.Typer(help="Download, make and list models.", no_args_is_help=True)
 app.add_typer(models, name="models")
+app.add_typer(voices, name="voices")
 console = Console(stderr=True, highlight=False)
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings; see configs/.")]
-ModelOption = Annotated[
-    str | None, typer.Option("--model", help="`demo`, a checkpoint's directory, or a name on a hub (downloaded).")
-]
 
 
 def main() -> None:

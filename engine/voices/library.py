@@ -20,14 +20,14 @@ from engine.types import (
     Level,
     Recording,
     Sample,
-    SampleTokens,
+    TokenPair,
     Voice,
     VoiceAttributes,
     VoiceTokens,
 )
 from engine.voices.catalogue import BUILT_IN, built_in_voices
 from engine.voices.consent_store import ConsentStore
-from engine.voices.maker import VoiceMaker
+from engine.voices.maker import VoiceMaker, pair
 from engine.voices.naming import Page, check_cursor, clean_name, is_plain, new_id
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
@@ -71,19 +71,19 @@ class VoiceLibrary:
 
         Raises UnknownVoice, ConsentRequired, or InvalidRequest if it cannot be changed so.
         """
-        attributes = BUILT_IN.get(voice)
-        if attributes is None:
-            found, heard = await asyncio.to_thread(self._look_up, voice, caller)
-            attributes = found.attributes
-        if attributes:
-            changed = replace(attributes, gender=gender or attributes.gender, pitch=pitch or attributes.pitch)
-            return await self._created(changed)
+        if attributes := BUILT_IN.get(voice):
+            return await self._created(_changed(attributes, gender, pitch))
+        found, kept = await asyncio.to_thread(self._look_up, voice, caller)
+        if attributes := found.attributes:
+            if (changed := _changed(attributes, gender, pitch)) != attributes:
+                return await self._created(changed)
+            return self._maker.created(attributes, kept or await self._made_up(found.id, attributes))
         if gender or pitch:
             param = "gender" if gender else "pitch"
             raise InvalidRequest(f"{param} does not change {found.name!r}, which was made from a sample.", param)
         if self._require_consent and not found.consent:
             raise ConsentRequired(found.name)
-        return self._maker.clone(heard or await self._heard(found.id), found.transcript)
+        return self._maker.clone(kept or await self._heard(found.id), found.transcript)
 
     async def add(
         self,
@@ -113,8 +113,8 @@ class VoiceLibrary:
         """Let the model make up a voice, and keep it; raises InvalidRequest or VoiceExists."""
         voice = replace(_new(name, caller, private), attributes=attributes)
         await asyncio.to_thread(self._check_free, voice)
-        await self._created(attributes)
-        await asyncio.to_thread(self._store.add, voice)
+        made = pair(await self._created(attributes))
+        await asyncio.to_thread(self._store.add, voice, None, {self._model: made})
         return voice
 
     async def list(self, caller: Caller = "", after: str | None = None, limit: int = 100) -> Page[Voice]:
@@ -153,7 +153,7 @@ class VoiceLibrary:
         """
         voice = await self.get(voice_id, caller)
         _refuse_built_in(voice_id, "changed")
-        name = name if name is None else _free_name(name)
+        name = name if name is None else free_name(name)
         warnings: tuple[str, ...] = ()
         if transcript is not None and (transcript := transcript.strip()):
             if voice.attributes:
@@ -197,7 +197,7 @@ class VoiceLibrary:
         if self._store.is_taken(voice.namespace, voice.name):
             raise VoiceExists(voice.name)
 
-    def _check_transcript(self, transcript: str, tokens: SampleTokens, sample: Sample) -> tuple[str, ...]:
+    def _check_transcript(self, transcript: str, tokens: TokenPair, sample: Sample) -> tuple[str, ...]:
         """What is odd about a transcript; raises InvalidRequest if it cannot be used."""
         if "\0" in transcript:
             raise InvalidRequest("The transcript has control characters in it.", "transcript")
@@ -212,14 +212,14 @@ class VoiceLibrary:
             return (f"The transcript would take about {said:.0f} s to say, but the sample has {spoken:.0f} s.",)
         return ()
 
-    def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, SampleTokens | None]:
+    def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, TokenPair | None]:
         found = self._store.find(_checked(voice), caller)
-        return found, None if found.attributes else self._store.tokens(found.id, self._model)
+        return found, self._store.tokens(found.id, self._model)
 
-    async def _heard(self, voice_id: str) -> SampleTokens:
+    async def _heard(self, voice_id: str) -> TokenPair:
         """What this model hears in a voice's sample. If it was made with another one, it listens now, and once."""
 
-        async def listen() -> SampleTokens:
+        async def listen() -> TokenPair:
             sample = await asyncio.to_thread(self._store.sample, voice_id)
             heard = await self._reader.read(sample.recording.data)
             tokens = await self._codec.encode(heard.samples)
@@ -229,6 +229,11 @@ class VoiceLibrary:
             return kept
         return await self._once(voice_id, listen)
 
+    async def _made_up(self, voice_id: str, attributes: VoiceAttributes) -> TokenPair:
+        """What this model makes of a voice that was made up with another one."""
+        made = pair(await self._created(attributes))
+        return await asyncio.to_thread(self._store.keep_tokens, voice_id, self._model, made)
+
     async def _created(self, attributes: VoiceAttributes) -> VoiceTokens:
         """The tokens of a made-up voice, made when they are first needed."""
 
@@ -236,7 +241,7 @@ class VoiceLibrary:
             tokens = await self._maker.create(attributes)
             return await asyncio.to_thread(self._store.keep_created, self._model, tokens)
 
-        if kept := await asyncio.to_thread(self._store.created, self._model, attributes):
+        if kept := await asyncio.to_thread(self._store.made_up, self._model, attributes):
             return kept
         return await self._once(attributes, create)
 
@@ -253,14 +258,19 @@ class VoiceLibrary:
 def _new(name: str, caller: Caller, private: bool) -> Voice:
     if private and not caller:
         raise InvalidRequest("Only a request with an API key can make a private voice; share it instead.", "scope")
-    return Voice(new_id(PREFIX), _free_name(name), int(time.time()), owner=caller or "", private=private)
+    return Voice(new_id(PREFIX), free_name(name), int(time.time()), owner=caller or "", private=private)
 
 
-def _free_name(name: str) -> str:
+def free_name(name: str) -> str:
+    """The name as it is kept, if no built-in voice has it; raises InvalidRequest or VoiceExists."""
     name = clean_name(name)
     if name in BUILT_IN:
         raise VoiceExists(name)
     return name
+
+
+def _changed(attributes: VoiceAttributes, gender: Gender | None, pitch: Level | None) -> VoiceAttributes:
+    return replace(attributes, gender=gender or attributes.gender, pitch=pitch or attributes.pitch)
 
 
 def _checked(voice: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
 from engine.prompts import Prompts
-from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND, SampleTokens, Sampling, VoiceAttributes, VoiceTokens
+from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND, Sampling, TokenPair, VoiceAttributes, VoiceTokens
 from engine.vocabulary import Vocabulary
 from engine.voices.catalogue import VOICE_TEXT
 
@@ -40,13 +40,18 @@ class VoiceMaker:
         codes = [token - vocabulary.globals.first for token in answer[first + 1 : first + 1 + GLOBAL_TOKENS]]
         return VoiceTokens(np.array(codes, np.int64), attributes, tuple(answer[:first]))
 
-    def clone(self, heard: SampleTokens, transcript: str | None) -> VoiceTokens:
+    @staticmethod
+    def created(attributes: VoiceAttributes, kept: TokenPair) -> VoiceTokens:
+        """The voice that was made up from attributes before."""
+        return VoiceTokens(kept[0], attributes, tuple(kept[1].tolist()))
+
+    def clone(self, heard: TokenPair, transcript: str | None) -> VoiceTokens:
         """The voice of a sample; in the sample's own manner if its transcript is known, and fits into the prompt."""
         if transcript and self._needed(heard, transcript) <= self._room:
             return VoiceTokens(heard[0], transcript=transcript, semantic_tokens=heard[1])
         return VoiceTokens(heard[0])
 
-    def check_transcript(self, heard: SampleTokens, transcript: str) -> None:
+    def check_transcript(self, heard: TokenPair, transcript: str) -> None:
         """Raise InvalidRequest if the prompt of a long sentence, and its answer, would not fit with this transcript."""
         needed = self._needed(heard, transcript)
         if needed > self._room:
@@ -61,5 +66,10 @@ class VoiceMaker:
     def _room(self) -> int:
         return self._language_model.context - SENTENCE_TOKENS
 
-    def _needed(self, heard: SampleTokens, transcript: str) -> int:
+    def _needed(self, heard: TokenPair, transcript: str) -> int:
         return len(heard[1]) + len(self._vocabulary.text(transcript))
+
+
+def pair(made: VoiceTokens) -> TokenPair:
+    """What is kept of a voice that was made up."""
+    return made.global_tokens, np.array(made.acoustic_ids, np.int64)

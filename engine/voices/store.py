@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import EngineError, NotOwner, UnknownConsent, UnknownVoice, VoiceExists
-from engine.types import Caller, Recording, Sample, SampleTokens, TokenIds, Voice, VoiceAttributes, VoiceTokens
+from engine.types import Caller, Recording, Sample, TokenIds, TokenPair, Voice, VoiceAttributes, VoiceTokens
 from engine.voices.database import Database
-from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, SampleTokensRow, VoiceRow
+from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, VoiceRow, VoiceTokensRow
 
 Row = TypeVar("Row", VoiceRow, ConsentRow)
 
@@ -30,7 +30,7 @@ class VoiceStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, voice: Voice, sample: Sample | None = None, tokens: dict[str, SampleTokens] | None = None) -> None:
+    def add(self, voice: Voice, sample: Sample | None = None, tokens: dict[str, TokenPair] | None = None) -> None:
         """Keep a new voice, with its sample and each model's tokens of it; raises VoiceExists or UnknownConsent."""
         row = VoiceRow(
             id=voice.id,
@@ -115,14 +115,21 @@ class VoiceStore:
             raise UnknownVoice(voice_id)
         return Sample(Recording(row.data, row.media_type), row.cut)
 
-    def tokens(self, voice_id: str, model: str) -> SampleTokens | None:
-        """What this model hears in the voice's sample, if it has heard it before."""
+    def tokens(self, voice_id: str, model: str) -> TokenPair | None:
+        """What this model made of the voice, if it had to speak in it before."""
         with self._database.reading() as session:
-            row = session.get(SampleTokensRow, (voice_id, model))
-        return (_unpack(row.global_tokens), _unpack(row.semantic_tokens)) if row else None
+            row = session.get(VoiceTokensRow, (voice_id, model))
+        return (_unpack(row.global_tokens), _unpack(row.prompt_tokens)) if row else None
 
-    def keep_tokens(self, voice_id: str, model: str, tokens: SampleTokens) -> SampleTokens:
-        """Keep what this model hears in the sample, and return what is kept: what another process heard first.
+    def tokens_by_model(self, voice_id: str) -> dict[str, TokenPair]:
+        """What each model made of the voice."""
+        query = select(VoiceTokensRow).where(VoiceTokensRow.voice == voice_id)
+        with self._database.reading() as session:
+            rows = session.scalars(query).all()
+        return {row.model: (_unpack(row.global_tokens), _unpack(row.prompt_tokens)) for row in rows}
+
+    def keep_tokens(self, voice_id: str, model: str, tokens: TokenPair) -> TokenPair:
+        """Keep what this model made of the voice, and return what is kept: what another process made first.
 
         Raises UnknownVoice if the voice was deleted meanwhile.
         """
@@ -135,7 +142,7 @@ class VoiceStore:
             raise UnknownVoice(voice_id) from error
         return tokens
 
-    def created(self, model: str, attributes: VoiceAttributes) -> VoiceTokens | None:
+    def made_up(self, model: str, attributes: VoiceAttributes) -> VoiceTokens | None:
         """The tokens of a created voice, if this model has made it before."""
         with self._database.reading() as session:
             row = session.get(CreatedTokensRow, (model, _key(attributes)))
@@ -157,7 +164,7 @@ class VoiceStore:
             with self._database.writing() as session:
                 session.add(row)
         except IntegrityError:
-            return self.created(model, tokens.attributes) or tokens
+            return self.made_up(model, tokens.attributes) or tokens
         return tokens
 
     def _one(self, query: Select[VoiceRow], asked: str) -> Voice:
@@ -194,10 +201,8 @@ def _voice(row: VoiceRow) -> Voice:
     )
 
 
-def _tokens_row(voice_id: str, model: str, tokens: SampleTokens) -> SampleTokensRow:
-    return SampleTokensRow(
-        voice=voice_id, model=model, global_tokens=_pack(tokens[0]), semantic_tokens=_pack(tokens[1])
-    )
+def _tokens_row(voice_id: str, model: str, tokens: TokenPair) -> VoiceTokensRow:
+    return VoiceTokensRow(voice=voice_id, model=model, global_tokens=_pack(tokens[0]), prompt_tokens=_pack(tokens[1]))
 
 
 def _key(attributes: VoiceAttributes) -> str:

@@ -61,19 +61,22 @@ class SampleRow(Base):
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class SampleTokensRow(Base):
-    """What a model hears in a voice's sample. Each model hears it once."""
+class VoiceTokensRow(Base):
+    """What a model made of a voice, once: its global tokens, and those that the prompt of its speech goes on with.
 
-    __tablename__ = "sample_tokens"
+    These are the semantic tokens of a sample, or the acoustic ids of a voice that was made up.
+    """
+
+    __tablename__ = "voice_tokens"
 
     voice: Mapped[str] = mapped_column(ForeignKey("voices.id", ondelete="CASCADE"), primary_key=True)
     model: Mapped[str] = mapped_column(String(64), primary_key=True)
     global_tokens: Mapped[bytes] = mapped_column(LargeBinary)
-    semantic_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    prompt_tokens: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class CreatedTokensRow(Base):
-    """The tokens that a model gave to a set of attributes; kept, so that the voice stays the same."""
+    """The tokens that a model gave to a set of attributes; kept, so that a built-in voice stays the same."""
 
     __tablename__ = "created_tokens"
 

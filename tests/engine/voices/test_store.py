@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from engine.errors import EngineError, NotOwner, StoreFailed, UnknownConsent, UnknownVoice, VoiceExists
-from engine.types import Caller, Consent, Recording, Sample, SampleTokens, Voice, VoiceAttributes, VoiceTokens
+from engine.types import Caller, Consent, Recording, Sample, TokenPair, Voice, VoiceAttributes, VoiceTokens
 from engine.voices.consent_store import ConsentStore
 from engine.voices.database import Database
 from engine.voices.naming import new_id
@@ -28,7 +28,7 @@ from engine.voices.tables import Base
 from tests.postgres import Postgres
 
 SAMPLE = Sample(Recording(b"RIFF...", "audio/wav"), cut=False)
-TOKENS: SampleTokens = (np.arange(32), np.arange(100))
+TOKENS: TokenPair = (np.arange(32), np.arange(100))
 
 
 def voice(name: str, owner: str = "", *, private: bool = False, consent: str | None = None) -> Voice:
@@ -247,7 +247,7 @@ def test_a_change_leaves_what_it_does_not_name(store: VoiceStore) -> None:
 def test_a_deleted_voice_leaves_nothing(store: VoiceStore, raw: Engine) -> None:
     made = voice("Ada")
     store.add(made, SAMPLE, {"weights": TOKENS, "others": TOKENS})
-    assert counts(raw) == {"consents": 0, "voices": 1, "samples": 1, "sample_tokens": 2, "created_tokens": 0}
+    assert counts(raw) == {"consents": 0, "voices": 1, "samples": 1, "voice_tokens": 2, "created_tokens": 0}
     store.delete(made.id, "")
     assert set(counts(raw).values()) == {0}
     with pytest.raises(UnknownVoice):
@@ -319,7 +319,7 @@ def test_a_postgresql_that_was_restarted_is_spoken_to_again(postgres: Postgres) 
 
 def test_a_store_that_fails_says_so(store: VoiceStore, raw: Engine) -> None:
     with raw.begin() as connection:
-        connection.execute(text("DROP TABLE sample_tokens"))
+        connection.execute(text("DROP TABLE voice_tokens"))
         connection.execute(text("DROP TABLE samples"))
         connection.execute(text("DROP TABLE voices"))
     with pytest.raises(StoreFailed, match=r"voice store failed: .*voices") as caught:

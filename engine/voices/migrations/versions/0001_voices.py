@@ -47,13 +47,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["voice"], ["voices.id"], name="fk_samples_voice", ondelete="CASCADE"),
     )
     op.create_table(
-        "sample_tokens",
+        "voice_tokens",
         sa.Column("voice", sa.String(64), nullable=False),
         sa.Column("model", sa.String(64), nullable=False),
         sa.Column("global_tokens", sa.LargeBinary, nullable=False),
-        sa.Column("semantic_tokens", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("voice", "model", name="pk_sample_tokens"),
-        sa.ForeignKeyConstraint(["voice"], ["voices.id"], name="fk_sample_tokens_voice", ondelete="CASCADE"),
+        sa.Column("prompt_tokens", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("voice", "model", name="pk_voice_tokens"),
+        sa.ForeignKeyConstraint(["voice"], ["voices.id"], name="fk_voice_tokens_voice", ondelete="CASCADE"),
     )
     op.create_table(
         "created_tokens",
