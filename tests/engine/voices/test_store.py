@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -158,11 +159,13 @@ def test_a_page_is_one_query_however_many_there_are(raw: Engine, store: VoiceSto
 
     event.listen(Engine, "before_cursor_execute", note)
     found: list[Voice] = []
+    begun = time.perf_counter()
     try:
         while page := store.page("", found[-1].id if found else None, 100):
             found += page
     finally:
         event.remove(Engine, "before_cursor_execute", note)
+    print(f"a thousand voices in pages of a hundred: {1000 * (time.perf_counter() - begun):.0f} ms")
     assert [voice.name for voice in found] == [f"voice_{n:04}" for n in range(1000)]
     assert len([line for line in statements if line.startswith("SELECT")]) == 11
 
