@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import Query, UploadFile
@@ -108,9 +109,12 @@ class VoiceDetails(VoiceResource):
         """The engine's voice, as this caller may see it."""
         attributes, own = voice.attributes, voice.owner == caller
         return cls(
-            **VoiceResource.of(voice).model_dump(),
+            id=voice.id,
+            name=voice.name,
+            created_at=voice.created_at,
+            warnings=list(voice.warnings) or None,
             scope="built_in" if voice.built_in else "private" if voice.private else "shared",
-            attributes=Attributes.model_validate(attributes, from_attributes=True) if attributes else None,
+            attributes=Attributes(**asdict(attributes)) if attributes else None,
             transcript=voice.transcript if own else None,
             consent=voice.consent if own else None,
         )
