@@ -15,6 +15,7 @@ from engine.voices import decoder
 from engine.voices.decoder import Decoded
 
 SECONDS = 30  # that the process may take, starting and waiting for a core included
+ONE_THREAD = {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH")  # the rest may hold secrets
 
 
@@ -27,7 +28,7 @@ def decode(data: bytes, max_seconds: float, param: str, program: Path = Path(dec
             input=data,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env=environment | ONE_THREAD,
             timeout=SECONDS,
             check=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from engine.errors import EngineError, StoreFailed
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x5EEC4  # any number that other programs on the same PostgreSQL do not lock
 BUSY_SECONDS = 30  # how long SQLite waits for another writer
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it has several lines for every start
 
 
 class Database:

@@ -75,6 +75,7 @@ def _samples(
         raise RefusedAudio(f"is coded as {stream.codec_context.name}; send a plain {ACCEPTED} file")
     _check(stream.rate, stream.channels)
     stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    stream.codec_context.thread_count = 1  # on a machine with many cores, their stacks would take all the memory
     to_float = av.AudioResampler("fltp")
     blocks: list[npt.NDArray[np.float32]] = []
     frames, rate, broken, begun = 0, stream.rate, False, 0.0
