@@ -5,22 +5,47 @@ from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
+    ConsentRequired,
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NotOwner,
+    StoreFailed,
+    UnknownConsent,
     UnknownVoice,
     VoiceExists,
 )
 from engine.observer import Observer
 from engine.prepare import convert, prepare
-from engine.speech import SpeechEngine
-from engine.types import AudioChunk, Gender, Level, Progress, Samples, Sampling, SpeechRequest, Usage, Voice
+from engine.speech import SpeechEngine, open_database
+from engine.types import (
+    AudioChunk,
+    Caller,
+    Consent,
+    Gender,
+    Level,
+    Progress,
+    Samples,
+    Sampling,
+    SpeechRequest,
+    Usage,
+    Voice,
+    VoiceAttributes,
+)
+from engine.voices.archive import export_voice, import_voice
+from engine.voices.naming import Page
+from engine.voices.samples import SAMPLE_TYPES
+from engine.voices.store import VoiceStore
 
 __all__ = [
+    "SAMPLE_TYPES",
     "SPARK_TTS",
     "AudioChunk",
     "BackendFailed",
+    "Caller",
     "CheckpointError",
+    "Consent",
+    "ConsentRequired",
     "EngineClosed",
     "EngineConfig",
     "EngineError",
@@ -28,7 +53,9 @@ __all__ = [
     "Hub",
     "InvalidRequest",
     "Level",
+    "NotOwner",
     "Observer",
+    "Page",
     "Progress",
     "Quantization",
     "Samples",
@@ -36,11 +63,18 @@ __all__ = [
     "Size",
     "SpeechEngine",
     "SpeechRequest",
+    "StoreFailed",
+    "UnknownConsent",
     "UnknownVoice",
     "Usage",
     "Voice",
+    "VoiceAttributes",
     "VoiceExists",
+    "VoiceStore",
     "checkpoint",
     "convert",
+    "export_voice",
+    "import_voice",
+    "open_database",
     "prepare",
 ]

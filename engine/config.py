@@ -56,7 +56,9 @@ class EngineConfig(BaseModel):
     """Which tokens are decoded together, see `engine.windows.WindowPlan`."""
     min_sample_seconds: float = Field(1.0, ge=0.1)
     max_sample_seconds: float = Field(30.0, le=300)
-    """How long a voice sample may be."""
+    """How long a voice sample has to be, and how much of a longer one is used."""
+    require_consent: bool = False
+    """Whether a sampled voice needs a consent recording, to be made and to be used."""
     voices: str | None = None
     """Database URL of the voice store; by default a SQLite file in `data_directory`."""
     data_directory: Path | None = None

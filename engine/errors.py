@@ -21,6 +21,34 @@ class UnknownVoice(EngineError):
         self.voice = voice
 
 
+class UnknownConsent(EngineError):
+    """No consent recording has this id."""
+
+    def __init__(self, consent: str) -> None:
+        super().__init__(f"There is no consent {consent!r}; GET /v1/audio/voice_consents lists those there are.")
+
+
+class ConsentRequired(EngineError):
+    """A sampled voice has no consent, and the server is set to require one."""
+
+    def __init__(self, voice: str) -> None:
+        super().__init__(
+            f"The voice {voice!r} has no consent, and this server requires one: upload a recording to "
+            "POST /v1/audio/voice_consents and make the voice with its id as `consent`."
+        )
+
+
+class NotOwner(EngineError):
+    """The voice is shared: others may use it, but only the key that made it may change or remove it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The voice {name!r} is shared with you; only the key that made it may do this.")
+
+
+class StoreFailed(EngineError):
+    """The voice store's database does not answer, or not as it should."""
+
+
 class CheckpointError(EngineError):
     """A checkpoint is missing, incomplete or misshapen; the message names the file and the mend."""
 

@@ -37,8 +37,13 @@ from engine.types import (
     VoiceTokens,
 )
 from engine.vocabulary import Vocabulary
-from engine.voice_library import VoiceLibrary
-from engine.voice_store import VoiceStore
+from engine.voices.consent_store import ConsentStore
+from engine.voices.consents import ConsentLibrary
+from engine.voices.database import Database
+from engine.voices.library import VoiceLibrary
+from engine.voices.maker import VoiceMaker
+from engine.voices.samples import SampleReader
+from engine.voices.store import VoiceStore
 from engine.windows import Window, WindowPlan, Windows
 
 
@@ -61,7 +66,7 @@ class SpeechEngine:
         vocabulary: Vocabulary,
         language_model: LanguageModel,
         codec: Codec,
-        store: VoiceStore,
+        database: Database,
         codec_compute: Compute = here,
         cores: Executor | None = None,
         observer: Observer = UNOBSERVED,
@@ -81,7 +86,19 @@ class SpeechEngine:
         self._language_model = language_model
         codec = ObservedCodec(codec, observer.batch)
         self._codec = CodecWorker(codec, config.codec_batch_seconds, codec_compute)
-        self.voices = VoiceLibrary(config, model, vocabulary, language_model, self._codec, store)
+        self._database = database
+        reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
+        consents = ConsentStore(database)
+        self.consents = ConsentLibrary(reader, consents)
+        self.voices = VoiceLibrary(
+            config,
+            model,
+            VoiceMaker(vocabulary, language_model),
+            self._codec,
+            reader,
+            VoiceStore(database),
+            consents,
+        )
 
     @classmethod
     def load(
@@ -116,12 +133,12 @@ class SpeechEngine:
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
-        store = open_store(config)
+        database = open_database(config)
         compute = shared(cores)
         language_model = load_language_model(directory, config, vocabulary, compute, progress, observer.step)
         model = checkpoint.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else here
-        return cls(config, model, vocabulary, language_model, codec, store, codec_compute, cores, observer)
+        return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
 
     async def warm_up(self) -> None:
         """Speak and listen once, so that no user waits for what happens only the first time."""
@@ -139,7 +156,7 @@ class SpeechEngine:
         the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
         sentences = await self._sentences(request)
-        voice = await self.voices.tokens(request.voice, request.gender, request.pitch)
+        voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
         processor = PostProcessor(request.speed, request.sample_rate)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
@@ -158,6 +175,7 @@ class SpeechEngine:
         await self._language_model.close()
         await self._codec.close()
         await self.voices.close()
+        await asyncio.to_thread(self._database.close)
         if self._cores is not None:
             self._cores.shutdown()
 
@@ -206,8 +224,7 @@ class SpeechEngine:
         return fade(samples[first:last], start=window.keep_start == 0, end=window.last)
 
 
-def open_store(config: EngineConfig) -> VoiceStore:
-    """The voice store that the configuration names."""
-    if config.voices:
-        return VoiceStore(config.voices)
-    return VoiceStore.in_directory(config.data_directory or platformdirs.user_data_path("fast-spark"))
+def open_database(config: EngineConfig) -> Database:
+    """The voice store that the configuration names; raises EngineError."""
+    directory = config.data_directory or platformdirs.user_data_path("fast-spark")
+    return Database(config.voices) if config.voices else Database.in_directory(directory)

@@ -69,6 +69,13 @@ class VoiceAttributes:
     seed: int = 0
 
 
+TokenPair = tuple[TokenIds, TokenIds]
+"""What is kept of a voice: global tokens, shape (32,), and those that the prompt of its speech goes on with, (T,).
+
+They are the semantic tokens of a sample, or the acoustic ids of a voice that was made up.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceTokens:
     """What the language model and the decoder need to speak in a voice; computed once per voice.
@@ -85,21 +92,67 @@ class VoiceTokens:
     semantic_tokens: TokenIds | None = None
 
 
+Caller = str | None
+"""Who asks: an API key's name, "" if there are no keys, or None for the operator, who sees and may change all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice as users see it. `attributes` is set for voices that the model makes up."""
+    """A voice as users see it. `attributes` is set for voices that the model makes up.
+
+    `owner` may change it: an API key's name, or "". A private voice exists for its owner only. `warnings` say, in
+    the answer to whoever made it, what will harm it.
+    """
 
     id: str
     name: str
     created_at: int  # Unix seconds
     attributes: VoiceAttributes | None = None
+    owner: str = ""
+    private: bool = False
+    transcript: str | None = None
+    consent: str | None = None
+    built_in: bool = False
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def namespace(self) -> str:
+        """Where its name is taken once: among its owner's private voices, or among the shared ones, ""."""
+        return self.owner if self.private else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A recording in which somebody agrees that their voice is used. `language` is a BCP 47 tag."""
+
+    id: str
+    name: str
+    language: str
+    created_at: int  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An audio file as it was uploaded, and its media type, by its content."""
+
+    data: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The recording that a voice was made from; `cut` if it is longer than what was heard of it."""
+
+    recording: Recording
+    cut: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One text to be spoken in one voice.
 
-    `voice` is a name or an id. `gender` and `pitch` change a made-up voice. `speed` is the tempo, 0.25 to 4.
+    `voice` is a name or an id, of a voice that `caller` sees. `gender` and `pitch` change a made-up voice.
+    `speed` is the tempo, 0.25 to 4.
     `max_tokens` bounds the semantic tokens of each sentence, beside the bound that follows from its length.
     `sample_rate` is that of the answer, in Hz.
     """
@@ -111,6 +164,7 @@ class SpeechRequest:
     pitch: Level | None = None
     sample_rate: int = 24_000
     max_tokens: int | None = None
+    caller: Caller = ""
     sampling: Sampling = field(default_factory=Sampling)
 
 

@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from asgi_correlation_id import CorrelationIdMiddleware
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.security import HTTPBearer
 
 from engine import Observer, SpeechEngine
 from server import errors
 from server.body_limit import BodyLimit
-from server.routes import health, metrics, models, speech, voices
+from server.keys import Authentication, Keys
+from server.routes import consents, health, metrics, models, speech, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
@@ -25,6 +28,24 @@ MULTIPART_OVERHEAD = 64 * 1024  # bytes beside the file itself in an upload
 def is_request_id(value: str) -> bool:
     """Whether a client's X-Request-Id is kept: short, and fit for a header and a log."""
     return re.fullmatch(r"[\w.:-]{1,128}", value, re.ASCII) is not None
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """What every request passes before its route; the last one first."""
+    open_paths = ["/health/live", "/health/ready"]
+    open_paths += ["/docs", "/openapi.json"] if settings.open_docs else []
+    open_paths += ["/metrics"] if settings.open_metrics else []
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    app.add_middleware(Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "X-Request-Id"],
+        )
+    app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 
 
 def create_app(
@@ -56,11 +77,11 @@ def create_app(
         },
     )
     app.state.service = service
-    app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + MULTIPART_OVERHEAD)
     errors.install(app)
-    for routes in (speech, voices, models):
-        app.include_router(routes.router, prefix="/v1")
+    _add_middleware(app, settings)
+    security = [Security(HTTPBearer(auto_error=False))] if settings.keys() else []  # for the documentation
+    for routes in (speech, voices, consents, models):
+        app.include_router(routes.router, prefix="/v1", dependencies=security)
     app.include_router(health.router)
     app.include_router(metrics.router)
     return app

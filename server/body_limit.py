@@ -6,7 +6,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import respond, too_large
+from server.errors import too_large
+
+PATIENCE = 3  # times the limit that is read, and thrown away, before the connection is closed
 
 
 class BodyLimit:
@@ -21,9 +23,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_bytes:
-            await respond(413, too_large())(scope, receive, send)
+            if "expect" not in headers:  # else it asks before it sends
+                await self._drop(receive)
+            await too_large()(scope, receive, send)
             return
         received = 0
 
@@ -32,7 +37,17 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_bytes:
+                if message.get("more_body"):
+                    await self._drop(receive)
                 raise HTTPException(413)
             return message
 
         await self._app(scope, receive_within_limit, send)
+
+    async def _drop(self, receive: Receive) -> None:
+        """Let a client finish what is a little too large: only then does it listen. Much more is cut off."""
+        dropped, more = 0, True
+        while more and dropped < PATIENCE * self._max_bytes:
+            message = await receive()
+            dropped += len(message.get("body", b""))
+            more = message.get("more_body", False)

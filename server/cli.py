@@ -1,4 +1,4 @@
-"""The command `fast-spark`: serve, say, models and bench."""
+"""The command `fast-spark`: serve, say, models, voices and bench."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ from server.options import ConfigOption, ModelOption
 from server.schemas import CreateSpeechRequest
 from server.service import Service
 from server.settings import Settings, load_settings
+from server.voice_commands import voices
 
 app = typer.Typer(
     help="An OpenAI-compatible speech server for Spark-TTS.",
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 models = typer.Typer(help="Download, make and list models.", no_args_is_help=True)
 app.add_typer(models, name="models")
+app.add_typer(voices, name="voices")
 app.command()(bench)
 console = Console(stderr=True, highlight=False)
 
@@ -115,7 +117,7 @@ def say(
     if not output.parent.is_dir():
         raise InvalidRequest(f"There is no directory {output.parent} to write to.")
     _prepare(settings.engine)
-    samples = asyncio.run(_speak(settings.engine, request.to_engine()))
+    samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
     output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
 

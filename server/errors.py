@@ -13,13 +13,18 @@ from starlette.requests import ClientDisconnect
 
 from engine import (
     BackendFailed,
+    ConsentRequired,
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NotOwner,
+    StoreFailed,
+    UnknownConsent,
     UnknownVoice,
     VoiceExists,
 )
 from server.admission import DeadlineExceeded, Overloaded
+from server.limits import LimitReached
 from server.schemas import Error, ErrorResponse
 
 logger = logging.getLogger(__name__)
@@ -43,11 +48,16 @@ TABLE: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
     # status, type, param, code
     InvalidRequest: (400, INVALID, None, None),
     UnknownVoice: (400, INVALID, "voice", "voice_not_found"),
+    UnknownConsent: (400, INVALID, "consent", "consent_not_found"),
+    ConsentRequired: (403, INVALID, "voice", "consent_required"),
+    NotOwner: (403, INVALID, "voice_id", "not_owner"),
     VoiceExists: (409, INVALID, "name", "voice_exists"),
     UnknownModel: (404, INVALID, "model", "model_not_found"),
     NotReady: (503, FAILED, None, "not_ready"),
     EngineClosed: (503, FAILED, None, "not_ready"),
     Overloaded: (429, "rate_limit_error", None, "overloaded"),
+    LimitReached: (429, "rate_limit_error", None, "rate_limit_exceeded"),
+    StoreFailed: (503, FAILED, None, "store_failed"),
     DeadlineExceeded: (504, FAILED, None, "deadline_exceeded"),
     BackendFailed: (500, FAILED, None, "backend_failed"),
 }
@@ -63,9 +73,9 @@ def error_body(error: EngineError) -> tuple[int, Error]:
 
 def retry_after(error: EngineError) -> dict[str, str] | None:
     """The header that says when to come back, if that would help."""
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | LimitReached):
         return {"Retry-After": str(error.retry_after)}
-    return {"Retry-After": "5"} if isinstance(error, NotReady | EngineClosed) else None
+    return {"Retry-After": "5"} if isinstance(error, NotReady | EngineClosed | StoreFailed) else None
 
 
 def respond(status: int, error: Error, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -73,9 +83,17 @@ def respond(status: int, error: Error, headers: dict[str, str] | None = None) ->
     return JSONResponse(ErrorResponse(error=error).model_dump(), status, headers)
 
 
-def too_large() -> Error:
-    """What a client hears whose body is beyond the limit."""
-    return Error(message="The body is larger than this server takes.", type=INVALID, param=None, code=None)
+def too_large() -> JSONResponse:
+    """What a client hears whose body is beyond the limit; it may be sending still, and so the connection ends."""
+    error = Error(message="The body is larger than this server takes.", type=INVALID, param=None, code=None)
+    return respond(413, error, {"Connection": "close"})
+
+
+def unauthorised() -> JSONResponse:
+    """What a client hears without a key of this server."""
+    message = "Send one of this server's API keys: Authorization: Bearer KEY."
+    error = Error(message=message, type=INVALID, param=None, code="invalid_api_key")
+    return respond(401, error, {"WWW-Authenticate": "Bearer"})
 
 
 def install(app: FastAPI) -> None:
@@ -84,9 +102,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(EngineError)
     async def engine_error(request: Request, error: EngineError) -> JSONResponse:
         status, body = error_body(error)
-        if isinstance(error, UnknownVoice) and "voice_id" in request.path_params:
-            status, body.param = 404, "voice_id"
-        if status == 500:
+        for kind, name in ((UnknownVoice, "voice_id"), (UnknownConsent, "consent_id")):
+            if isinstance(error, kind) and name in request.path_params:
+                status, body.param = 404, name
+        if status >= 500 and not isinstance(error, NotReady | EngineClosed):
             logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return respond(status, body, retry_after(error))
 
@@ -101,7 +120,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 413:
-            return respond(413, too_large())
+            return too_large()
         message = {
             400: f"The body cannot be read: {error.detail}",
             404: f"There is no {request.method} {request.url.path} here.",
@@ -127,6 +146,8 @@ def invalid_field(error: dict[str, Any]) -> Error:
             message = "The body is empty; send a JSON object, with Content-Type: application/json."
         case "missing":
             message = f"Missing required parameter: {'.'.join(path)!r}."
+        case "value_error" if "UploadFile" in error["msg"]:
+            message = f"Invalid {'.'.join(path)!r}: send it as a file, with a file name."
         case "extra_forbidden":
             message = f"Unknown parameter: {'.'.join(path)!r}."
         case _ if not path:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, UnknownVoice
 from server.admission import Overloaded
+from server.limits import LimitReached
 from server.playback import Playback
 
 logger = logging.getLogger(__name__)
@@ -116,6 +117,6 @@ class Metrics:
 
 
 def _outcome(error: Exception) -> str:
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | LimitReached):
         return "overloaded"
     return "refused" if isinstance(error, InvalidRequest | UnknownVoice) else "failed"

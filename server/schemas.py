@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from engine import Gender, Level, Sampling, SpeechRequest, Voice
+from engine import Caller, Gender, Level, Sampling, SpeechRequest
 from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
@@ -49,12 +49,12 @@ class CreateSpeechRequest(BaseModel):
     top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1, le=3000, description="Semantic tokens a sentence; 50 are a second.")
-    gender: Gender | None = Field(None, description="Changes a built-in voice.")
-    pitch: Level | None = Field(None, description="Changes a built-in voice.")
+    gender: Gender | None = Field(None, description="Changes a voice that was made up.")
+    pitch: Level | None = Field(None, description="Changes a voice that was made up.")
     sample_rate: int = Field(24_000, description="Hz.")
 
-    def to_engine(self) -> SpeechRequest:
-        """The engine's request; raises InvalidRequest if the format does not have the sample rate."""
+    def to_engine(self, caller: Caller) -> SpeechRequest:
+        """The engine's request, of this caller; raises InvalidRequest if the format does not have the sample rate."""
         check_sample_rate(self.response_format, self.sample_rate)
         sampling = Sampling(
             temperature=self.temperature,
@@ -71,6 +71,7 @@ class CreateSpeechRequest(BaseModel):
             pitch=self.pitch,
             sample_rate=self.sample_rate,
             max_tokens=self.max_tokens,
+            caller=caller,
             sampling=sampling,
         )
 
@@ -95,35 +96,6 @@ class SpeechAudioDone(BaseModel):
 
     type: Literal["speech.audio.done"] = "speech.audio.done"
     usage: SpeechUsage
-
-
-class VoiceResource(BaseModel):
-    """A voice."""
-
-    object: Literal["audio.voice"] = "audio.voice"
-    id: str
-    name: str
-    created_at: int
-
-    @classmethod
-    def of(cls, voice: Voice) -> VoiceResource:
-        """The engine's voice as OpenAI's."""
-        return cls(id=voice.id, name=voice.name, created_at=voice.created_at)
-
-
-class VoiceList(BaseModel):
-    """All voices."""
-
-    object: Literal["list"] = "list"
-    data: list[VoiceResource]
-
-
-class VoiceDeleted(BaseModel):
-    """A voice that is no more."""
-
-    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
-    id: str
-    deleted: Literal[True] = True
 
 
 class Model(BaseModel):

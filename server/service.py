@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
 from engine import EngineError, Observer, SpeechEngine
 from server.admission import Admission
 from server.errors import NotReady, UnknownModel
+from server.limits import KeyLimits
 from server.metrics import Metrics
 from server.schemas import OPENAI_MODELS
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 
 
 class Service:
@@ -34,6 +38,7 @@ class Service:
         self.failure: str | None = None
         self.started_at = int(time.time())  # Unix seconds
         self.admission = Admission(settings.max_requests, settings.max_waiting, settings.deadline_seconds)
+        self._limits = KeyLimits(settings.requests_per_key, settings.characters_per_minute, self.admission.retry_after)
         self.metrics = Metrics(lambda: (self.admission.running, self.admission.waiting))
         self._load = load
         self._on_change = on_change
@@ -63,6 +68,19 @@ class Service:
             logger.exception("The engine could not be started")
             self.failure = f"The engine could not be started: {error}"
         self._on_change(self)
+
+    def admit(self, caller: str, items: AsyncGenerator[Item, None], characters: int = 0) -> AsyncGenerator[Item, None]:
+        """`items`, once there is a place for them and within the caller's limits; raises Overloaded or LimitReached."""
+        return self._limits.stream(caller, characters, self.admission.stream(items))
+
+    async def run(self, caller: str, work: Callable[[], Awaitable[Item]]) -> Item:
+        """The result of `work`, which is admitted as a request is that speaks."""
+
+        async def once() -> AsyncGenerator[Item, None]:
+            yield await work()
+
+        async with aclosing(self.admit(caller, once())) as results:
+            return await anext(results)
 
     @property
     def idle(self) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -16,14 +18,30 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from engine import EngineConfig, EngineError
 
 ENV_PREFIX = "FAST_SPARK_"
+SHORTEST_KEY = 16  # characters
 
 
 class SettingsError(EngineError):
     """A setting is unknown or wrong; the message says which, and where it was set."""
+
+
+def _hashed(key: str) -> str:
+    """The SHA-256 of a key, in hex: what is kept of it."""
+    if hashed := re.fullmatch(r"sha256:([0-9a-fA-F]{64})", key):
+        return hashed[1].lower()
+    if len(key) < SHORTEST_KEY or key.startswith("sha256:") or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError(f"a key has at least {SHORTEST_KEY} letters, digits and signs, or it is sha256: and its hash")
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+KeyName = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
+KeyHash = Annotated[str, AfterValidator(_hashed)]
+KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[KeyName, KeyHash])
 
 
 class Settings(BaseSettings):
@@ -46,12 +64,39 @@ class Settings(BaseSettings):
     """How long a request may take, waiting included."""
     drain_seconds: float = Field(30, ge=0)
     """How long requests may go on after the signal to stop."""
+    api_keys: dict[KeyName, KeyHash] = {}
+    """Names of keys, and each key or its SHA-256 as `sha256:HEX`. Without any, everybody may use the server."""
+    api_keys_file: Path | None = None
+    """A YAML file of more keys, in the same form."""
+    open_docs: bool = False
+    """Whether the documentation can be read without a key."""
+    open_metrics: bool = False
+    """Whether /metrics can be read without a key."""
+    requests_per_key: int | None = Field(None, ge=1)
+    """Requests of one key that are answered at once; one more gets 429."""
+    characters_per_minute: int | None = Field(None, ge=4096)
+    """Characters of one key that are spoken a minute; beyond that it gets 429."""
+    cors_origins: list[str] = []
+    """Web pages that may use the server from a browser, such as https://example.com; `*` is all."""
     engine: EngineConfig = EngineConfig()
 
     @property
     def model_name(self) -> str:
         """The name that /v1/models lists."""
         return self.served_name or Path(self.engine.model).name
+
+    def keys(self) -> dict[str, str]:
+        """All keys, as `name: SHA-256 in hex`; raises SettingsError if their file cannot be used."""
+        if self.api_keys_file is None:
+            return self.api_keys
+        try:
+            content = yaml.safe_load(self.api_keys_file.read_text(encoding="utf-8"))
+            return self.api_keys | KEYS.validate_python(content)
+        except OSError as error:
+            raise SettingsError(f"The file of API keys cannot be read: {error}.") from error
+        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # whose messages may hold a key
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is not YAML"
+            raise SettingsError(f"{self.api_keys_file} has no lines `name: key` of API keys: {reason}.") from None
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -79,9 +124,13 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        if where.startswith("api_keys"):
+            raise SettingsError(f"Setting {where}: {reason}.") from None  # a key is not for the log
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    except UnreadableVariable as error:  # of one that holds JSON
+        raise SettingsError(f"{error}: it has to be JSON.") from None
     except ValueError as error:
         raise SettingsError(f"{file} holds no settings: write `name: value` lines, as in configs/demo.yaml.") from error
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from server.encoding import MEDIA_TYPES
+from server.keys import CallerDependency
 from server.schemas import CreateSpeechRequest
 from server.service import EngineDependency, ServiceDependency
 from server.streaming import ClosingResponse, as_audio, as_events, unless_gone
@@ -24,12 +25,16 @@ router = APIRouter(prefix="/audio/speech", tags=["Audio"])
     },
 )
 async def create_speech(
-    request: Request, body: CreateSpeechRequest, service: ServiceDependency, engine: EngineDependency
+    request: Request,
+    body: CreateSpeechRequest,
+    service: ServiceDependency,
+    engine: EngineDependency,
+    caller: CallerDependency,
 ) -> StreamingResponse:
     """Speak a text. The answer begins when the first audio exists: what is wrong before has a status of its own."""
     service.check_model(body.model)
-    asked = body.to_engine()
-    chunks = service.metrics.observe(asked, service.admission.stream(engine.synthesize(asked)))
+    asked = body.to_engine(caller)
+    chunks = service.metrics.observe(asked, service.admit(caller, engine.synthesize(asked), len(asked.text)))
     first = await unless_gone(request, chunks)
     if body.stream_format == "sse":
         events = as_events(first, chunks, body.response_format, body.sample_rate)

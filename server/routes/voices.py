@@ -1,46 +1,90 @@
-"""/v1/audio/voices: voices made from samples, and the built-in ones."""
+"""/v1/audio/voices: voices made from samples and from attributes, and the built-in ones."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Form, Response
 
-from engine import InvalidRequest
-from server.schemas import VoiceDeleted, VoiceList, VoiceResource
+from engine import SAMPLE_TYPES, Voice
+from server.keys import CallerDependency
 from server.service import EngineDependency, ServiceDependency
+from server.uploads import read_upload
+from server.voice_schemas import (
+    CreateVoiceForm,
+    PageDependency,
+    UpdateVoiceRequest,
+    VoiceDeleted,
+    VoiceDetails,
+    VoiceList,
+    VoiceResource,
+)
 
 router = APIRouter(prefix="/audio/voices", tags=["Audio"])
 
 
-@router.post("")
+@router.post("", response_model_exclude_none=True)
 async def create_voice(
     service: ServiceDependency,
     engine: EngineDependency,
-    name: Annotated[str, Form(min_length=1, max_length=256)],
-    audio_sample: Annotated[UploadFile, File(description="wav, flac, mp3 or ogg; 1 to 30 seconds of one speaker")],
-    transcript: Annotated[str | None, Form(max_length=4096, description="What the sample says")] = None,
-    consent: Annotated[str | None, Form(description="Accepted for compatibility")] = None,
-    type: Annotated[  # noqa: A002 - the form's field
-        Literal["audio_sample"] | None, Form(description="What OpenAI's SDK sends")
-    ] = None,
+    caller: CallerDependency,
+    form: Annotated[CreateVoiceForm, Form(media_type="multipart/form-data")],
 ) -> VoiceResource:
-    """Make a voice from a sample. It can be used at once, by its name or id."""
-    limit = service.settings.max_upload_bytes
-    sample = await audio_sample.read(limit + 1)
-    if len(sample) > limit:
-        raise InvalidRequest(f"The sample is larger than {limit} bytes.", "audio_sample")
-    return VoiceResource.of(await engine.voices.add(name, sample, transcript))
+    """Make a voice. It can be used at once, by its name or id, and is there after a restart."""
+    private = form.scope == "private"
+    making: Callable[[], Awaitable[Voice]]
+    if attributes := form.attributes():
+        making = partial(engine.voices.create, form.name, attributes, caller=caller, private=private)
+    else:
+        sample = await read_upload(form.audio_sample, "audio_sample", service.settings.max_upload_bytes)
+        making = partial(
+            engine.voices.add, form.name, sample, form.transcript, consent=form.consent, caller=caller, private=private
+        )
+    return VoiceResource.of(await service.run(caller, making))
 
 
-@router.get("")
-async def list_voices(engine: EngineDependency) -> VoiceList:
-    """All voices, the built-in ones first."""
-    return VoiceList(data=[VoiceResource.of(voice) for voice in await engine.voices.list()])
+@router.get("", response_model_exclude_none=True)
+async def list_voices(engine: EngineDependency, caller: CallerDependency, page: PageDependency) -> VoiceList:
+    """The built-in voices, then those that were made, the oldest first."""
+    return VoiceList.seen_by(caller, await engine.voices.list(caller, page.after, page.limit))
+
+
+@router.get("/{voice_id}", response_model_exclude_none=True)
+async def get_voice(voice_id: str, engine: EngineDependency, caller: CallerDependency) -> VoiceDetails:
+    """One voice."""
+    return VoiceDetails.seen_by(caller, await engine.voices.get(voice_id, caller))
+
+
+@router.post("/{voice_id}", response_model_exclude_none=True)
+async def update_voice(
+    voice_id: str,
+    body: UpdateVoiceRequest,
+    service: ServiceDependency,
+    engine: EngineDependency,
+    caller: CallerDependency,
+) -> VoiceDetails:
+    """Give a voice another name, or its sample another transcript."""
+    changing = partial(engine.voices.change, voice_id, caller, name=body.name, transcript=body.transcript)
+    return VoiceDetails.seen_by(caller, await service.run(caller, changing))
+
+
+@router.get(
+    "/{voice_id}/sample",
+    response_class=Response,
+    responses={200: {"description": "The file, as it was uploaded", "content": {name: {} for name in SAMPLE_TYPES}}},
+)
+async def get_sample(voice_id: str, engine: EngineDependency, caller: CallerDependency) -> Response:
+    """The sample that a voice was made from, for its owner."""
+    recording = await engine.voices.sample(voice_id, caller)
+    # It came from a user and may be more than audio: no browser shall find out what.
+    headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+    return Response(recording.data, media_type=recording.media_type, headers=headers)
 
 
 @router.delete("/{voice_id}")
-async def delete_voice(voice_id: str, engine: EngineDependency) -> VoiceDeleted:
-    """Delete a voice that was made from a sample."""
-    await engine.voices.delete(voice_id)
+async def delete_voice(voice_id: str, engine: EngineDependency, caller: CallerDependency) -> VoiceDeleted:
+    """Delete a voice that was made."""
+    await engine.voices.delete(voice_id, caller)
     return VoiceDeleted(id=voice_id)

@@ -14,20 +14,23 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from engine.checkpoint import cache_directory, fingerprint
+from engine.compute import shared
 from engine.config import EngineConfig, Quantization
 from engine.llm.gguf_file import model_file
 from engine.llm.grammar import Grammar
@@ -38,6 +41,7 @@ from engine.prompts import Prompts
 from engine.types import GLOBAL_TOKENS, Sampling, VoiceTokens
 from engine.vocabulary import Vocabulary
 
+Result = TypeVar("Result")
 CONTEXT = 1024
 TEXT = "The quick brown fox jumps over the lazy dog, and then it does the same again."
 WIDTHS = (1, 2, 4, 8, 16, 32)  # sequences at once
@@ -77,9 +81,11 @@ async def together(checkpoint: Path, backend: str, precision: str, widths: Seque
     vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
     config = EngineConfig.model_validate(
         {"model": str(checkpoint), "backend": backend, "llm_precision": precision, "llm_device": "cpu"}
-        | {"max_running": max(widths), "max_context": CONTEXT}
+        | {"max_running": max(widths, default=1), "max_context": CONTEXT}
     )
-    model = load_language_model(checkpoint, config, vocabulary)
+    # As in the engine: what loads and what steps is one thread, with one pool of threads behind it.
+    cores = ThreadPoolExecutor(1)
+    model = cores.submit(load_language_model, checkpoint, config, vocabulary, shared(cores)).result()
     prompt = Prompts(vocabulary).speak(TEXT, VoiceTokens(np.arange(GLOBAL_TOKENS)))
 
     async def listen(sampling: Sampling, stamps: list[float], enough: asyncio.Event) -> None:
@@ -89,7 +95,7 @@ async def together(checkpoint: Path, backend: str, precision: str, widths: Seque
                 if enough.is_set():
                     return
 
-    rates = []
+    rates: list[float] = []
     for width in widths:
         sampling = Sampling(max_tokens=CONTEXT - len(prompt.ids))
         stamps: list[list[float]] = [[] for _ in range(width)]
@@ -104,7 +110,13 @@ async def together(checkpoint: Path, backend: str, precision: str, widths: Seque
         latest = stamps[int(np.argmax([own[0] for own in stamps]))]  # since it joined, all have generated
         rates.append(width / statistics.median(b - a for a, b in pairwise(latest[: steps + 1])))
     await model.close()
+    cores.shutdown()
     return rates
+
+
+def backend_rates(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
+    """Do `together` to its end."""
+    return asyncio.run(together(checkpoint, backend, precision, widths, steps))
 
 
 def sampling_time(rows: int, width: int = 8) -> float:
@@ -118,13 +130,13 @@ def sampling_time(rows: int, width: int = 8) -> float:
     return statistics.median(times)
 
 
-def peak_memory(checkpoint: Path, steps: int) -> None:
-    """In a process of its own: the peak of memory with eight sequences at Q8_0, and what of it imports take."""
+def peak_memory(checkpoint: Path) -> tuple[float, float]:
+    """GB at most with eight sequences at Q8_0, and GB of it that Python and torch take before a model is loaded."""
+    import llama_cpp  # noqa: F401
+
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    asyncio.run(together(checkpoint, "llama-cpp", "q8_0", [8], steps))
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    Console().print(f"Peak memory, q8_0, 8 sequences of {CONTEXT}: {after / 1e6:.2f} GB; {before / 1e6:.2f} GB of it")
-    Console().print("were there before the model was loaded (Python, torch).")
+    backend_rates(checkpoint, "llama-cpp", "q8_0", [8], 8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, before / 1e6
 
 
 def main(
@@ -132,25 +144,38 @@ def main(
     steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
 ) -> None:
     """Print the table."""
-    console = Console()
+    console = Console(width=150)
     table = Table("backend", "weights", *(f"{width} at once" for width in WIDTHS), title="tokens per second, in all")
-    whole = {}
-    for quantization in QUANTIZATIONS:
-        whole[quantization] = high_level(checkpoint, quantization, steps)
-        table.add_row("Llama.generate", quantization, f"{whole[quantization]:.0f}", *["in turns"] * (len(WIDTHS) - 1))
-    for quantization in QUANTIZATIONS:
-        rates = asyncio.run(together(checkpoint, "llama-cpp", quantization, WIDTHS[:-1], steps))
-        ratios = [f"{rate:.0f} ({rate / whole[quantization]:.1f} x)" for rate in rates]
-        table.add_row("llama-cpp", quantization, *ratios)
-    for precision in ("float32", "bfloat16"):
-        rates = asyncio.run(together(checkpoint, "torch", precision, WIDTHS, steps))
-        table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x float16)" for rate in rates))
+    # Each in a process of its own: an idle pool of threads that another left behind slows the next one down.
+    with (
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh,
+        Progress() as bar,
+    ):
+        task = bar.add_task("Measuring", total=2 * len(QUANTIZATIONS) + 4)
+
+        def measure(function: Callable[..., Result], *arguments: object) -> Result:
+            result = fresh.submit(function, *arguments).result()
+            bar.advance(task)
+            return result
+
+        whole = {quantization: measure(high_level, checkpoint, quantization, steps) for quantization in QUANTIZATIONS}
+        for quantization, rate in whole.items():
+            table.add_row("Llama.generate", quantization, f"{rate:.0f}", *["in turns"] * (len(WIDTHS) - 1))
+        for quantization, one in whole.items():
+            rates = measure(backend_rates, checkpoint, "llama-cpp", quantization, WIDTHS[:-1], steps)
+            table.add_row("llama-cpp", quantization, *(f"{rate:.0f} ({rate / one:.1f} x)" for rate in rates))
+        for precision in ("float32", "bfloat16"):
+            rates = measure(backend_rates, checkpoint, "torch", precision, WIDTHS, steps)
+            table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x)" for rate in rates))
+        rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
+        sampling = measure(sampling_time, rows)
+        peak, before = measure(peak_memory, checkpoint)
     console.print(table)
-    rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
-    console.print(f"Drawing 8 tokens of {rows} rows: {sampling_time(rows) * 1e3:.2f} ms")
-    child = multiprocessing.get_context("spawn").Process(target=peak_memory, args=(checkpoint, steps))
-    child.start()
-    child.join()
+    console.print("x: times Llama.generate with these weights; torch: with float16.")
+    console.print(f"Drawing 8 tokens of {rows} rows: {sampling * 1e3:.2f} ms.")
+    console.print(
+        f"Peak memory at q8_0, 8 sequences of {CONTEXT} tokens: {peak:.2f} GB, {before:.2f} GB without a model."
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from engine.observer import UNOBSERVED, Observer
 from engine.speech import SpeechEngine
 from engine.types import SAMPLES_PER_TOKEN, Answer, Prompt, Samples, Sampling, TokenIds
 from engine.vocabulary import Vocabulary
-from engine.voice_store import VoiceStore
+from engine.voices.database import Database
 
 
 class FakeLanguageModel:
@@ -109,6 +109,7 @@ def fake_engine(
     model: str = "weights-1",
     config: EngineConfig | None = None,
     observer: Observer = UNOBSERVED,
+    database: Database | None = None,
 ) -> SpeechEngine:
     """An engine of fakes with a real store."""
     return SpeechEngine(
@@ -117,6 +118,6 @@ def fake_engine(
         vocabulary,
         language_model or FakeLanguageModel(vocabulary),
         codec or FakeCodec(),
-        VoiceStore.in_directory(directory),
+        database or Database.in_directory(directory),
         observer=observer,
     )

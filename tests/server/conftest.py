@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,23 +74,25 @@ def http(server: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[FastAPI], Server]]:
+def serve() -> Iterator[Callable[[FastAPI], Server]]:
     """Serve an app with uvicorn in a thread, until the test ends."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+    with ExitStack() as running:
+        yield lambda app: running.enter_context(serving(app))
 
-    def start(app: FastAPI) -> Server:
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        running.append((server, thread))
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        return Server(f"http://127.0.0.1:{port}", tmp_path / "none", os.getpid())
 
-    yield start
-    for server, thread in running:
+@contextmanager
+def serving(app: FastAPI) -> Generator[Server, None, None]:
+    """An app, served with uvicorn in a thread."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Server(f"http://127.0.0.1:{port}", Path("none"), os.getpid())
+    finally:
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive()

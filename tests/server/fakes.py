@@ -22,12 +22,18 @@ BODY = {"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "p
 class Fakes:
     """An app around an engine of fakes."""
 
-    def __init__(self, vocabulary: Vocabulary, directory: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        directory: Path,
+        settings: Settings | None = None,
+        config: EngineConfig | None = None,
+    ) -> None:
         self.language_model = FakeLanguageModel(vocabulary)
         self.codec = FakeCodec()
         self.may_load = threading.Event()
         self.may_load.set()
-        config = EngineConfig(sentences_ahead=1)
+        config = config or EngineConfig(sentences_ahead=1)
 
         def load(observer: Observer) -> SpeechEngine:
             self.may_load.wait(10)

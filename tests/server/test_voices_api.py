@@ -1,36 +1,21 @@
 """/v1/audio/voices of the real server."""
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import jsonschema
-import numpy as np
 import openai
 import pytest
-import soundfile
 
 from tests.server.conftest import running_command
+from tests.server.specification import conforms
 from tests.server.test_bad_requests import assert_error
+from tests.server.uploads import sound, upload
 
 OPENAI_NAMES = {"alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse"}
 OPENAI_NAMES |= {"marin", "cedar"}
 SPEECH = {"model": "tts-1", "input": "Hi there.", "response_format": "pcm", "seed": 1, "max_tokens": 10}
-
-
-def sound(
-    audio_format: str = "WAV", seconds: float = 2.0, rate: int = 16_000, channels: int = 1, **kwargs: str
-) -> bytes:
-    noise = np.random.default_rng(1).uniform(-0.5, 0.5, (int(seconds * rate), channels))
-    file = io.BytesIO()
-    soundfile.write(file, noise, rate, format=audio_format, **kwargs)
-    return file.getvalue()
-
-
-def upload(http: httpx.Client, name: str, data: bytes, **fields: str) -> httpx.Response:
-    return http.post("/v1/audio/voices", data={"name": name, **fields}, files={"audio_sample": ("sample", data)})
 
 
 @pytest.fixture
@@ -84,52 +69,11 @@ def test_a_transcript_changes_how_the_voice_speaks(http: httpx.Client, golden: P
 
 
 def test_the_list_has_built_in_voices_and_uploaded_ones(http: httpx.Client, ada: dict[str, str]) -> None:
-    listed = http.get("/v1/audio/voices").json()
+    listed = http.get("/v1/audio/voices", params={"limit": 100}).json()
     names = [voice["name"] for voice in listed["data"]]
     assert listed["object"] == "list"
     assert {"female", "male", *OPENAI_NAMES, "Ada"} <= set(names)
-    assert ada in listed["data"]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        sound("WAV", rate=44_100, channels=2),
-        sound("FLAC", rate=48_000),
-        sound("MP3", rate=22_050),
-        sound("OGG", rate=48_000, subtype="OPUS"),
-        sound("OGG", rate=44_100, subtype="VORBIS"),
-        sound("WAV", rate=8_000, subtype="PCM_U8"),
-    ],
-    ids=["wav", "flac", "mp3", "opus", "vorbis", "8-bit"],
-)
-def test_samples_of_every_kind(http: httpx.Client, data: bytes) -> None:
-    response = upload(http, "Kind", data)
-    assert response.status_code == 200, response.text
-    http.delete(f"/v1/audio/voices/{response.json()['id']}")
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "empty"),
-        (b"this is not audio at all", "WAV, FLAC, MP3 or Ogg"),
-        (sound(seconds=0.5), "send at least 1 s"),
-        (sound(seconds=31), "long"),
-        (sound(seconds=2)[:60], ""),
-        (sound("WAV", seconds=2).replace(sound("WAV", seconds=2)[44:], bytes(64_000)), "silent"),
-    ],
-    ids=["empty", "text", "short", "long", "truncated", "silent"],
-)
-def test_a_useless_sample_is_refused(http: httpx.Client, data: bytes, message: str) -> None:
-    before = http.get("/v1/audio/voices").json()
-    assert_error(upload(http, "Useless", data), 400, "audio_sample", message)
-    assert http.get("/v1/audio/voices").json() == before
-
-
-def test_a_sample_that_is_too_large(http: httpx.Client) -> None:
-    assert_error(upload(http, "Large", bytes(10 * 2**20 + 1)), 400, "audio_sample", "larger than")
-    assert_error(upload(http, "Larger", bytes(11 * 2**20)), 413, None, "larger than")
+    assert ada["id"] in [voice["id"] for voice in listed["data"]]
 
 
 def test_forms_that_lack_something(http: httpx.Client, ada: dict[str, str]) -> None:
@@ -170,24 +114,11 @@ def test_an_uploaded_voice_survives_a_restart(
     assert heard[:2] == heard[2:]
 
 
-@pytest.fixture(scope="module")
-def specification() -> dict[str, object]:
-    file = Path(__file__).parent / "speech-openapi.json"
-    content: dict[str, object] = json.loads(file.read_text())
-    return content
-
-
-def conforms(specification: dict[str, object], schema: str, value: object) -> None:
-    jsonschema.validate(value, {"$ref": f"#/components/schemas/{schema}", **specification})
-
-
-def test_answers_conform_to_the_specification(
-    http: httpx.Client, ada: dict[str, str], specification: dict[str, object]
-) -> None:
-    conforms(specification, "VoiceResource", ada)
-    conforms(specification, "ListModelsResponse", http.get("/v1/models").json())
-    conforms(specification, "Model", http.get("/v1/models/tts-1").json())
-    conforms(specification, "ErrorResponse", http.get("/v1/models/nothing").json())
+def test_answers_conform_to_the_specification(http: httpx.Client, ada: dict[str, str]) -> None:
+    conforms("VoiceResource", ada)
+    conforms("ListModelsResponse", http.get("/v1/models").json())
+    conforms("Model", http.get("/v1/models/tts-1").json())
+    conforms("ErrorResponse", http.get("/v1/models/nothing").json())
     events = http.post("/v1/audio/speech", json=SPEECH | {"voice": "alloy", "stream_format": "sse"}).text
     for line in filter(None, events.splitlines()):
-        conforms(specification, "CreateSpeechResponseStreamEvent", json.loads(line.removeprefix("data: ")))
+        conforms("CreateSpeechResponseStreamEvent", json.loads(line.removeprefix("data: ")))

@@ -61,7 +61,7 @@ def test_a_server_of_its_own_is_measured(small_checkpoint: Path, tmp_path: Path)
     arguments = ("--model", str(small_checkpoint), "--concurrency", "2", "--requests", "3", "--texts", "short")
     bench(*arguments, "--max-tokens", "10", "--voice", "nova", "--format", "mp3", "-o", str(tmp_path / "own"))
     results = json.loads((tmp_path / "own.json").read_text())
-    assert results["subject"] == "small (torch)"
+    assert results["subject"] == "small (auto)"
     (level,) = results["levels"]
     assert [answer["error"] for answer in level["answers"]] == [None] * 3
     assert level["real_time_factor"]["p50"] > 0

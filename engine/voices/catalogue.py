@@ -29,4 +29,4 @@ VOICE_TEXT = "Good morning. It is a pleasure to read this to you, and I hope tha
 
 def built_in_voices() -> list[Voice]:
     """The catalogue as voices; they were never made, so their time is 0."""
-    return [Voice(name, name, 0, attributes) for name, attributes in BUILT_IN.items()]
+    return [Voice(name, name, 0, attributes, built_in=True) for name, attributes in BUILT_IN.items()]

@@ -1,0 +1,1 @@
+"""Voices: made from samples and from attributes, kept in a database, found by name and id."""

@@ -1,0 +1,64 @@
+"""The consent store: recordings, kept beside the voices that refer to them."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from engine.errors import UnknownConsent
+from engine.types import Caller, Consent, Recording
+from engine.voices.database import Database
+from engine.voices.store import owned
+from engine.voices.tables import ConsentRow
+
+
+class ConsentStore:
+    """Every method is one short transaction and blocks: call it in a thread. A caller sees its own consents only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, consent: Consent, owner: str, recording: Recording) -> None:
+        """Keep a new consent."""
+        row = ConsentRow(
+            id=consent.id,
+            owner=owner,
+            name=consent.name,
+            language=consent.language,
+            created_at=consent.created_at,
+            media_type=recording.media_type,
+            recording=recording.data,
+        )
+        with self._database.writing() as session:
+            session.add(row)
+
+    def page(self, caller: Caller, after: str | None, limit: int) -> list[Consent]:
+        """At most `limit` consents of this caller, the oldest first, beginning behind the id `after`."""
+        query = select(ConsentRow).order_by(ConsentRow.id).limit(limit)
+        if caller is not None:
+            query = query.where(ConsentRow.owner == caller)
+        if after is not None:
+            query = query.where(ConsentRow.id > after)
+        with self._database.reading() as session:
+            return [_consent(row) for row in session.scalars(query)]
+
+    def get(self, consent_id: str, caller: Caller) -> Consent:
+        """The consent of this id; raises UnknownConsent."""
+        with self._database.reading() as session:
+            return _consent(owned(session.get(ConsentRow, consent_id), caller, UnknownConsent(consent_id)))
+
+    def rename(self, consent_id: str, caller: Caller, name: str) -> Consent:
+        """Give a consent another name; raises UnknownConsent."""
+        with self._database.writing() as session:
+            row = owned(session.get(ConsentRow, consent_id, with_for_update=True), caller, UnknownConsent(consent_id))
+            row.name = name
+        return _consent(row)
+
+    def delete(self, consent_id: str, caller: Caller) -> None:
+        """Withdraw a consent: its voices are without one from now on. Raises UnknownConsent."""
+        with self._database.writing() as session:
+            row = session.get(ConsentRow, consent_id, with_for_update=True)
+            session.delete(owned(row, caller, UnknownConsent(consent_id)))
+
+
+def _consent(row: ConsentRow) -> Consent:
+    return Consent(row.id, row.name, row.language, row.created_at)

@@ -1,0 +1,8 @@
+"""Alembic's way in: migrates the connection that `engine.voices.database` passes along, in its transaction."""
+
+from alembic import context
+
+from engine.voices.tables import Base
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+context.run_migrations()

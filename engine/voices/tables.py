@@ -1,0 +1,86 @@
+"""The store's tables. A change here needs a migration beside it, in `migrations/versions`; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """The tables of this store. Constraints have names, so that a migration can drop them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+
+
+class ConsentRow(Base):
+    """A recording in which somebody agrees that their voice is used."""
+
+    __tablename__ = "consents"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(256))
+    language: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(64))
+    recording: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+
+
+class VoiceRow(Base):
+    """A voice, without what is large. Its `namespace` is its owner if it is private, else empty."""
+
+    __tablename__ = "voices"
+    __table_args__ = (UniqueConstraint("namespace", "name"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    namespace: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(256))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    attributes: Mapped[str | None] = mapped_column(String(256))
+    transcript: Mapped[str | None] = mapped_column(String(4096))
+    consent: Mapped[str | None] = mapped_column(ForeignKey("consents.id", ondelete="SET NULL"), index=True)
+
+
+class SampleRow(Base):
+    """The sample of a voice, as it was uploaded, and whether only its beginning is heard."""
+
+    __tablename__ = "samples"
+
+    voice: Mapped[str] = mapped_column(ForeignKey("voices.id", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    media_type: Mapped[str] = mapped_column(String(64))
+    cut: Mapped[bool]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class VoiceTokensRow(Base):
+    """What a model made of a voice, once: its global tokens, and those that the prompt of its speech goes on with.
+
+    These are the semantic tokens of a sample, or the acoustic ids of a voice that was made up.
+    """
+
+    __tablename__ = "voice_tokens"
+
+    voice: Mapped[str] = mapped_column(ForeignKey("voices.id", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    global_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    prompt_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class CreatedTokensRow(Base):
+    """The tokens that a model gave to a set of attributes; kept, so that a built-in voice stays the same."""
+
+    __tablename__ = "created_tokens"
+
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    attributes: Mapped[str] = mapped_column(String(256), primary_key=True)
+    acoustic_ids: Mapped[bytes] = mapped_column(LargeBinary)
+    global_tokens: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,0 +1,61 @@
+"""Who asks: API keys, compared in constant time, before anything of a request's body is read."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.errors import unauthorised
+
+
+class Keys:
+    """The keys of this server, as `name: SHA-256 in hex`; without any, everybody is the caller ""."""
+
+    def __init__(self, hashes: Mapping[str, str]) -> None:
+        self._hashes = hashes
+
+    def caller(self, authorization: str) -> str | None:
+        """The name of the key in an Authorization header, or None. It takes as long whichever it is."""
+        if not self._hashes:
+            return ""
+        scheme, _, key = authorization.partition(" ")
+        given = hashlib.sha256(key.strip().encode("latin-1", "replace")).hexdigest()
+        found = None
+        for name, expected in self._hashes.items():
+            if hmac.compare_digest(given, expected):
+                found = name
+        return found if scheme.lower() == "bearer" else None
+
+
+class Authentication:
+    """ASGI middleware: a request without a key of this server ends here, but for the paths that are open."""
+
+    def __init__(self, app: ASGIApp, keys: Keys, open_paths: tuple[str, ...]) -> None:
+        self._app = app
+        self._keys = keys
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Note the caller's name, or answer 401."""
+        if scope["type"] == "http":
+            caller = self._keys.caller(Headers(scope=scope).get("authorization", ""))
+            if caller is None and scope["path"] not in self._open_paths:
+                await unauthorised()(scope, receive, send)
+                return
+            scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
+
+
+def caller_of(request: Request) -> str:
+    """The name of the request's key, for routes; "" if the server has no keys."""
+    caller: str = request.state.caller
+    return caller
+
+
+CallerDependency = Annotated[str, Depends(caller_of)]

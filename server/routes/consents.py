@@ -1,0 +1,62 @@
+"""/v1/audio/voice_consents: recordings in which people agree that their voices are used."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+
+from server.keys import CallerDependency
+from server.service import EngineDependency, ServiceDependency
+from server.uploads import read_upload
+from server.voice_schemas import (
+    ConsentDeleted,
+    ConsentList,
+    ConsentResource,
+    CreateConsentForm,
+    PageDependency,
+    UpdateConsentRequest,
+)
+
+router = APIRouter(prefix="/audio/voice_consents", tags=["Audio"])
+
+
+@router.post("")
+async def create_consent(
+    service: ServiceDependency,
+    engine: EngineDependency,
+    caller: CallerDependency,
+    form: Annotated[CreateConsentForm, Form(media_type="multipart/form-data")],
+) -> ConsentResource:
+    """Keep a recording in which somebody agrees."""
+    recording = await read_upload(form.recording, "recording", service.settings.max_upload_bytes)
+    adding = partial(engine.consents.add, form.name, recording, form.language, caller)
+    return ConsentResource.of(await service.run(caller, adding))
+
+
+@router.get("")
+async def list_consents(engine: EngineDependency, caller: CallerDependency, page: PageDependency) -> ConsentList:
+    """The caller's consents, the oldest first."""
+    return ConsentList.of(await engine.consents.list(caller, page.after, page.limit))
+
+
+@router.get("/{consent_id}")
+async def get_consent(consent_id: str, engine: EngineDependency, caller: CallerDependency) -> ConsentResource:
+    """One consent."""
+    return ConsentResource.of(await engine.consents.get(consent_id, caller))
+
+
+@router.post("/{consent_id}")
+async def update_consent(
+    consent_id: str, body: UpdateConsentRequest, engine: EngineDependency, caller: CallerDependency
+) -> ConsentResource:
+    """Give a consent another name."""
+    return ConsentResource.of(await engine.consents.rename(consent_id, body.name, caller))
+
+
+@router.delete("/{consent_id}")
+async def delete_consent(consent_id: str, engine: EngineDependency, caller: CallerDependency) -> ConsentDeleted:
+    """Withdraw a consent. Its voices have none from now on, and cannot be used where one is required."""
+    await engine.consents.delete(consent_id, caller)
+    return ConsentDeleted(id=consent_id)

@@ -1,0 +1,164 @@
+"""`fast-spark voices`: the voice store from the command line, where everything may be seen and changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from engine import (
+    EngineConfig,
+    Gender,
+    InvalidRequest,
+    Level,
+    SpeechEngine,
+    UnknownVoice,
+    Voice,
+    VoiceAttributes,
+    VoiceStore,
+    export_voice,
+    import_voice,
+    open_database,
+)
+from server.options import ConfigOption, ModelOption
+from server.settings import load_settings
+
+PAGE = 1000
+
+voices = typer.Typer(
+    help="List, make, move and remove voices. A server that runs sees each change at once.", no_args_is_help=True
+)
+console = Console(stderr=True, highlight=False)
+
+NameOption = Annotated[str, typer.Option(help="What the voice is called.")]
+ConsentOption = Annotated[str | None, typer.Option(help="The id of a consent, if the server requires one.")]
+VoiceArgument = Annotated[str, typer.Argument(help="A voice's name or id.")]
+
+
+@voices.command("list")
+def list_voices(config: ConfigOption = None) -> None:
+    """List the voices that were made."""
+    table = Table("Name", "Id", "Owner", "Made from")
+    with _store(load_settings(config).engine) as store:
+        for voice in _all(store):
+            owner = f"{voice.owner} (private)" if voice.private else voice.owner or "-"
+            made_from = "attributes" if voice.attributes else "sample and transcript" if voice.transcript else "sample"
+            table.add_row(voice.name, voice.id, owner, made_from)
+    Console(soft_wrap=True).print(table)
+
+
+@voices.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="A recording of one speaker.", exists=True, dir_okay=False)],
+    name: NameOption,
+    transcript: Annotated[str | None, typer.Option(help="What the recording says, word for word.")] = None,
+    consent: ConsentOption = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Make a voice from a recording."""
+    sample = file.read_bytes()
+    _make(config, model, lambda engine: engine.voices.add(name, sample, transcript, consent=consent))
+
+
+@voices.command()
+def create(
+    gender: Annotated[Gender, typer.Option(help="female or male")],
+    name: NameOption,
+    pitch: Annotated[Level, typer.Option(help="very_low, low, moderate, high or very_high")] = "moderate",
+    speed: Annotated[Level, typer.Option(help="the same levels")] = "moderate",
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed is another voice of this kind.")] = 0,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Let the model make up a voice."""
+    attributes = VoiceAttributes(gender, pitch, speed, seed)
+    _make(config, model, lambda engine: engine.voices.create(name, attributes))
+
+
+@voices.command()
+def remove(voice: VoiceArgument, config: ConfigOption = None) -> None:
+    """Remove a voice."""
+    with _store(load_settings(config).engine) as store:
+        found = _find(store, voice)
+        store.delete(found.id, caller=None)
+    console.print(f"{found.name} ({found.id}) is removed.", soft_wrap=True)
+
+
+@voices.command("export")
+def export_file(
+    voice: VoiceArgument,
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    config: ConfigOption = None,
+) -> None:
+    """Write a voice into a file, with its sample and its tokens, for another server."""
+    with _store(load_settings(config).engine) as store:
+        exported = export_voice(store, _find(store, voice))
+    with file.open("xb") as output:
+        output.write(exported)
+    console.print(f"{file} holds the voice; keep it as safe as a recording of its speaker.", soft_wrap=True)
+
+
+@voices.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A file that was exported.", exists=True, dir_okay=False)],
+    name: Annotated[str | None, typer.Option(help="Another name than it had.")] = None,
+    consent: ConsentOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take in a voice from another server, for all to use."""
+    settings = load_settings(config)
+    with _store(settings.engine) as store:
+        _tell(import_voice(store, file.read_bytes(), settings.engine, name, consent))
+
+
+@contextmanager
+def _store(config: EngineConfig) -> Generator[VoiceStore, None, None]:
+    database = open_database(config)
+    try:
+        yield VoiceStore(database)
+    finally:
+        database.close()
+
+
+def _all(store: VoiceStore) -> Generator[Voice, None, None]:
+    after: str | None = None
+    while page := store.page(None, after, PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _find(store: VoiceStore, name_or_id: str) -> Voice:
+    """The one voice that is meant; of several owners' private ones only an id tells which."""
+    found = [voice for voice in _all(store) if name_or_id in (voice.id, voice.name)]
+    if not found:
+        raise UnknownVoice(name_or_id)
+    if len(found) > 1:
+        ids = ", ".join(f"{voice.id} (of {voice.owner or 'nobody'})" for voice in found)
+        raise InvalidRequest(f"There are several voices {name_or_id!r}; give the id of one: {ids}.")
+    return found[0]
+
+
+def _make(config: Path | None, model: str | None, make: Callable[[SpeechEngine], Awaitable[Voice]]) -> None:
+    settings = load_settings(config, {} if model is None else {"engine": {"model": model}})
+
+    async def run() -> Voice:
+        engine = await asyncio.to_thread(SpeechEngine.load, settings.engine)
+        try:
+            return await make(engine)
+        finally:
+            await engine.close()
+
+    _tell(asyncio.run(run()))
+
+
+def _tell(voice: Voice) -> None:
+    for warning in voice.warnings:
+        console.print(f"[yellow]Note:[/] {warning}", soft_wrap=True)
+    console.print(f"{voice.name} is ready: {voice.id}", soft_wrap=True)
