@@ -18,6 +18,7 @@ from engine.errors import CheckpointError
 logger = logging.getLogger(__name__)
 
 LIBRARY = Path(llama.__file__).with_name("lib")
+SPLIT = 255  # the position from which on llama.cpp may split a sequence's attention: its cells come in blocks of 256
 CHUNK = 64  # ids of a prompt at once: 0.2 to 0.3 s at full size on two cores; larger chunks are hardly faster
 LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}  # ggml_log_level: info, warn, error
 
@@ -93,9 +94,7 @@ class LlamaStepper:
         """
         self.slots, self.context, self.chunk = slots, context, CHUNK
         self._embedding, self._rows = embedding, rows
-        # llama.cpp multiplies float matrices with one vector by another routine, which rounds differently, than
-        # with several. So that a seed gives the same ids whoever else is served, there are always several.
-        self._least = 1 if quantization in ("float32", "bfloat16", "float16") else 0
+        self._float = quantization in ("float32", "bfloat16", "float16")
         llama.llama_log_set(log_callback, ctypes.c_void_p(0))
         # Looked up through libllama: the package holds copies of ggml, and this is the one that llama.cpp uses.
         if not llama._lib.ggml_backend_dev_count():  # a build with a variant for each kind of processor (docker/)
@@ -109,7 +108,7 @@ class LlamaStepper:
             raise CheckpointError(f"llama.cpp cannot load {path}. Delete it, and it is made anew.")
         weakref.finalize(self, llama.llama_model_free, self._model).atexit = False
         params = llama.llama_context_default_params()
-        params.n_seq_max = entries = max(slots, self._least + 1)
+        params.n_seq_max = entries = max(slots, 2)
         params.n_ctx = entries * context
         params.n_batch = params.n_ubatch = max(CHUNK, entries)
         params.n_threads = params.n_threads_batch = threads
@@ -145,7 +144,7 @@ class LlamaStepper:
         llama.cpp computes sequences together only if their numbers leave no gap. In a gap, where a prompt is
         being taken in, a token is computed in vain and forgotten again.
         """
-        n, batch = max(*slots, self._least) + 1, self._step
+        n, batch = max(*slots, self._least(max(positions))) + 1, self._step
         batch.tokens[:n], batch.positions[:n] = 0, self._lengths[:n]
         batch.tokens[list(slots)], batch.positions[list(slots)] = rows, positions
         logits = self._decode(batch.first(n), n)
@@ -153,6 +152,15 @@ class LlamaStepper:
         for slot in set(range(n)) - set(slots):
             llama.llama_memory_seq_rm(self._memory, slot, self._lengths[slot], -1)
         return logits[list(slots)]
+
+    def _least(self, position: int) -> int:
+        """The lowest number that the last place of a batch may have.
+
+        llama.cpp multiplies float matrices with one vector by another routine than with several, and splits the
+        attention of a single sequence that holds more than 256 ids; both round differently. So that a seed gives
+        the same ids whoever else is served, there are always two sequences where that would matter.
+        """
+        return 1 if self._float or position >= SPLIT else 0
 
     def move(self, source: int, target: int) -> None:
         """See Stepper.move."""
