@@ -67,9 +67,10 @@ class Level:
     answers: list[Answer]
 
 
-def connect(url: str) -> httpx2.AsyncClient:
+def connect(url: str, api_key: str | None = None) -> httpx2.AsyncClient:
     """A client of the server at this address, with or without /v1; no proxy is asked. Raises httpx2.InvalidURL."""
     return httpx2.AsyncClient(
+        headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         base_url=url.rstrip("/").removesuffix("/v1"),
         timeout=httpx2.Timeout(None, connect=10),  # the server has a deadline of its own
         limits=httpx2.Limits(),

@@ -59,6 +59,9 @@ def bench(
     url: Annotated[
         str | None, typer.Option(help="A running server, such as http://127.0.0.1:8000; else one is started.")
     ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENAI_API_KEY", help="For a running server that has keys.")
+    ] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
     concurrency: Annotated[
@@ -89,17 +92,19 @@ def bench(
     workload = Workload(bundled_texts(texts), voice, audio_format, max_tokens, stream)
     if url:
         subject = url
-        results = asyncio.run(run(url, workload, levels, requests))
+        results = asyncio.run(run(url, workload, levels, requests, api_key))
     else:
         settings = load_settings(config, {"engine": {"model": model}} if model else {})
         subject = f"{settings.model_name} ({settings.engine.backend})"
-        with own_server(settings) as address:
+        with own_server(settings.model_copy(update={"api_keys": {}, "api_keys_file": None})) as address:
             results = asyncio.run(run(address, workload, levels, requests))
     about = {"subject": subject, "texts": texts, "voice": voice, "format": audio_format}
     _report(results, about | {"max_tokens": max_tokens, "stream": stream}, output)
 
 
-async def run(url: str, workload: Workload, levels: list[int], requests: int) -> list[Level]:
+async def run(
+    url: str, workload: Workload, levels: list[int], requests: int, api_key: str | None = None
+) -> list[Level]:
     """Measure all levels behind a progress bar; raises BenchError if the first, unmeasured request fails.
 
     That one has the voice made up, if it is one that the server has not used yet.
@@ -113,7 +118,7 @@ async def run(url: str, workload: Workload, levels: list[int], requests: int) ->
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     results = []
     try:
-        async with connect(url) as http:
+        async with connect(url, api_key) as http:
             with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
                 task = bar.add_task("warming up", total=sum(totals))
                 warm_up = replace(workload, texts=(WARM_UP,))

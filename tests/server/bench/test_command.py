@@ -18,6 +18,7 @@ from server.bench.command import BenchError, Length, bundled_texts
 from server.bench.plot import write_plot
 from server.bench.report import Percentiles, Summary, as_table
 from server.cli import app
+from server.settings import Settings
 from tests.server.conftest import Server
 from tests.server.fakes import Fakes, ready, until
 from tests.server.test_cli import refused
@@ -55,6 +56,16 @@ def test_a_running_server_is_measured(vocabulary: Vocabulary, tmp_path: Path, se
         audio = sum(answer["audio"] for answer in level["answers"])
         assert level["audio_per_second"] == pytest.approx(audio / level["seconds"])
     assert (tmp_path / "of.fakes.png").read_bytes().startswith(PNG)
+
+
+def test_a_server_with_keys_is_measured_with_one(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
+    fakes = Fakes(vocabulary, tmp_path, Settings.model_validate({"api_keys": {"ada": "sk-0123456789abcdef0123"}}))
+    url = serve(fakes.app).url
+    with httpx.Client(base_url=url) as http:
+        until(lambda: ready(http))
+    arguments = ("--url", url, "--concurrency", "1", "--requests", "1", "--max-tokens", "10")
+    bench(*arguments, "--api-key", "sk-0123456789abcdef0123", "-o", str(tmp_path / "keyed"))
+    assert json.loads((tmp_path / "keyed.json").read_text())["levels"][0]["errors"] == 0
 
 
 def test_a_server_of_its_own_is_measured(small_checkpoint: Path, tmp_path: Path) -> None:
