@@ -11,7 +11,7 @@ SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 """The published model's name, on both hubs."""
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-Backend = Literal["torch", "llama-cpp"]
+Backend = Literal["torch", "llama-cpp", "vllm"]
 Precision = Literal["float32", "bfloat16"]
 Quantization = Literal["float32", "bfloat16", "float16", "q8_0", "q5_0", "q4_0"]
 """How llama.cpp holds the weights of the language model."""
@@ -32,6 +32,8 @@ class EngineConfig(BaseModel):
     backend: Literal["auto", Backend] = "auto"
     """What runs the language model; `engine.llm.choice` has the rule for `auto`."""
     llm_device: Device = "auto"
+    gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
+    """How much of its GPU's memory vLLM may take, weights included; the codec may need the same GPU's."""
     llm_precision: Literal["auto", Quantization] = "auto"
     """How the language model's weights are held; the quantized forms and float16 are llama.cpp's alone."""
     codec_device: Device = "auto"

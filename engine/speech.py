@@ -135,7 +135,7 @@ class SpeechEngine:
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         database = open_database(config)
         compute = shared(cores)
-        language_model = load_language_model(directory, config, vocabulary, compute, progress, observer.step)
+        language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
         model = checkpoint.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else here
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -28,7 +29,7 @@ class Service:
     """What the routes need: the settings, and the engine once it is warm.
 
     `load` blocks until it has an engine, which tells the observer of its work. `on_change` is called when the
-    engine is ready or has failed to be.
+    engine is ready, and when it has failed to be or has died.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class Service:
         """The engine, for a new request; raises NotReady, which says why there is none."""
         if self._draining:
             raise NotReady("The server is shutting down.")
-        if self._engine is None:
+        if self._engine is None or self.failure:
             raise NotReady(self.failure or self._state)
         return self._engine
 
     async def start(self) -> None:
         """Load the engine and warm it up; a failure is kept for /health/ready and told to `on_change`."""
         try:
-            engine = await asyncio.to_thread(self._load, self.metrics.observer)
+            engine = await asyncio.to_thread(self._load, replace(self.metrics.observer, death=self._die))
             self._state = "The model is being warmed up."
             await engine.warm_up()
             self._engine = engine
@@ -67,6 +68,11 @@ class Service:
         except Exception as error:
             logger.exception("The engine could not be started")
             self.failure = f"The engine could not be started: {error}"
+        self._on_change(self)
+
+    def _die(self, reason: str) -> None:
+        """Take no more requests: the engine can never answer again."""
+        self.failure = reason
         self._on_change(self)
 
     def admit(self, caller: str, items: AsyncGenerator[Item, None], characters: int = 0) -> AsyncGenerator[Item, None]:

@@ -24,7 +24,8 @@ FORBIDDEN = -1
 class Grammar:
     """The automaton of one vocabulary. States are small integers; `DONE` is the last.
 
-    `ids` has shape (rows,): the id of each row of the audio head, ascending. `allowed` has shape (states, rows).
+    `ids` has shape (rows,): the id of each row of the audio head, ascending. `following` and `allowed` have shape
+    (states, rows): the state after a row, or FORBIDDEN, and whether the row may come at all. `ends` are ids.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -42,10 +43,12 @@ class Grammar:
 
         kind_of_id = {token: kind for kind, members in enumerate(kinds.values()) for token in members}
         self.ids: npt.NDArray[np.int64] = np.array(sorted(kind_of_id), np.int64)
-        self._kind = np.array([kind_of_id[token] for token in self.ids.tolist()])
+        kind = np.array([kind_of_id[token] for token in self.ids.tolist()])
         self._row = {token: row for row, token in enumerate(self.ids.tolist())}
-        self._next, self._start = _automaton(list(kinds))
-        self.allowed: npt.NDArray[np.bool_] = self._next[:, self._kind] != FORBIDDEN
+        table, self._start = _automaton(list(kinds))
+        self.ends = vocabulary.ends
+        self.following: npt.NDArray[np.int16] = table[:, kind]
+        self.allowed: npt.NDArray[np.bool_] = self.following != FORBIDDEN
 
     def start(self, answer: Answer) -> int:
         """The state before an answer's first token."""
@@ -53,7 +56,7 @@ class Grammar:
 
     def advance(self, state: int, row: int) -> int:
         """The state after `row` was generated in `state`; raises ValueError if it may not follow."""
-        following = int(self._next[state, self._kind[row]])
+        following = int(self.following[state, row])
         if following == FORBIDDEN:
             raise ValueError(f"token {self.ids[row]} may not follow in state {state}")
         return following

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from engine.checkpoint import DEMO, cache_directory, fingerprint
@@ -10,7 +9,7 @@ from engine.compute import Compute, here
 from engine.config import EngineConfig, Precision, Quantization
 from engine.llm.base import LanguageModel, Stepper
 from engine.llm.grammar import Grammar
-from engine.observer import nobody
+from engine.observer import UNOBSERVED, Observer
 from engine.types import Progress
 from engine.vocabulary import Vocabulary
 
@@ -21,24 +20,25 @@ def load_language_model(
     vocabulary: Vocabulary,
     cores: Compute = here,
     progress: Progress = lambda done, total: None,
-    on_step: Callable[[int], None] = nobody,
+    observer: Observer = UNOBSERVED,
 ) -> LanguageModel:
     """Load `LLM/` of a checkpoint into the backend that the configuration names.
 
     `cores` says where a backend that computes on this machine's cores does so; `progress` counts what is
-    converted for a backend that needs it; `on_step` is `Observer.step`. Raises CheckpointError, or EngineError
-    if the backend cannot be had.
+    converted for a backend that needs it. Raises CheckpointError, or EngineError if the backend cannot be had.
     """
-    from engine.llm.choice import Host, LlamaCpp, choose
+    from engine.llm.choice import Host, LlamaCpp, Vllm, choose
     from engine.llm.scheduler import Scheduler
 
     grammar = Grammar(vocabulary)
     chosen = choose(config, Host.this(), demo=config.model == DEMO)
+    if isinstance(chosen, Vllm):
+        return _vllm(checkpoint, grammar, config, chosen.precision, observer)
     if isinstance(chosen, LlamaCpp):
         stepper = _llama(checkpoint, grammar, config, chosen.quantization, progress)
     else:
         stepper = _torch(checkpoint, grammar, config, chosen.precision)
-    return Scheduler(stepper, grammar, cores if stepper.device.type == "cpu" else here, on_step)
+    return Scheduler(stepper, grammar, cores if stepper.device.type == "cpu" else here, observer.step)
 
 
 def prepare(checkpoint: Path, config: EngineConfig, progress: Progress) -> None:
@@ -71,6 +71,25 @@ def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: 
         context=config.max_context,
         device=device,
         dtype=dtype,
+    )
+
+
+def _vllm(
+    checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision, observer: Observer
+) -> LanguageModel:
+    from engine.devices import resolve
+    from engine.llm.vllm_backend import VllmModel
+
+    device, dtype = resolve(config.llm_device, precision)
+    return VllmModel(
+        checkpoint / "LLM",
+        grammar,
+        running=config.max_running,
+        context=config.max_context,
+        device=device,
+        dtype=dtype,
+        memory_share=config.gpu_memory_utilization,
+        observer=observer,
     )
 
 

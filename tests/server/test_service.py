@@ -12,6 +12,7 @@ from engine import CheckpointError, Observer, SpeechEngine
 from engine.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
+from tests.engine.fakes import fake_engine
 from tests.server.conftest import Server
 from tests.server.fakes import BODY, Fakes, ready, set_event, until
 
@@ -49,6 +50,25 @@ def test_a_model_that_cannot_be_loaded_is_told(serve: Serve) -> None:
         assert http.get("/health/ready").status_code == 503
         assert "BiCodec/model.safetensors is missing" in http.get("/health/ready").text
     assert heard[0].failure == "BiCodec/model.safetensors is missing"
+
+
+def test_an_engine_that_dies_is_told(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
+    observers: list[Observer] = []
+
+    def load(observer: Observer) -> SpeechEngine:
+        observers.append(observer)
+        return fake_engine(vocabulary, tmp_path, observer=observer)
+
+    heard = []
+    app = create_app(Settings(), load, on_change=lambda service: heard.append(service.failure))
+    with httpx.Client(base_url=serve(app).url) as http:
+        until(lambda: ready(http))
+        observers[0].death("The engine has died.")
+        for answer in (http.get("/health/ready"), http.post("/v1/audio/speech", json=BODY)):
+            assert answer.status_code == 503
+            assert answer.json()["error"]["message"] == "The engine has died."
+        assert http.get("/health/live").status_code == 200
+    assert heard == [None, "The engine has died."]
 
 
 def test_a_failure_before_the_first_audio_is_a_status(fakes: Fakes, serve: Serve) -> None:

@@ -4,12 +4,14 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.errors import EngineError
-from engine.llm.choice import Host, LlamaCpp, Torch, choose
+from engine.llm.choice import Host, LlamaCpp, Torch, Vllm, choose
 
-PLAIN = Host(cuda=False, amx=False, llama=True)
-AMX = Host(cuda=False, amx=True, llama=True)
-BARE = Host(cuda=False, amx=False, llama=False)
-GPU = Host(cuda=True, amx=True, llama=True)
+PLAIN = Host(cuda=False, amx=False, llama=True, vllm=False)
+AMX = Host(cuda=False, amx=True, llama=True, vllm=False)
+BARE = Host(cuda=False, amx=False, llama=False, vllm=False)
+GPU = Host(cuda=True, amx=True, llama=True, vllm=True)
+GPU_ALONE = Host(cuda=True, amx=True, llama=True, vllm=False)
+CPU_VLLM = Host(cuda=False, amx=False, llama=True, vllm=True)
 
 
 @pytest.mark.parametrize(
@@ -24,17 +26,21 @@ GPU = Host(cuda=True, amx=True, llama=True)
         ({"llm_precision": "q4_0"}, PLAIN, LlamaCpp("q4_0")),
         ({"llm_precision": "bfloat16", "backend": "torch"}, PLAIN, Torch("bfloat16")),
         ({}, BARE, Torch("float32")),
-        ({}, GPU, Torch("bfloat16")),
-        ({"llm_precision": "float32"}, GPU, Torch("float32")),
+        ({}, GPU, Vllm("bfloat16")),
+        ({}, GPU_ALONE, Torch("bfloat16")),
+        ({"backend": "torch"}, GPU, Torch("bfloat16")),
+        ({"llm_precision": "float32"}, GPU, Vllm("float32")),
+        ({}, CPU_VLLM, LlamaCpp("q8_0")),
+        ({"backend": "vllm"}, CPU_VLLM, Vllm("float32")),
         ({"llm_device": "cpu"}, GPU, LlamaCpp("q8_0")),
         ({"llm_device": "cuda:1"}, PLAIN, Torch("bfloat16")),
     ],
 )
-def test_the_rule(settings: dict[str, object], host: Host, chosen: Torch | LlamaCpp) -> None:
+def test_the_rule(settings: dict[str, object], host: Host, chosen: Torch | LlamaCpp | Vllm) -> None:
     assert choose(EngineConfig.model_validate(settings), host, demo=False) == chosen
 
 
-@pytest.mark.parametrize("host", [PLAIN, BARE, AMX])
+@pytest.mark.parametrize("host", [PLAIN, BARE, AMX, CPU_VLLM])
 def test_the_demo_model_needs_nothing_but_torch(host: Host) -> None:
     assert choose(EngineConfig(max_running=16), host, demo=True) == Torch("float32")
 
@@ -43,9 +49,10 @@ def test_the_demo_model_needs_nothing_but_torch(host: Host) -> None:
     ("settings", "host", "message"),
     [
         ({"backend": "llama-cpp"}, BARE, "make llama"),
-        ({"backend": "llama-cpp", "llm_device": "cuda"}, GPU, "backend: torch"),
+        ({"backend": "llama-cpp", "llm_device": "cuda"}, GPU, "backend: vllm"),
+        ({"backend": "vllm"}, GPU_ALONE, r"pip install 'fast-spark\[vllm\]'"),
         ({"backend": "torch", "llm_precision": "q8_0"}, PLAIN, "float32 or bfloat16, not in q8_0"),
-        ({"llm_precision": "q8_0"}, GPU, "float32 or bfloat16, not in q8_0"),
+        ({"llm_precision": "q8_0"}, GPU, "vllm holds .* float32 or bfloat16, not in q8_0"),
     ],
 )
 def test_what_cannot_be_had_says_what_can(settings: dict[str, object], host: Host, message: str) -> None:
