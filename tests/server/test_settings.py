@@ -66,7 +66,7 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, content: str, messa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["cpu.yaml"])
+@pytest.mark.parametrize("name", ["cpu.yaml", "gpu.yaml"])
 def test_the_other_files_are_valid_and_say_what_each_setting_does(name: str) -> None:
     load_settings(CONFIGS / name)
     for line in (CONFIGS / name).read_text().splitlines():
