@@ -77,6 +77,11 @@ class VllmModel:
         self._rows = np.argsort(arrangement(grammar.ids, model.vocab_size))  # of each id
         self._ends = {int(self._rows[token]) for token in grammar.ends}
 
+    @property
+    def failure(self) -> str | None:
+        """Why no request can be answered any more; None as long as one can."""
+        return DEATH if self._llm.errored and not self._closed else None
+
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         """See LanguageModel.generate."""
         from vllm.inputs import tokens_input

@@ -10,9 +10,11 @@ vocabulary for one client after the other, and this project's backends. Use a fu
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import resource
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -139,9 +141,20 @@ def peak_memory(checkpoint: Path) -> tuple[float, float]:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, before / 1e6
 
 
+def vllm_rates(checkpoint: Path, python: Path, steps: int) -> dict[str, list[float]]:
+    """What `tests.bench.vllm` measures in another Python's environment, by side."""
+    command = [python, "-m", "tests.bench.vllm", checkpoint, "--steps", str(steps)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    rates: dict[str, list[float]] = json.loads(output.splitlines()[-1])
+    return rates
+
+
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="A full-size checkpoint.")],
     steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
+    vllm: Annotated[
+        Path | None, typer.Option(help="The Python of an environment with vLLM, to measure it too.")
+    ] = None,
 ) -> None:
     """Print the table."""
     console = Console(width=150)
@@ -151,7 +164,7 @@ def main(
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh,
         Progress() as bar,
     ):
-        task = bar.add_task("Measuring", total=2 * len(QUANTIZATIONS) + 4)
+        task = bar.add_task("Measuring", total=2 * len(QUANTIZATIONS) + 4 + (vllm is not None))
 
         def measure(function: Callable[..., Result], *arguments: object) -> Result:
             result = fresh.submit(function, *arguments).result()
@@ -168,6 +181,8 @@ def main(
         for precision in ("float32", "bfloat16"):
             rates = measure(backend_rates, checkpoint, "torch", precision, WIDTHS, steps)
             table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x)" for rate in rates))
+        for side, rates in (measure(vllm_rates, checkpoint, vllm, steps) if vllm else {}).items():
+            table.add_row("vllm", side, *(f"{rate:.0f}" for rate in rates))
         rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
         sampling = measure(sampling_time, rows)
         peak, before = measure(peak_memory, checkpoint)
