@@ -72,7 +72,9 @@ class VllmModel:
 
             self._llm = start(arguments, device.type, observer.step)
         except Exception as error:
-            raise EngineError(f"vLLM could not be started: {error}") from error
+            raise EngineError(
+                f"vLLM could not be started: {error} (its log says more; `backend: torch` needs nothing but torch)"
+            ) from error
         self._ids = grammar.ids
         self._rows = np.argsort(arrangement(grammar.ids, model.vocab_size))  # of each id
         self._ends = {int(self._rows[token]) for token in grammar.ends}

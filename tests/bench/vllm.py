@@ -28,7 +28,6 @@ WIDTHS = (1, 2, 4, 8, 16)
 
 def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
     """Tokens/s of vLLM's own model with the head of the whole vocabulary."""
-    from engine.llm import vllm_engine  # noqa: F401  sets what vLLM reads when it is imported
     from vllm import SamplingParams
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.inputs import tokens_input
