@@ -46,6 +46,7 @@ from engine.vocabulary import Vocabulary
 Result = TypeVar("Result")
 CONTEXT = 1024
 WIDTHS = (1, 2, 4, 8, 16, 32)  # sequences at once
+VLLM_WIDTHS = (1, 4, 16)  # ... in vLLM, which is slow on a CPU
 QUANTIZATIONS: tuple[Quantization, ...] = ("float16", "q8_0", "q4_0")
 
 
@@ -182,7 +183,8 @@ def main(
             rates = measure(backend_rates, checkpoint, "torch", precision, WIDTHS, steps)
             table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x)" for rate in rates))
         for side, rates in (measure(vllm_rates, checkpoint, vllm, steps) if vllm else {}).items():
-            table.add_row("vllm", side, *(f"{rate:.0f}" for rate in rates))
+            at = dict(zip(VLLM_WIDTHS, rates, strict=True))
+            table.add_row("vllm", side, *(f"{at[width]:.0f}" if width in at else "" for width in WIDTHS))
         rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
         sampling = measure(sampling_time, rows)
         peak, before = measure(peak_memory, checkpoint)

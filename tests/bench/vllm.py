@@ -21,9 +21,7 @@ from typing import Annotated
 import typer
 
 from engine.vocabulary import Vocabulary
-from tests.bench.llm import CONTEXT, backend_rates, prompt_of
-
-WIDTHS = (1, 2, 4, 8, 16)
+from tests.bench.llm import CONTEXT, VLLM_WIDTHS, backend_rates, prompt_of
 
 
 def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
@@ -44,7 +42,7 @@ def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
                 model=str(checkpoint / "LLM"),
                 dtype=precision,
                 max_model_len=CONTEXT,
-                max_num_seqs=max(WIDTHS),
+                max_num_seqs=max(VLLM_WIDTHS),
                 skip_tokenizer_init=True,
                 generation_config="vllm",
                 enable_prefix_caching=False,
@@ -67,7 +65,7 @@ def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
             return [time.perf_counter() async for _ in llm.generate(prompt, parameters, str(time.monotonic_ns()))]
 
         found = []
-        for width in WIDTHS:
+        for width in VLLM_WIDTHS:
             stamps = await asyncio.gather(*map(listen, range(width)))
             latest = max(stamps, key=lambda own: own[0])[: steps + 1]  # since it joined, all have generated
             found.append(width / statistics.median(b - a for a, b in pairwise(latest)))
@@ -80,12 +78,12 @@ def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="A full-size checkpoint.")],
     steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "bfloat16",
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 on CPUs that multiply it.")] = "float32",
 ) -> None:
     """Print both sides' rates."""
     found = {
         f"{precision}, whole head": by_itself(checkpoint, precision, steps),
-        precision: backend_rates(checkpoint, "vllm", precision, WIDTHS, steps),
+        precision: backend_rates(checkpoint, "vllm", precision, VLLM_WIDTHS, steps),
     }
     json.dump(found, sys.stdout)
     print()
