@@ -14,14 +14,19 @@ import json
 import statistics
 import sys
 import time
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
+from engine.llm.grammar import Grammar
 from engine.vocabulary import Vocabulary
 from tests.bench.llm import CONTEXT, VLLM_WIDTHS, backend_rates, prompt_of
+
+HIDDEN = 896  # width of the published model
 
 
 def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
@@ -75,12 +80,38 @@ def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
     return asyncio.run(rates())
 
 
+def head_and_sampler(rows: dict[str, int], widths: Sequence[int], steps: int) -> dict[str, list[float]]:
+    """Median ms of what differs, for each number of rows: the head, what is forbidden, top-k, top-p and the draw.
+
+    By turns, so that whatever else the machine does slows each down alike. In float32, with vLLM's sampler.
+    """
+    from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p, random_sample
+
+    found: dict[str, list[float]] = {name: [] for name in rows}
+    for width in widths:
+        x, k, p = torch.randn(width, HIDDEN), torch.full((width,), 50), torch.full((width,), 0.95)
+        heads = {name: torch.randn(count, HIDDEN) / HIDDEN**0.5 for name, count in rows.items()}
+        times: dict[str, list[float]] = {name: [] for name in rows}
+        for _, (name, head) in product(range(steps), heads.items()):
+            forbidden = torch.rand(width, len(head)) < 0.3
+            generators = {n: torch.Generator().manual_seed(n) for n in range(width)}
+            start = time.perf_counter()
+            logits = apply_top_k_top_p((x @ head.T).masked_fill_(forbidden, -torch.inf), k, p)
+            random_sample(logits.softmax(dim=-1), generators)
+            times[name].append(time.perf_counter() - start)
+        for name, own in times.items():
+            found[name].append(statistics.median(own) * 1e3)
+    return found
+
+
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="A full-size checkpoint.")],
     steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 on CPUs that multiply it.")] = "float32",
 ) -> None:
-    """Print both sides' rates."""
+    """Print both sides' rates, and first, to stderr, what the head and the sampler take of a step."""
+    rows = {"audio rows": len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids), "whole head": 166_000}
+    print("head and sampler, ms:", head_and_sampler(rows, VLLM_WIDTHS, steps), file=sys.stderr, flush=True)
     found = {
         f"{precision}, whole head": by_itself(checkpoint, precision, steps),
         precision: backend_rates(checkpoint, "vllm", precision, VLLM_WIDTHS, steps),
