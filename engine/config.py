@@ -49,9 +49,9 @@ class EngineConfig(BaseModel):
     codec_batch_seconds: float = Field(12.0, gt=0)
     """Seconds of audio, padding included, that the codec works on at once: who comes next waits so long."""
     window_context: int = Field(24, ge=1, le=200)
-    window_first: int = Field(12, ge=1)
+    window_first: int = Field(16, ge=1)
     window_first_ahead: int = Field(12, ge=1, le=200)
-    window_growth: float = Field(2.5, ge=1)
+    window_growth: float = Field(1.75, ge=1)
     window_largest: int = Field(250, ge=1)
     """Which tokens are decoded together, see `engine.windows.WindowPlan`."""
     min_sample_seconds: float = Field(1.0, ge=0.1)
