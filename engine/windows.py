@@ -8,9 +8,9 @@ same to the left. So windows carry context on both sides that is thrown away, an
 Only the prenet takes that context in whole; the wave generator, with all but a twentieth of the arithmetic, cannot
 hear beyond 11 frames. In arithmetic, the default plan costs on average 1.50 times a whole decode for sentences of 2 s,
 1.43 up to 5 s and 1.27 beyond. A lone stream whose tokens come twice as fast as they are heard, 100 a second, never
-falls silent between windows, the decoder's own time aside. `python -m tests.bench.windows` compares plans: a first window
-of 12 tokens sounds 4 tokens sooner, and costs 1.63; growth 2.5 with all of the lookahead from the second window on
-costs 1.46, and needs 175 tokens a second.
+falls silent between windows, the decoder's own time aside. `python -m tests.bench.windows` compares plans: a first
+window of 12 tokens sounds 4 tokens sooner, and costs 1.63; growth 2.5 with all of the lookahead from the second window
+on costs 1.46, and needs 175 tokens a second.
 """
 
 from __future__ import annotations
