@@ -32,8 +32,9 @@ class EngineConfig(BaseModel):
     backend: Literal["auto", Backend] = "auto"
     """What runs the language model; `engine.llm.choice` has the rule for `auto`."""
     llm_device: Device = "auto"
-    llm_precision: Literal["auto", Quantization] = "auto"
-    """How the language model's weights are held; the quantized forms and float16 are llama.cpp's alone."""
+    llm_precision: Literal["auto", Quantization, "int8"] = "auto"
+    """How the language model's weights are held; int8 is torch's alone, on a CPU, the other quantized forms and
+    float16 are llama.cpp's."""
     codec_device: Device = "auto"
     codec_precision: Literal["auto", Precision] = "auto"
     """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32; but bfloat16 for the

@@ -23,6 +23,7 @@ GPU = Host(cuda=True, amx=True, llama=True)
         ({"backend": "torch"}, AMX, Torch("float32")),
         ({"llm_precision": "q4_0"}, PLAIN, LlamaCpp("q4_0")),
         ({"llm_precision": "bfloat16", "backend": "torch"}, PLAIN, Torch("bfloat16")),
+        ({"llm_precision": "int8"}, PLAIN, Torch("int8")),
         ({}, BARE, Torch("float32")),
         ({}, GPU, Torch("bfloat16")),
         ({"llm_precision": "float32"}, GPU, Torch("float32")),
@@ -45,6 +46,8 @@ def test_the_demo_model_needs_nothing_but_torch(host: Host) -> None:
         ({"backend": "llama-cpp"}, BARE, "make llama"),
         ({"backend": "llama-cpp", "llm_device": "cuda"}, GPU, "backend: torch"),
         ({"backend": "torch", "llm_precision": "q8_0"}, PLAIN, "float32 or bfloat16, not in q8_0"),
+        ({"backend": "llama-cpp", "llm_precision": "int8"}, PLAIN, "int8 is torch's on a CPU"),
+        ({"llm_device": "cuda", "llm_precision": "int8"}, GPU, "llm_device: cpu"),
         ({"llm_precision": "q8_0"}, GPU, "float32 or bfloat16, not in q8_0"),
     ],
 )
