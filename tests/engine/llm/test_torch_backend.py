@@ -232,12 +232,16 @@ def test_int8_is_close_to_float32_and_does_not_depend_on_the_batch(
     torch.testing.assert_close(together[0], alone, atol=1e-5, rtol=0)
 
 
-async def test_int8_speaks_by_its_name(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+async def test_int8_speaks_by_its_name_and_keeps_its_seeds(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
     model = load_language_model(small_checkpoint, EngineConfig(llm_precision="int8", llm_device="cpu"), vocabulary)
-    answer = await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=20))
+    prompt, seeded = prompts(vocabulary)[0], Sampling(seed=11, max_tokens=60)
+    alone = await generate(model, prompt, seeded)
+    others = [generate(model, prompt, Sampling(seed=n, max_tokens=40 + 10 * n), n * 0.01) for n in range(5)]
+    among_others, *_ = await asyncio.gather(generate(model, prompt, seeded, 0.015), *others)
     await model.close()
-    assert len(answer) == 20
-    assert all(token in vocabulary.semantic.ids for token in answer)
+    assert among_others == alone
+    assert len(alone) == 60
+    assert all(token in vocabulary.semantic.ids for token in alone)
 
 
 @pytest.fixture
