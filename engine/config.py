@@ -34,8 +34,9 @@ class EngineConfig(BaseModel):
     llm_device: Device = "auto"
     gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
     """How much of its GPU's memory vLLM may take, weights included; the codec may need the same GPU's."""
-    llm_precision: Literal["auto", Quantization] = "auto"
-    """How the language model's weights are held; the quantized forms and float16 are llama.cpp's alone."""
+    llm_precision: Literal["auto", Quantization, "int8"] = "auto"
+    """How the language model's weights are held; int8 is torch's alone, on a CPU, the other quantized forms and
+    float16 are llama.cpp's."""
     codec_device: Device = "auto"
     codec_precision: Literal["auto", Precision] = "auto"
     """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32; but bfloat16 for the
@@ -51,9 +52,9 @@ class EngineConfig(BaseModel):
     codec_batch_seconds: float = Field(12.0, gt=0)
     """Seconds of audio, padding included, that the codec works on at once: who comes next waits so long."""
     window_context: int = Field(24, ge=1, le=200)
-    window_first: int = Field(12, ge=1)
+    window_first: int = Field(16, ge=1)
     window_first_ahead: int = Field(12, ge=1, le=200)
-    window_growth: float = Field(2.5, ge=1)
+    window_growth: float = Field(1.75, ge=1)
     window_largest: int = Field(250, ge=1)
     """Which tokens are decoded together, see `engine.windows.WindowPlan`."""
     min_sample_seconds: float = Field(1.0, ge=0.1)

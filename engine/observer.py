@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from engine.types import Samples, TokenIds
+from engine.types import Passage, Samples, TokenIds
 
 if TYPE_CHECKING:
     from engine.codec.worker import Codec
@@ -44,7 +44,7 @@ class ObservedCodec:
         """See Codec.encode_batch."""
         return self._codec.encode_batch(waves)
 
-    def decode_batch(self, items: list[tuple[TokenIds, TokenIds]]) -> list[Samples]:
+    def decode_batch(self, items: list[Passage]) -> list[Samples]:
         """See Codec.decode_batch."""
         self._on_batch(len(items))
         return self._codec.decode_batch(items)

@@ -26,9 +26,9 @@ from engine.postprocess import PostProcessor, fade
 from engine.prompts import Prompts
 from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.types import (
-    SAMPLES_PER_TOKEN,
     TOKENS_PER_SECOND,
     AudioChunk,
+    Passage,
     Progress,
     Samples,
     Sampling,
@@ -218,10 +218,10 @@ class SpeechEngine:
         Sentences are joined as they are: the model says its own pauses.
         """
         semantic = np.array(tokens[window.start : window.end], np.int64)
+        kept = slice(window.keep_start - window.start, window.keep_end - window.start)
         due = start + window.keep_start / TOKENS_PER_SECOND
-        samples = await self._codec.decode(semantic, voice.global_tokens, due)
-        first, last = ((token - window.start) * SAMPLES_PER_TOKEN for token in (window.keep_start, window.keep_end))
-        return fade(samples[first:last], start=window.keep_start == 0, end=window.last)
+        samples = await self._codec.decode(Passage(semantic, voice.global_tokens, kept), due)
+        return fade(samples, start=window.keep_start == 0, end=window.last)
 
 
 def open_database(config: EngineConfig) -> Database:

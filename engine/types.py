@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,14 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int | None = None
     max_tokens: int = 3000
+
+
+class Passage(NamedTuple):
+    """Semantic tokens (T,) to be spoken in the voice of global tokens (32,); all but those kept are context."""
+
+    semantic: TokenIds
+    global_tokens: TokenIds
+    kept: slice = slice(None)
 
 
 class Answer(enum.Enum):

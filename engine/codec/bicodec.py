@@ -14,7 +14,7 @@ from engine.codec.features import SpeechFeatures
 from engine.codec.layers import unless_even
 from engine.codec.loader import load_features, load_network
 from engine.codec.network import CodecNetwork
-from engine.types import CODEC_SAMPLE_RATE, GLOBAL_TOKENS, SAMPLES_PER_TOKEN, Samples, TokenIds
+from engine.types import CODEC_SAMPLE_RATE, GLOBAL_TOKENS, SAMPLES_PER_TOKEN, Passage, Samples, TokenIds
 
 REFERENCE_SAMPLES = 6 * CODEC_SAMPLE_RATE  # the voice is taken from the first 6 s
 
@@ -83,17 +83,20 @@ class BiCodec:
         voices = self.network.speaker_encoder.tokens(clips).cpu().numpy()  # (B, 32)
         return [(voice, tokens[:length]) for voice, tokens, length in zip(voices, semantic, lengths, strict=True)]
 
-    def decode(self, semantic_tokens: TokenIds, global_tokens: TokenIds) -> Samples:
-        """Speak semantic tokens (T,) in the voice of global tokens (32,): samples (320 * T,)."""
-        return self.decode_batch([(semantic_tokens, global_tokens)])[0]
+    def decode(self, semantic_tokens: TokenIds, global_tokens: TokenIds, kept: slice = slice(None)) -> Samples:
+        """Speak semantic tokens (T,) in the voice of global tokens (32,): samples (320 * T,), if all are kept."""
+        return self.decode_batch([Passage(semantic_tokens, global_tokens, kept)])[0]
 
     @torch.inference_mode()
-    def decode_batch(self, items: Sequence[tuple[TokenIds, TokenIds]]) -> list[Samples]:
-        """Do `decode` for several pairs of semantic and global tokens at once."""
+    def decode_batch(self, items: Sequence[Passage]) -> list[Samples]:
+        """Do `decode` for several passages at once; samples are made of what each keeps.
+
+        Of its context, the wave generator, which takes nearly all of the time, gets as much as it can hear.
+        """
         if not items:
             raise ValueError("there is nothing to decode: the batch is empty")
-        semantic = [self._checked_tokens("semantic", tokens, self.codebook_size) for tokens, _ in items]
-        voices = [self._checked_tokens("global", tokens, self.global_codebook_size) for _, tokens in items]
+        semantic = [self._checked_tokens("semantic", tokens, self.codebook_size) for tokens, _, _ in items]
+        voices = [self._checked_tokens("global", tokens, self.global_codebook_size) for _, tokens, _ in items]
         for voice in voices:
             if len(voice) != GLOBAL_TOKENS:
                 raise ValueError(f"global tokens have shape ({len(voice)},), expected ({GLOBAL_TOKENS},)")
@@ -101,9 +104,17 @@ class BiCodec:
         padded = unless_even(lengths)
         latent = self.network.quantizer.vectors(pad_sequence(semantic, batch_first=True))  # (B, T, C)
         d_vector = self.network.speaker_encoder.d_vector(torch.stack(voices))  # (B, C)
-        frames = self.network.prenet(latent, d_vector, padded) + d_vector[:, None]
-        waves = self.network.decoder(frames, padded).cpu().numpy()  # (B, 320 * T)
-        return [wave[: length * SAMPLES_PER_TOKEN] for wave, length in zip(waves, lengths, strict=True)]
+        frames = self.network.prenet(latent, d_vector, padded) + d_vector[:, None]  # (B, T, C)
+        kept = [item.kept.indices(length)[:2] for item, length in zip(items, lengths, strict=True)]
+        reach = self.network.decoder.reach
+        heard = [(max(0, a - reach), min(length, b + reach)) for (a, b), length in zip(kept, lengths, strict=True)]
+        pieces = [frame[begin:end] for frame, (begin, end) in zip(frames, heard, strict=True)]
+        padded = unless_even([len(piece) for piece in pieces])
+        waves = self.network.decoder(pad_sequence(pieces, batch_first=True), padded).cpu().numpy()
+        return [
+            wave[(a - begin) * SAMPLES_PER_TOKEN : (b - begin) * SAMPLES_PER_TOKEN]
+            for wave, (a, b), (begin, _) in zip(waves, kept, heard, strict=True)
+        ]
 
     def _checked_wav(self, wav: Samples) -> Tensor:
         shortest = self.features.shortest

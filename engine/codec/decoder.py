@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -151,6 +153,16 @@ class WaveGenerator(nn.Module):
                 Convolution(widths[-1], 1, kernel_size=7),
             ]
         )
+
+    @property
+    def reach(self) -> int:
+        """How many frames to either side a frame's samples depend on."""
+        frames, rate = 3.0, 1  # the first convolution's
+        for upsampling in self.rates:
+            frames += 1 / rate
+            rate *= upsampling
+            frames += 3 * sum(DILATIONS) / rate
+        return math.ceil(frames + 3 / rate)
 
     def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """Frames (B, T, C) to samples (B, samples per frame * T)."""

@@ -80,9 +80,16 @@ def prepared(weight: Tensor, groups: int = 1, *, ordered: bool = True) -> nn.Par
     if weight.shape[2] == 1:
         return nn.Parameter(weight[:, :, 0].contiguous(), requires_grad=False)
     weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-    if ordered and weight.is_cpu and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if ordered and weight.is_cpu and _orders(weight.dtype):
         weight = torch.ops.mkldnn._reorder_convolution_weight(weight, groups=groups)
     return nn.Parameter(weight, requires_grad=False)
+
+
+def _orders(dtype: torch.dtype) -> bool:
+    """Whether oneDNN computes in this precision on this machine's CPU."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: int, dilation: int = 1, groups: int = 1) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from engine.batching import Batcher
 from engine.compute import Compute, here
-from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Samples, TokenIds
+from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Passage, Samples, TokenIds
 
 
 class Codec(Protocol):
@@ -17,8 +17,8 @@ class Codec(Protocol):
         """Global tokens (32,) and semantic tokens (T,) of each wave at 16 kHz."""
         ...
 
-    def decode_batch(self, items: list[tuple[TokenIds, TokenIds]]) -> list[Samples]:
-        """Samples (320 T,) of each pair of semantic tokens (T,) and global tokens (32,)."""
+    def decode_batch(self, items: list[Passage]) -> list[Samples]:
+        """Samples of each passage, 320 for each token that it keeps."""
         ...
 
 
@@ -34,10 +34,10 @@ class CodecWorker:
         now = asyncio.get_running_loop().time()
         return await self._batcher.run(self._codec.encode_batch, wave, len(wave), now)
 
-    async def decode(self, semantic: TokenIds, global_tokens: TokenIds, due: float) -> Samples:
-        """Samples (320 T,) at 16 kHz; `due` is the event loop's time at which a listener needs them."""
-        size = len(semantic) * SAMPLES_PER_TOKEN
-        return await self._batcher.run(self._codec.decode_batch, (semantic, global_tokens), size, due)
+    async def decode(self, passage: Passage, due: float) -> Samples:
+        """Samples at 16 kHz; `due` is the event loop's time at which a listener needs them."""
+        size = len(passage.semantic) * SAMPLES_PER_TOKEN
+        return await self._batcher.run(self._codec.decode_batch, passage, size, due)
 
     async def close(self) -> None:
         """Finish what runs and stop the thread."""

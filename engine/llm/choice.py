@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -45,7 +46,7 @@ class Host:
 class Torch:
     """The language model runs in torch."""
 
-    precision: Precision
+    precision: Precision | Literal["int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,12 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
     of sequences. With AMX, torch in bfloat16 overtakes it between 4 and 8 of them, so it is chosen for
     `max_running` above 8. docs/benchmarks.md has the figures.
     """
+    if config.llm_precision == "int8":
+        if config.backend in ("auto", "torch") and not config.llm_device.startswith("cuda"):
+            return Torch("int8")
+        raise EngineError(
+            "int8 is torch's on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
+        )
     on_gpu = config.llm_device.startswith("cuda") or (config.llm_device == "auto" and host.cuda)
     backend = config.backend
     if backend == "auto":

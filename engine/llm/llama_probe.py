@@ -2,7 +2,8 @@
 
 On virtualised Xeons with AMX, a build of llama.cpp that uses it dies of a general protection fault at the first
 decode of a quantized model (ggml-org/llama.cpp#20824). Without its repacked weights (`use_extra_bufts`) it lives,
-and is slower.
+and is slower. The child decodes with the model's own file: llama.cpp chooses its routines by the type and the shape of
+each matrix, so a tiny model might live where this one dies; it is gone before the server loads the file itself.
 """
 
 from __future__ import annotations

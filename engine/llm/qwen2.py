@@ -86,12 +86,13 @@ class Layer(nn.Module):
 class Step:
     """What all layers of one step share: rotations, the mask, and where the cache is written; made once a step.
 
-    `positions` has shape (B, T), `rope` is the table of `rope_table`. `mask` is (B, 1, H / G * T, S), added to the
-    products of queries and keys: 0, or minus infinity where the key's position is in the future.
+    `positions` has shape (B, T), all below `length` S: so far the cache is attended to. `rope` is the table of
+    `rope_table`. `mask` is (B, 1, H / G * T, S), added to the products of queries and keys: 0, or minus infinity
+    where the key's position is in the future.
     """
 
-    def __init__(self, positions: torch.Tensor, rope: torch.Tensor, config: Qwen2Config) -> None:
-        B, S = len(positions), int(positions.max()) + 1
+    def __init__(self, positions: torch.Tensor, length: int, rope: torch.Tensor, config: Qwen2Config) -> None:
+        B, S = len(positions), length
         device = positions.device
         future = torch.arange(S, device=device) > positions[:, :, None]  # (B, T, S)
         mask = torch.zeros(future.shape, dtype=rope.dtype, device=device).masked_fill_(future, -torch.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from engine.checkpoint import DEMO, cache_directory, fingerprint
 from engine.compute import Compute, here
@@ -59,11 +60,11 @@ def convert(checkpoint: Path, quantization: Quantization, progress: Progress = l
     return model_file(checkpoint / "LLM", fingerprint(checkpoint), ids, quantization, elsewhere, progress)
 
 
-def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision) -> Stepper:
+def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8"]) -> Stepper:
     from engine.devices import resolve
     from engine.llm.torch_backend import TorchStepper
 
-    device, dtype = resolve(config.llm_device, precision)
+    device, dtype = resolve("cpu", "float32") if precision == "int8" else resolve(config.llm_device, precision)
     return TorchStepper(
         checkpoint / "LLM",
         grammar.ids,
@@ -71,6 +72,8 @@ def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: 
         context=config.max_context,
         device=device,
         dtype=dtype,
+        int8=precision == "int8",
+        fixed=device.type == "cuda",
     )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.llm.fixed_shapes import FixedShapes
+from engine.llm.int8 import round_linears
 from engine.llm.qwen2 import Qwen2, Step, rope_table
 from engine.llm.qwen2_loader import fused, open_weights
 
@@ -24,10 +26,13 @@ class TorchStepper:
         context: int,
         device: torch.device,
         dtype: torch.dtype,
+        int8: bool = False,
+        fixed: bool = False,
     ) -> None:
         """Load `LLM/` of a checkpoint.
 
-        `ids` are the rows of the head (`Grammar.ids`). Raises CheckpointError if a file is missing or misshapen.
+        `ids` are the rows of the head (`Grammar.ids`). `int8` rounds the linear layers, see `engine.llm.int8`; `fixed`
+        says whether steps are decoded at fixed shapes. Raises CheckpointError if a file is missing or misshapen.
         """
         with open_weights(directory) as file:
             weights, self._embedding = fused(file, ids), file.embedding()
@@ -39,11 +44,15 @@ class TorchStepper:
             model = Qwen2(config, len(ids))
         model.load_state_dict(weights, assign=True)
         self._model = model.to(device, dtype).eval().requires_grad_(False)
+        self._answers = self._model.head.weight  # (rows, C): the embeddings of what is generated
+        if int8:
+            round_linears(self._model)
         self._rope = rope_table(config, self.context).to(device, dtype)
         shape = (config.num_hidden_layers, slots, config.num_key_value_heads, self.context, config.head_dim)
         self._keys = torch.zeros(shape, dtype=dtype, device=device)
         self._values = torch.zeros(shape, dtype=dtype, device=device)
         self._lengths = [0] * slots
+        self._fixed = FixedShapes(self._step_rows, slots, self.context, device) if fixed else None
 
     @torch.inference_mode()
     def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
@@ -51,24 +60,25 @@ class TorchStepper:
         x = self._embedding[torch.tensor(ids)].to(self.device, self._dtype)
         positions = torch.arange(start, start + len(ids), device=self.device)
         self._lengths[slot] = start + len(ids)
-        return self._step(x[None], positions[None], slice(slot, slot + 1))[0]
+        return self._step(x[None], positions[None], start + len(ids), slice(slot, slot + 1))[0]
 
     @torch.inference_mode()
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """See Stepper.decode.
 
-        All slots up to the highest are stepped, so that the cache is used where it lies. What an idle one
-        computes is thrown away, and what it writes stands where its next id will be written over it.
+        All slots up to the highest, or to the next fixed width, are stepped, so that the cache is used where it lies.
+        What an idle one computes is thrown away, and what it writes stands where its next id will be written over it.
         """
         B = max(slots) + 1
+        if self._fixed:
+            B = self._fixed.width(B)
         batch_rows, batch_positions = [0] * B, [min(length, self.context - 1) for length in self._lengths[:B]]
         for slot, row, position in zip(slots, rows, positions, strict=True):
             batch_rows[slot], batch_positions[slot] = row, position
             self._lengths[slot] = position + 1
-        x = self._model.head.weight[torch.tensor(batch_rows, device=self.device)]
-        return self._step(x[:, None], torch.tensor(batch_positions, device=self.device)[:, None], slice(0, B))[
-            list(slots)
-        ]
+        batch = torch.tensor([batch_rows, batch_positions], device=self.device)  # (2, B)
+        step = self._fixed or self._step_rows
+        return step(batch, max(batch_positions) + 1)[list(slots)]
 
     def move(self, source: int, target: int) -> None:
         """See Stepper.move."""
@@ -81,7 +91,13 @@ class TorchStepper:
         """See Stepper.release."""
         self._lengths[slot] = 0
 
-    def _step(self, x: torch.Tensor, positions: torch.Tensor, slots: slice) -> torch.Tensor:
-        step = Step(positions, self._rope, self._config)
+    @torch.inference_mode()
+    def _step_rows(self, batch: torch.Tensor, length: int) -> torch.Tensor:
+        """A `DecodeStep`, of the slots from the first on."""
+        rows, positions = batch
+        return self._step(self._answers[rows][:, None], positions[:, None], length, slice(0, len(rows)))
+
+    def _step(self, x: torch.Tensor, positions: torch.Tensor, length: int, slots: slice) -> torch.Tensor:
+        step = Step(positions, length, self._rope, self._config)
         logits: torch.Tensor = self._model(x, step, self._keys[:, slots], self._values[:, slots])
         return logits

@@ -28,12 +28,12 @@ from engine.codec.bicodec import BiCodec
 from engine.codec.decoder import Snake, Upsampling, WaveGenerator
 from engine.codec.layers import Convolution
 from engine.codec.loader import load_features, load_network
-from engine.types import TOKENS_PER_SECOND, Samples, TokenIds
+from engine.types import TOKENS_PER_SECOND, Passage, Samples, TokenIds
 from engine.windows import WindowPlan, Windows
 from tests.engine.codec.conftest import signal_to_noise
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "full.npz"
-Decode = Callable[[TokenIds], Samples]
+Decode = Callable[[TokenIds, slice], Samples]
 
 
 class Published(nn.Module):
@@ -100,7 +100,8 @@ def streamed(decode: Decode, tokens: TokenIds) -> None:
     """Decode all windows of a sentence that the default plan makes of so many tokens."""
     windows = Windows(WindowPlan())
     while window := windows.next(len(tokens), ended=True):
-        decode(tokens[window.start : window.end])
+        kept = slice(window.keep_start - window.start, window.keep_end - window.start)
+        decode(tokens[window.start : window.end], kept)
 
 
 def least_seconds(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -154,12 +155,12 @@ def parts_table(checkpoint: Path, rounds: int) -> Table:
     tokens, voice = rng.integers(0, 8192, count), rng.integers(0, 4096, 32)
     latent, d_vector = torch.randn(1, count, network.prenet.linear_pre.in_features), torch.randn(1, 1024)
     frames = torch.randn(1, count, 1024)
-    even, padded = [(tokens[:100], voice)] * 4, [(tokens[:length], voice) for length in (100, 99, 98, 97)]
+    even, padded = [Passage(tokens[:100], voice)] * 4, [Passage(tokens[:length], voice) for length in (100, 99, 98, 97)]
     functions: dict[str, Callable[[], object]] = {
         "prenet": lambda: network.prenet(latent, d_vector, None),
         "wave generator": lambda: network.decoder(frames, None),
         "whole decode": lambda: codec.decode(tokens, voice),
-        "the same in the default windows": lambda: streamed(lambda part: codec.decode(part, voice), tokens),
+        "the same in the default windows": lambda: streamed(lambda part, kept: codec.decode(part, voice, kept), tokens),
         "4 x 2 s in a batch": lambda: codec.decode_batch(even),
         "the same, padded": lambda: codec.decode_batch(padded),
     }

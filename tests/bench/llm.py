@@ -165,7 +165,7 @@ def main(
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh,
         Progress() as bar,
     ):
-        task = bar.add_task("Measuring", total=2 * len(QUANTIZATIONS) + 4 + (vllm is not None))
+        task = bar.add_task("Measuring", total=2 * len(QUANTIZATIONS) + 5 + (vllm is not None))
 
         def measure(function: Callable[..., Result], *arguments: object) -> Result:
             result = fresh.submit(function, *arguments).result()
@@ -179,7 +179,7 @@ def main(
         for quantization, one in whole.items():
             rates = measure(backend_rates, checkpoint, "llama-cpp", quantization, WIDTHS[:-1], steps)
             table.add_row("llama-cpp", quantization, *(f"{rate:.0f} ({rate / one:.1f} x)" for rate in rates))
-        for precision in ("float32", "bfloat16"):
+        for precision in ("float32", "int8", "bfloat16"):
             rates = measure(backend_rates, checkpoint, "torch", precision, WIDTHS, steps)
             table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x)" for rate in rates))
         for side, rates in (measure(vllm_rates, checkpoint, vllm, steps) if vllm else {}).items():

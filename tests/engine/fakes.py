@@ -11,7 +11,7 @@ from engine.config import EngineConfig
 from engine.errors import BackendFailed
 from engine.observer import UNOBSERVED, Observer
 from engine.speech import SpeechEngine
-from engine.types import SAMPLES_PER_TOKEN, Answer, Prompt, Samples, Sampling, TokenIds
+from engine.types import SAMPLES_PER_TOKEN, Answer, Passage, Prompt, Samples, Sampling, TokenIds
 from engine.vocabulary import Vocabulary
 from engine.voices.database import Database
 
@@ -89,14 +89,14 @@ class FakeCodec:
         self.encoded += len(waves)
         return [(np.full(32, len(wave) % 4096), np.arange(len(wave) // SAMPLES_PER_TOKEN) % 512) for wave in waves]
 
-    def decode_batch(self, items: list[tuple[TokenIds, TokenIds]]) -> list[Samples]:
+    def decode_batch(self, items: list[Passage]) -> list[Samples]:
         self.gate.wait(10)
         if self.fail:
             raise RuntimeError("the device is gone")
         self.decoded += len(items)
         return [
-            np.repeat(semantic / 1000 + voice[0] / 100_000, SAMPLES_PER_TOKEN).astype(np.float32)
-            for semantic, voice in items
+            np.repeat(semantic[kept] / 1000 + voice[0] / 100_000, SAMPLES_PER_TOKEN).astype(np.float32)
+            for semantic, voice, kept in items
         ]
 
 

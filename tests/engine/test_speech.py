@@ -14,7 +14,7 @@ from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
 from engine.observer import Observer
 from engine.postprocess import FADE
 from engine.speech import SpeechEngine
-from engine.types import Answer, AudioChunk, Samples, Sampling, SpeechRequest, TokenIds
+from engine.types import Answer, AudioChunk, Passage, Samples, Sampling, SpeechRequest
 from engine.vocabulary import Vocabulary
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 
@@ -150,18 +150,20 @@ async def test_a_failing_codec_reaches_its_caller_and_the_engine_goes_on(parts: 
 async def test_windows_are_the_whole_sentence(parts: Parts) -> None:
     long = replace(REQUEST, text="A sentence that is long enough for several windows of speech to be made of it.")
     chunks = await collect(parts.engine, replace(long, max_tokens=200))
-    assert [len(chunk.samples) // 320 for chunk in chunks] == [12, 30, 75, 83]
-    assert [chunk.usage.output_tokens for chunk in chunks] == [12, 42, 117, 200]
+    assert [len(chunk.samples) // 320 for chunk in chunks] == [16, 28, 49, 107]
+    assert [chunk.usage.output_tokens for chunk in chunks] == [16, 44, 93, 200]
 
 
 class ToneCodec(FakeCodec):
     """Tokens sound as 200 Hz, with a phase of their own: a sentence has no step, but starts and ends amid a wave."""
 
-    def decode_batch(self, items: list[tuple[TokenIds, TokenIds]]) -> list[Samples]:
+    def decode_batch(self, items: list[Passage]) -> list[Samples]:
         time = np.arange(320) / 16_000
         return [
-            np.concatenate([0.5 * np.cos(2 * np.pi * 200 * time + token) for token in semantic]).astype(np.float32)
-            for semantic, _ in items
+            np.concatenate([0.5 * np.cos(2 * np.pi * 200 * time + token) for token in item.semantic[item.kept]]).astype(
+                np.float32
+            )
+            for item in items
         ]
 
 

@@ -10,16 +10,16 @@ import torch
 from engine.codec import BiCodec
 from engine.codec.bicodec import REFERENCE_SAMPLES, reference_clip
 from engine.codec.layers import unless_even, zero_padding
-from engine.types import SAMPLES_PER_TOKEN, Samples, TokenIds
+from engine.types import SAMPLES_PER_TOKEN, Passage, Samples
 from tests.engine.codec.conftest import Arrays, signal_to_noise
 
 FRAMES = (40, 1, 3, 90, 40)  # very short items beside long ones
 SAMPLE_LENGTHS = (24_000, 400, 1_100, 47_001, 24_000)  # of 400 samples is made one frame, of 1100 three
 
 
-def items(frames: tuple[int, ...], seed: int = 0) -> list[tuple[TokenIds, TokenIds]]:
+def items(frames: tuple[int, ...], seed: int = 0) -> list[Passage]:
     rng = np.random.default_rng(seed)
-    return [(rng.integers(0, 512, length), rng.integers(0, 4096, 32)) for length in frames]
+    return [Passage(rng.integers(0, 512, length), rng.integers(0, 4096, 32)) for length in frames]
 
 
 def samples(lengths: tuple[int, ...], speech: Samples) -> list[Samples]:
@@ -38,6 +38,30 @@ def test_a_batch_decodes_to_what_its_items_give_alone(codec: BiCodec, frames: tu
     for item, wave in zip(batch, codec.decode_batch(batch), strict=True):
         assert wave.shape == (len(item[0]) * SAMPLES_PER_TOKEN,)
         np.testing.assert_allclose(wave, codec.decode(*item), rtol=0, atol=1e-4)
+
+
+KEPT = (slice(0, 12), slice(1), slice(2, 3), slice(24, 66), slice(16, 40))
+
+
+def test_what_a_passage_keeps_sounds_as_in_the_whole(codec: BiCodec) -> None:
+    """Those short and long, with context on one side, on both or on none, in one batch."""
+    whole = items(FRAMES)
+    passages = [item._replace(kept=kept) for item, kept in zip(whole, KEPT, strict=True)]
+    for item, passage, wave in zip(whole, passages, codec.decode_batch(passages), strict=True):
+        first, last, _ = passage.kept.indices(len(item.semantic))
+        expected = codec.decode(*item)[first * SAMPLES_PER_TOKEN : last * SAMPLES_PER_TOKEN]
+        np.testing.assert_allclose(wave, expected, rtol=0, atol=1e-5)
+
+
+def test_the_wave_generator_hears_as_far_as_it_reaches_and_no_further(codec: BiCodec) -> None:
+    generator = codec.network.decoder
+    assert generator.reach == 11
+    frames = torch.randn(1, 60, codec.network.prenet.linear.out_features)
+    with torch.inference_mode():
+        whole = generator(frames.clone(), None)[0, 30 * SAMPLES_PER_TOKEN :][:SAMPLES_PER_TOKEN]
+        for reach, same in ((11, True), (9, False)):
+            window = generator(frames[:, 30 - reach : 31 + reach].clone(), None)[0, reach * SAMPLES_PER_TOKEN :]
+            assert torch.allclose(window[:SAMPLES_PER_TOKEN], whole, rtol=0, atol=1e-6) is same
 
 
 def test_a_batch_encodes_to_what_its_items_give_alone(codec: BiCodec, small_numbers: Arrays) -> None:

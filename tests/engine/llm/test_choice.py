@@ -25,6 +25,7 @@ CPU_VLLM = Host(cuda=False, amx=False, llama=True, vllm=True)
         ({"backend": "torch"}, AMX, Torch("float32")),
         ({"llm_precision": "q4_0"}, PLAIN, LlamaCpp("q4_0")),
         ({"llm_precision": "bfloat16", "backend": "torch"}, PLAIN, Torch("bfloat16")),
+        ({"llm_precision": "int8"}, PLAIN, Torch("int8")),
         ({}, BARE, Torch("float32")),
         ({}, GPU, Vllm("bfloat16")),
         ({}, GPU_ALONE, Torch("bfloat16")),
@@ -53,6 +54,8 @@ def test_the_demo_model_needs_nothing_but_torch(host: Host) -> None:
         ({"backend": "vllm"}, GPU_ALONE, r"pip install 'fast-spark\[vllm\]'"),
         ({"backend": "torch", "llm_precision": "q8_0"}, PLAIN, "float32 or bfloat16, not in q8_0"),
         ({"llm_precision": "q8_0"}, GPU, "vllm holds .* float32 or bfloat16, not in q8_0"),
+        ({"backend": "llama-cpp", "llm_precision": "int8"}, PLAIN, "int8 is torch's on a CPU"),
+        ({"llm_device": "cuda", "llm_precision": "int8"}, GPU, "llm_device: cpu"),
     ],
 )
 def test_what_cannot_be_had_says_what_can(settings: dict[str, object], host: Host, message: str) -> None:

@@ -15,6 +15,7 @@ from transformers import LogitsProcessor, Qwen2ForCausalLM
 from engine.config import EngineConfig
 from engine.errors import CheckpointError
 from engine.llm.base import LanguageModel
+from engine.llm.fixed_shapes import bucket
 from engine.llm.grammar import Grammar
 from engine.llm.registry import load_language_model
 from engine.llm.torch_backend import TorchStepper
@@ -168,6 +169,79 @@ def test_a_prompt_in_chunks_is_the_prompt_in_one(small_checkpoint: Path, vocabul
     stepper.prefill(1, ids[:17], 0)
     stepper.prefill(1, ids[17:60], 17)
     torch.testing.assert_close(stepper.prefill(1, ids[60:], 60), whole, atol=1e-5, rtol=0)
+
+
+def stepper(checkpoint: Path, vocabulary: Vocabulary, *, fixed: bool = False, int8: bool = False) -> TorchStepper:
+    """One with five slots, on the CPU."""
+    return TorchStepper(
+        checkpoint / "LLM",
+        Grammar(vocabulary).ids,
+        slots=5,
+        context=400,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        fixed=fixed,
+        int8=int8,
+    )
+
+
+def test_fixed_shapes_give_what_exact_ones_give(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    """With places that are idle, between and behind those that run, and sequences past the shortest length."""
+    exact, fixed = (stepper(small_checkpoint, vocabulary, fixed=fixed) for fixed in (False, True))
+    ids = list(range(100, 360))
+    for each in (exact, fixed):
+        each.prefill(0, ids[:250], 0)
+        each.prefill(1, ids[:9], 0)
+        each.prefill(2, ids[:40], 0)
+        each.prefill(3, ids[:17], 0)  # half of its prompt, taken in on both sides of the steps
+    for n in range(10):
+        step = [0, 2], [n, 7 * n], [250 + n, 40 + n]
+        torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)
+    late = [each.prefill(3, ids[17:60], 17) for each in (exact, fixed)]
+    torch.testing.assert_close(late[1], late[0], atol=1e-5, rtol=0)
+    step = [0, 1, 2, 3], [1, 2, 3, 4], [260, 9, 50, 60]
+    torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+async def test_recorded_steps_give_the_ids_of_transformers(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    config = EngineConfig(max_running=3, backend="torch", llm_device="cuda", llm_precision="float32")
+    model = load_language_model(small_checkpoint, config, vocabulary)
+    greedy = Sampling(temperature=0, max_tokens=150)
+    answers = await asyncio.gather(*(generate(model, prompt, greedy) for prompt in prompts(vocabulary)))
+    await model.close()
+    assert answers == reference(small_checkpoint, vocabulary, 150)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, 1), (2, 2), (3, 4), (5, 8), (9, 12), (12, 12)])
+def test_buckets_are_powers_of_two_and_the_most_there_is(size: int, expected: int) -> None:
+    assert bucket(size, 1, 12) == expected
+
+
+def test_int8_is_close_to_float32_and_does_not_depend_on_the_batch(
+    small_checkpoint: Path, vocabulary: Vocabulary
+) -> None:
+    ids = prompts(vocabulary)[0].ids
+    exact, rounded = (stepper(small_checkpoint, vocabulary, int8=int8) for int8 in (False, True))
+    expected, found = exact.prefill(0, ids, 0), rounded.prefill(0, ids, 0)
+    assert 0 < (expected - found).norm() / expected.norm() < 0.08
+    for slot in (1, 2):
+        rounded.prefill(slot, ids[: 10 * slot], 0)
+    alone = rounded.decode([0], [5], [len(ids)])[0].clone()
+    together = rounded.decode([0, 1, 2], [5, 6, 7], [len(ids), 10, 20])
+    torch.testing.assert_close(together[0], alone, atol=1e-5, rtol=0)
+
+
+async def test_int8_speaks_by_its_name_and_keeps_its_seeds(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    model = load_language_model(small_checkpoint, EngineConfig(llm_precision="int8", llm_device="cpu"), vocabulary)
+    prompt, seeded = prompts(vocabulary)[0], Sampling(seed=11, max_tokens=60)
+    alone = await generate(model, prompt, seeded)
+    others = [generate(model, prompt, Sampling(seed=n, max_tokens=40 + 10 * n), n * 0.01) for n in range(5)]
+    among_others, *_ = await asyncio.gather(generate(model, prompt, seeded, 0.015), *others)
+    await model.close()
+    assert among_others == alone
+    assert len(alone) == 60
+    assert all(token in vocabulary.semantic.ids for token in alone)
 
 
 @pytest.fixture
