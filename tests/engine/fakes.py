@@ -14,6 +14,9 @@ from engine.speech import SpeechEngine
 from engine.types import SAMPLES_PER_TOKEN, Answer, Passage, Prompt, Samples, Sampling, TokenIds
 from engine.vocabulary import Vocabulary
 from engine.voices.database import Database
+from engine.windows import WindowPlan
+
+FIRST_WINDOW = WindowPlan().first + WindowPlan().first_ahead  # tokens that are enough for it
 
 
 class FakeLanguageModel:

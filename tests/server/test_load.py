@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from engine.vocabulary import Vocabulary
 from server.admission import Admission, DeadlineExceeded, Overloaded
 from server.settings import Settings
+from tests.engine.fakes import FIRST_WINDOW
 from tests.server.conftest import COMMAND, Server, wait_for_url
 from tests.server.fakes import BODY, Fakes, metrics, ready, set_event, until
 
@@ -134,7 +135,7 @@ def test_a_hundred_clients_that_leave_leave_nothing(
                 assert next(answer.iter_raw())
 
         if hears:
-            fakes.language_model.pause_after = 24  # tokens, enough for the first window
+            fakes.language_model.pause_after = FIRST_WINDOW
         else:
             fakes.language_model.gate.clear()
         with ThreadPoolExecutor(20) as pool:

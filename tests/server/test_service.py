@@ -12,7 +12,7 @@ from engine import CheckpointError, Observer, SpeechEngine
 from engine.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
-from tests.engine.fakes import fake_engine
+from tests.engine.fakes import FIRST_WINDOW, fake_engine
 from tests.server.conftest import Server
 from tests.server.fakes import BODY, Fakes, ready, set_event, until
 
@@ -94,7 +94,7 @@ def test_a_failure_in_the_middle_ends_that_stream_visibly_and_no_other(
     with httpx.Client(base_url=serve(fakes.app).url) as http:
         until(lambda: ready(http))
         whole = http.post("/v1/audio/speech", json=BODY | {"max_tokens": 50}).content
-        fakes.language_model.pause_after = 24
+        fakes.language_model.pause_after = FIRST_WINDOW
         with http.stream("POST", "/v1/audio/speech", json=BODY | {"max_tokens": 50}) as other:
             pieces = other.iter_raw()
             audio = next(pieces)
