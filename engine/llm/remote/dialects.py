@@ -147,13 +147,13 @@ class LlamaServer:
             "n_predict": draw.most,
             "stream": True,
             "return_tokens": True,
-            "cache_prompt": True,
+            "response_fields": ["tokens", "stop", "stop_type"],  # of the last event: not the request once more
             "samplers": ["penalties", "top_k", "temperature", "top_p"],
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,
             "top_p": sampling.top_p,
             "repeat_penalty": sampling.repetition_penalty,
-            "repeat_last_n": -1,
+            "repeat_last_n": len(draw.prompt) + draw.most,
             "seed": -1 if draw.seed is None else draw.seed,
             "logit_bias": [(token, False) for token in draw.forbidden],
         }

@@ -173,11 +173,11 @@ def _piece(dialect: Dialect, data: str) -> Piece:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ServerFailed(f"it does not answer as expected, but {data[:100]!r}: is `kind` right?") from error
     code = event["error"].get("code") if isinstance(event["error"], dict) else None
-    message = _message(data.encode(), 200)
+    message = _message(data.encode())
     raise ServerFailed(message, answered=True) if isinstance(code, int) and code >= 500 else Refused(message)
 
 
-def _message(body: bytes, status: int) -> str:
+def _message(body: bytes, status: int | None = None) -> str:
     """What a server says that is wrong, in one line."""
     try:
         content = json.loads(body)
@@ -185,4 +185,4 @@ def _message(body: bytes, status: int) -> str:
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     except (ValueError, AttributeError):
         text = body[:300].decode(errors="replace")
-    return f"{status} {' '.join(text.split())}".strip()
+    return " ".join([str(status or ""), *text.split()]).strip()
