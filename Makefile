@@ -1,5 +1,6 @@
 # make serve [MODEL=...]   set everything up and serve; without MODEL, the built-in demo model
 # make llama               build llama.cpp for this processor; `make serve MODEL=...` does so where there is no GPU
+# make llama-server        build llama.cpp's own server for the tests, which run without it too
 # make test | lint | types what CI runs
 
 PYTHON ?= python3
@@ -7,14 +8,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 LLAMA := $(VENV)/.installed-llama
+LLAMA_SERVER := $(BIN)/llama-server
 WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
-.PHONY: serve llama test lint types
+.PHONY: serve llama llama-server test lint types
 
 serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
 llama: $(LLAMA)
+
+llama-server: $(LLAMA_SERVER)
 
 test: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest $(ARGS)
@@ -39,3 +43,6 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 $(LLAMA): $(VENV)/.installed scripts/build-llama
 	scripts/build-llama $(BIN)/python
 	@touch $@
+
+$(LLAMA_SERVER): $(VENV)/.installed scripts/build-llama-server
+	scripts/build-llama-server $(BIN)/python

@@ -85,7 +85,7 @@ def test_the_servers_of_a_language_model_may_be_named_in_the_environment(monkeyp
 
 def test_a_key_of_a_server_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAST_SPARK_ENGINE__REMOTE__API_KEY", "a-key-of-somebody")
-    with pytest.raises(SettingsError, match="Setting engine.remote") as caught:  # there are no urls
+    with pytest.raises(SettingsError, match=r"Setting engine\.remote") as caught:  # there are no urls
         load_settings()
     assert "somebody" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""A server of each kind over real HTTP, around a model that is known: it prefers ids by chance, which the place decides.
+"""A server of each kind over real HTTP, around a model that is known: what it prefers depends on the place alone.
 
 So a language model elsewhere can be held against one of this process that prefers the same.
 """
