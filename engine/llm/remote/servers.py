@@ -17,7 +17,6 @@ from engine.llm.remote.dialects import Dialect, Draw, Json, Piece
 logger = logging.getLogger(__name__)
 
 DONE = "[DONE]"  # how the streams of vLLM and SGLang end
-IDLE_SECONDS = 2  # how long a connection is kept: less than the 5 after which those servers close it
 
 
 class ServerFailed(Exception):
@@ -52,7 +51,7 @@ class Servers:
         self._http = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {config.api_key.get_secret_value()}"} if config.api_key else {},
             timeout=httpx2.Timeout(None, connect=config.connect_seconds),  # `_in_time` bounds the rest
-            limits=httpx2.Limits(keepalive_expiry=IDLE_SECONDS),
+            limits=httpx2.Limits(max_keepalive_connections=0),  # a server may close one as it is used again
             trust_env=False,  # no proxy
         )
 
@@ -182,7 +181,7 @@ def _message(body: bytes, status: int | None = None) -> str:
     try:
         content = json.loads(body)
         error = content.get("error", content)
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
+        text = str(error.get("message") or error.get("detail") or error if isinstance(error, dict) else error)
     except (ValueError, AttributeError):
         text = body[:300].decode(errors="replace")
     return " ".join([str(status or ""), *text.split()]).strip()

@@ -26,7 +26,7 @@ IDS = 6112  # of the small checkpoint
 
 def preferences(position: int, seed: int | None) -> npt.NDArray[np.float32]:
     """How much each id is liked behind so many others, shape (IDS,)."""
-    return np.random.default_rng([position, seed or 0]).random(IDS, np.float32)
+    return np.random.default_rng([position, abs(seed or 0)]).random(IDS, np.float32)
 
 
 class LikingStepper:
