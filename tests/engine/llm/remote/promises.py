@@ -170,7 +170,7 @@ class Promises:
     async def test_closing_an_answer_frees_its_place_there(
         self, server: Real, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
-        endless = Sampling(seed=1, max_tokens=900)
+        endless = Sampling(temperature=0, max_tokens=900)
         async with loaded(checkpoint, vocabulary, server) as model:
             for _ in range(3):
                 async with aclosing(model.generate(prompts(vocabulary)[0], endless)) as answer:
@@ -191,7 +191,7 @@ class Promises:
     ) -> None:
         """The last one: no test of this module can use the server after it."""
         async with loaded(checkpoint, vocabulary, server) as model:
-            answer = model.generate(prompts(vocabulary)[0], Sampling(seed=1, max_tokens=900))
+            answer = model.generate(prompts(vocabulary)[0], Sampling(temperature=0, max_tokens=900))
             await anext(answer)
             server.kill()
             with pytest.raises(BackendFailed, match=f"{server.url} failed"):
