@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,10 +60,10 @@ def started(
     url = f"http://127.0.0.1:{port}"
     server = Real(kind, url, process, lambda: busy(url))
     try:
-        deadline = time.monotonic() + 250
+        deadline = time.monotonic() + 500
         while not well(url):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.2)
         yield server
     finally:
@@ -137,15 +137,9 @@ class Promises:
     ) -> None:
         asked = (prompts(vocabulary) * 3)[:PLACES]
         samplings = [Sampling(seed=n, max_tokens=80, top_k=50 * (n % 3), temperature=n % 4 / 2) for n in range(PLACES)]
-        most = 0
         async with loaded(checkpoint, vocabulary, server) as model:
-            running = asyncio.gather(*map(generate, [model] * PLACES, asked, samplings))
-            while not running.done():
-                most = max(most, await asyncio.to_thread(server.busy))
-                await asyncio.sleep(0.01)
-            answers = await running
+            answers = await asyncio.gather(*map(generate, [model] * PLACES, asked, samplings))
         assert all(follows(prompt, answer, vocabulary) for prompt, answer in zip(asked, answers, strict=True))
-        assert most > 1
 
     async def test_a_seed_gives_the_same_ids_and_none_gives_others(
         self, server: Real, checkpoint: Path, vocabulary: Vocabulary
@@ -167,15 +161,18 @@ class Promises:
         assert all(follows(prompts(vocabulary)[0], answer, vocabulary) for answer in answers)
         assert min(len(answer) for answer in answers) < 850  # of 512 tokens and two ends, one comes long before
 
-    async def test_closing_an_answer_frees_its_place_there(
+    async def test_closing_answers_frees_their_places_there(
         self, server: Real, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
         endless = Sampling(temperature=0, max_tokens=900)
         async with loaded(checkpoint, vocabulary, server) as model:
-            for _ in range(3):
-                async with aclosing(model.generate(prompts(vocabulary)[0], endless)) as answer:
-                    await anext(answer)
-                    assert server.busy() == 1
+            for count in (1, PLACES):
+                answers = [model.generate(prompts(vocabulary)[0], endless) for _ in range(count)]
+                await asyncio.gather(*map(anext, answers))
+                busy = server.busy()
+                assert busy == count, f"{busy} run"
+                for answer in answers:
+                    await answer.aclose()
                 await idle(server)
             assert await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=5))
 
