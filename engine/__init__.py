@@ -1,7 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
 from engine import checkpoint
-from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, Size
+from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, RemoteConfig, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -58,6 +58,7 @@ __all__ = [
     "Page",
     "Progress",
     "Quantization",
+    "RemoteConfig",
     "Samples",
     "Sampling",
     "Size",

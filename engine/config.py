@@ -4,20 +4,51 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 """The published model's name, on both hubs."""
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-Backend = Literal["torch", "llama-cpp", "vllm"]
+Backend = Literal["torch", "llama-cpp", "vllm", "remote"]
+RemoteKind = Literal["vllm", "sglang", "llama-server"]
+"""Whose server it is that runs the language model."""
 Precision = Literal["float32", "bfloat16"]
 Quantization = Literal["float32", "bfloat16", "float16", "q8_0", "q5_0", "q4_0"]
 """How llama.cpp holds the weights of the language model."""
 Hub = Literal["huggingface", "modelscope"]
 Size = Literal["small", "full"]
 """Of a synthetic checkpoint."""
+
+
+def _address(url: str) -> str:
+    """A server's address without a slash at its end; raises ValueError if it is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("a server's address is like http://10.0.0.5:8000")
+    return url.rstrip("/").removesuffix("/v1")
+
+
+class RemoteConfig(BaseModel):
+    """Settings of `backend: remote`: servers of language models, which all hold the same one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    urls: tuple[Annotated[str, AfterValidator(_address)], ...] = Field(min_length=1)
+    """Where they are; a request goes to the one that runs the fewest of this server's."""
+    kind: RemoteKind
+    model: str | None = None
+    """The model's name there, where a server of vLLM has several."""
+    api_key: SecretStr | None = None
+    """Sent as `Authorization: Bearer KEY`."""
+    connect_seconds: float = Field(5, gt=0)
+    """How long a connection may take."""
+    token_seconds: float = Field(30, gt=0)
+    """How long a server may say nothing, before its first token as well as between two."""
+    retry_seconds: float = Field(5, gt=0)
+    """How often a server that failed is asked whether it is well again."""
 
 
 class EngineConfig(BaseModel):
@@ -31,6 +62,8 @@ class EngineConfig(BaseModel):
     """Where a model that is named is downloaded from."""
     backend: Literal["auto", Backend] = "auto"
     """What runs the language model; `engine.llm.choice` has the rule for `auto`."""
+    remote: RemoteConfig | None = None
+    """The servers of `backend: remote`."""
     llm_device: Device = "auto"
     gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
     """How much of its GPU's memory vLLM may take, weights included; the codec may need the same GPU's."""

@@ -19,11 +19,18 @@ def prepare(config: EngineConfig, progress: Progress) -> None:
     registry.prepare(checkpoint.locate(config.model, config.hub, progress), config, progress)
 
 
-def convert(model: str, hub: Hub, quantization: Quantization, progress: Progress = lambda done, total: None) -> Path:
-    """Convert a model's language model for llama.cpp, if that was not done before; return the file.
+def convert(
+    model: str,
+    hub: Hub,
+    quantization: Quantization,
+    progress: Progress = lambda done, total: None,
+    *,
+    server: bool = False,
+) -> Path:
+    """Convert a model's language model for llama.cpp, or for its own server, if need be; return the file.
 
     Raises CheckpointError.
     """
     from engine.llm import registry  # brings torch along
 
-    return registry.convert(checkpoint.locate(model, hub), quantization, progress)
+    return registry.convert(checkpoint.locate(model, hub), quantization, progress, server=server)

@@ -140,6 +140,11 @@ class SpeechEngine:
         codec_compute = compute if device.type == "cpu" else here
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
 
+    @property
+    def failure(self) -> str | None:
+        """Why no request can be answered now; None as long as one can."""
+        return self._language_model.failure
+
     async def warm_up(self) -> None:
         """Speak and listen once, so that no user waits for what happens only the first time."""
         request = SpeechRequest("Hello.", "female", max_tokens=10, sampling=Sampling(seed=0))

@@ -149,10 +149,11 @@ def convert(
     model: Annotated[str, typer.Argument(help="A checkpoint's directory, or a name on a hub (downloaded).")],
     quantize: Annotated[Quantization, typer.Option(help="How the weights are held.")] = "q8_0",
     hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
+    server: Annotated[bool, typer.Option("--server", help="For llama-server, with the whole vocabulary.")] = False,
 ) -> None:
     """Convert a language model for llama.cpp; serving does so by itself if it was not done before."""
     with _progress_bar(f"Converting {model}") as progress:
-        path = convert_model(model, hub, quantize, progress)
+        path = convert_model(model, hub, quantize, progress, server=server)
     console.print(f"{path}: {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
 
 

@@ -41,7 +41,7 @@ class UnknownModel(EngineError):
 
 
 class NotReady(EngineError):
-    """The engine has not been warmed up yet, or is shutting down, or could not be loaded."""
+    """The engine has not been warmed up yet, or is shutting down, or cannot work."""
 
 
 TABLE: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {

@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from engine import EngineConfig, EngineError
+from engine import EngineConfig, EngineError, RemoteConfig
 
 ENV_PREFIX = "FAST_SPARK_"
 SHORTEST_KEY = 16  # characters
@@ -124,7 +124,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        if where.startswith("api_keys"):
+        if where.startswith(("api_keys", "engine.remote")):
             raise SettingsError(f"Setting {where}: {reason}.") from None  # a key is not for the log
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
@@ -140,7 +140,10 @@ def _refuse_unknown_variables() -> None:
 
     def names(model: type[BaseModel], prefix: str) -> set[str]:
         known = {prefix + name.upper() for name in model.model_fields}
-        return known | names(EngineConfig, f"{prefix}ENGINE__") if model is Settings else known
+        for name, inner in (("engine", EngineConfig), ("remote", RemoteConfig)):
+            if name in model.model_fields:
+                known |= names(inner, f"{prefix}{name.upper()}__")
+        return known
 
     known = names(Settings, ENV_PREFIX)
     for variable in os.environ:

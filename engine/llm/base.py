@@ -19,6 +19,11 @@ class LanguageModel(Protocol):
         """How many ids a prompt and its answer may have together."""
         ...
 
+    @property
+    def failure(self) -> str | None:
+        """Why no request can be answered now, for /health/ready; None as long as one can."""
+        ...
+
     def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         """Yield new ids as they come, in order, without the end token.
 

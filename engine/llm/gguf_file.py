@@ -3,10 +3,14 @@
 The file's vocabulary is the audio head alone, `Grammar.ids` padded to whole tiles: a step of the full-size model
 reads 12 million weights of the head instead of 149 million. It has no tokenizer; the embeddings of a prompt come
 from the checkpoint.
+
+llama.cpp's own server takes prompts as ids alone, so a file for it has the whole vocabulary, and a bias of the head
+that keeps an answer to the same rows.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import shutil
@@ -20,17 +24,20 @@ import torch
 from filelock import FileLock
 from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType as FileType
+from gguf import TokenType
 
 from engine.config import Quantization
 from engine.errors import CheckpointError
 from engine.llm.qwen2 import Qwen2Config
 from engine.llm.qwen2_loader import Qwen2File, open_weights
 from engine.types import Progress
+from engine.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
 TILE = 32  # llama.cpp's fast matrix products take whole tiles of 4, 8, 16 or 32 rows
 FORMAT = 1  # counts up when files that an earlier version of this module made may no longer be used
+NEVER = -1e30  # a logit so low is never drawn
 SOURCE = "fast_spark.source"  # the key under which a file holds what it was made of
 
 
@@ -73,6 +80,8 @@ def model_file(
     quantization: Quantization,
     elsewhere: Path,
     progress: Progress = lambda done, total: None,
+    *,
+    server: bool = False,
 ) -> Path:
     """The GGUF file of the `LLM/` in `directory`; made now if there is none, or none of these very weights.
 
@@ -85,12 +94,14 @@ def model_file(
         quantization: of the matrices; norms and biases are float32.
         elsewhere: a directory that can be written.
         progress: counts tensors.
+        server: whether it is for llama.cpp's own server.
 
     Raises CheckpointError if the weights cannot be read or the file cannot be written.
 
     """
     recorded = f"{source}-{FORMAT}"
-    paths = [place / f"fast-spark-{quantization}.gguf" for place in (directory, elsewhere / source)]
+    name = f"fast-spark-{'server-' if server else ''}{quantization}.gguf"
+    paths = [place / name for place in (directory, elsewhere / source)]
     for path in paths:
         if _source_of(path) == recorded:
             return path
@@ -99,7 +110,7 @@ def model_file(
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if _source_of(path) != recorded:  # still: another process may have made it meanwhile
-                _convert(directory, recorded, ids, quantization, path, progress)
+                _convert(directory, recorded, ids, quantization, path, progress, server=server)
     except OSError as error:
         free = shutil.disk_usage(next(place for place in path.parents if place.exists())).free / 1e9
         raise CheckpointError(
@@ -109,7 +120,14 @@ def model_file(
 
 
 def _convert(
-    directory: Path, recorded: str, ids: np.ndarray, quantization: Quantization, path: Path, progress: Progress
+    directory: Path,
+    recorded: str,
+    ids: np.ndarray,
+    quantization: Quantization,
+    path: Path,
+    progress: Progress,
+    *,
+    server: bool,
 ) -> None:
     """Write under another name and rename what is whole: a conversion that was stopped leaves no model behind."""
     logger.info("Converting the language model to %s", path)
@@ -118,8 +136,15 @@ def _convert(
         with open_weights(directory) as file:
             writer = gguf.GGUFWriter(partial, "qwen2")
             writer.add_string(SOURCE, recorded)
-            _describe(writer, file.config, padded(len(ids)), types)
-            tensors = _tensors(file, ids, types)
+            _describe(writer, file.config, types)
+            if server:
+                _describe_vocabulary(writer, directory / "tokenizer.json", file.config.vocab_size)
+                head = _whole_head(file, ids, types)
+            else:
+                writer.add_tokenizer_model("none")
+                writer.add_vocab_size(padded(len(ids)))
+                head = _audio_head(file, ids, types)
+            tensors = head + _layers(file, types)
             for name, tensor, kind in tensors:
                 size = math.prod(gguf.quant_shape_to_byte_shape(tensor.shape, kind))
                 writer.add_tensor_info(name, tensor.shape, np.dtype(np.float32), size, kind)
@@ -135,10 +160,8 @@ def _convert(
         partial.unlink(missing_ok=True)
 
 
-def _describe(writer: gguf.GGUFWriter, config: Qwen2Config, rows: int, types: Types) -> None:
+def _describe(writer: gguf.GGUFWriter, config: Qwen2Config, types: Types) -> None:
     writer.add_file_type(types.file)
-    writer.add_tokenizer_model("none")
-    writer.add_vocab_size(rows)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -149,10 +172,43 @@ def _describe(writer: gguf.GGUFWriter, config: Qwen2Config, rows: int, types: Ty
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
 
 
-def _tensors(file: Qwen2File, ids: np.ndarray, types: Types) -> list[tuple[str, torch.Tensor, Type]]:
-    """Each tensor's name and type in the GGUF; the tensors are still the mapped file's, but for the head."""
+def _describe_vocabulary(writer: gguf.GGUFWriter, tokenizer: Path, rows: int) -> None:
+    """Names of all ids, and which of them end an answer."""
+    content = json.loads(tokenizer.read_text(encoding="utf-8"))
+    names = {token: name for name, token in content["model"]["vocab"].items()}
+    added = {token["id"]: token["content"] for token in content["added_tokens"]}
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in content["model"]["merges"]]
+    kinds = [
+        TokenType.CONTROL if n in added else TokenType.NORMAL if n in names else TokenType.UNUSED for n in range(rows)
+    ]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([(names | added).get(n, f"[PAD{n}]") for n in range(rows)])
+    writer.add_token_types(kinds)
+    writer.add_token_merges(merges or [f"{names[0]} {names[1]}"])  # llama.cpp wants some; it never uses them here
+    vocabulary = Vocabulary(tokenizer)
+    writer.add_eot_token_id(vocabulary.ends[0])
+    writer.add_eos_token_id(vocabulary.ends[1])
+    writer.add_add_bos_token(False)
+
+
+Tensor = tuple[str, torch.Tensor, Type]
+"""A tensor's name and type in the GGUF; the tensor is still the mapped file's where it can be."""
+
+
+def _audio_head(file: Qwen2File, ids: np.ndarray, types: Types) -> list[Tensor]:
     head = torch.nn.functional.pad(file.head(ids), (0, 0, 0, padded(len(ids)) - len(ids)))
-    tensors = [("token_embd.weight", head, types.head), ("output_norm.weight", file.norm(), Type.F32)]
+    return [("token_embd.weight", head, types.head)]
+
+
+def _whole_head(file: Qwen2File, ids: np.ndarray, types: Types) -> list[Tensor]:
+    bias = torch.full((file.config.vocab_size,), NEVER)
+    bias[torch.from_numpy(ids)] = 0
+    return [("token_embd.weight", file.embedding(), types.head), ("output.bias", bias, Type.F32)]
+
+
+def _layers(file: Qwen2File, types: Types) -> list[Tensor]:
+    tensors = [("output_norm.weight", file.norm(), Type.F32)]
     for index in range(file.config.num_hidden_layers):
         for name, tensor in file.layer(index).items():
             kind = types.layers if tensor.ndim == 2 else Type.F32

@@ -8,6 +8,7 @@ from typing import Literal
 from engine.checkpoint import DEMO, cache_directory, fingerprint
 from engine.compute import Compute, here
 from engine.config import EngineConfig, Precision, Quantization
+from engine.errors import EngineError
 from engine.llm.base import LanguageModel, Stepper
 from engine.llm.grammar import Grammar
 from engine.observer import UNOBSERVED, Observer
@@ -32,6 +33,8 @@ def load_language_model(
     from engine.llm.scheduler import Scheduler
 
     grammar = Grammar(vocabulary)
+    if config.backend == "remote":
+        return _remote(checkpoint, grammar, config, vocabulary.ends)
     chosen = choose(config, Host.this(), demo=config.model == DEMO)
     if isinstance(chosen, Vllm):
         return _vllm(checkpoint, grammar, config, chosen.precision, observer)
@@ -46,18 +49,39 @@ def prepare(checkpoint: Path, config: EngineConfig, progress: Progress) -> None:
     """Make the files that the chosen backend needs beside the checkpoint's own, if they are not there."""
     from engine.llm.choice import Host, LlamaCpp, choose
 
+    if config.backend == "remote":
+        return
     chosen = choose(config, Host.this(), demo=config.model == DEMO)
     if isinstance(chosen, LlamaCpp):
         convert(checkpoint, chosen.quantization, progress)
 
 
-def convert(checkpoint: Path, quantization: Quantization, progress: Progress = lambda done, total: None) -> Path:
-    """The language model's file for llama.cpp, made if need be; raises CheckpointError."""
+def convert(
+    checkpoint: Path,
+    quantization: Quantization,
+    progress: Progress = lambda done, total: None,
+    *,
+    server: bool = False,
+) -> Path:
+    """The language model's file for llama.cpp, or for its own server, made if need be; raises CheckpointError."""
     from engine.llm.gguf_file import model_file
 
     ids = Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids
     elsewhere = cache_directory() / "converted"
-    return model_file(checkpoint / "LLM", fingerprint(checkpoint), ids, quantization, elsewhere, progress)
+    return model_file(
+        checkpoint / "LLM", fingerprint(checkpoint), ids, quantization, elsewhere, progress, server=server
+    )
+
+
+def _remote(checkpoint: Path, grammar: Grammar, config: EngineConfig, ends: tuple[int, ...]) -> LanguageModel:
+    from engine.llm.qwen2 import Qwen2Config
+    from engine.llm.remote.model import RemoteModel
+
+    if config.remote is None:
+        raise EngineError("`backend: remote` needs `engine.remote`, with `urls` and `kind`: see configs/remote.yaml.")
+    longest = Qwen2Config.from_file(checkpoint / "LLM" / "config.json").max_position_embeddings
+    context = min(config.max_context, longest)
+    return RemoteModel(config.remote, grammar, ends, running=config.max_running, context=context)
 
 
 def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8"]) -> Stepper:

@@ -76,6 +76,11 @@ class Scheduler:
         return self._stepper.context
 
     @property
+    def failure(self) -> str | None:
+        """See LanguageModel.failure: a step that fails harms those in it, and the next may not."""
+        return None
+
+    @property
     def load(self) -> tuple[int, int]:
         """How many sequences run, and how many wait."""
         return len(self._active), len(self._waiting)

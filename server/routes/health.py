@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from server.errors import NotReady
 from server.service import EngineDependency
 
 router = APIRouter(prefix="/health", tags=["Health"])
@@ -17,5 +18,7 @@ async def live() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(engine: EngineDependency) -> dict[str, str]:
-    """200 once the model is warm; before, and while shutting down, 503 and the reason."""
+    """200 as long as the warm model can answer; before, when it cannot, and at the end, 503 and the reason."""
+    if engine.failure:
+        raise NotReady(engine.failure)
     return {"status": "ready"}

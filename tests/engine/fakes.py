@@ -23,6 +23,7 @@ class FakeLanguageModel:
     """Says as many tokens as it may, all of them the length of the prompt; gives a voice by its seed."""
 
     context = 4096
+    failure: str | None = None
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary

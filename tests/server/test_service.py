@@ -71,6 +71,18 @@ def test_an_engine_that_dies_is_told(vocabulary: Vocabulary, tmp_path: Path, ser
     assert heard == [None, "The engine has died."]
 
 
+def test_while_the_language_model_cannot_answer_it_is_not_ready_and_says_why(fakes: Fakes, serve: Serve) -> None:
+    with httpx.Client(base_url=serve(fakes.app).url) as http:
+        until(lambda: ready(http))
+        fakes.language_model.failure = "No server of the language model can be used now."
+        answer = http.get("/health/ready")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"] == "No server of the language model can be used now."
+        assert http.get("/health/live").status_code == 200
+        fakes.language_model.failure = None
+        assert ready(http)
+
+
 def test_a_failure_before_the_first_audio_is_a_status(fakes: Fakes, serve: Serve) -> None:
     with httpx.Client(base_url=serve(fakes.app).url) as http:
         until(lambda: ready(http))

@@ -54,6 +54,11 @@ def test_the_served_name(file: Path) -> None:
         ("engine:\n  llm_precision: q9", "Setting engine.llm_precision: .*'q8_0'"),
         ("engine:\n  codec_device: gpu", "Setting engine.codec_device"),
         ("engine: 5", "Setting engine: "),
+        ("engine:\n  remote: {urls: [http://a:1], kind: ollama}", "Setting engine.remote.kind: .*'llama-server'"),
+        ("engine:\n  remote: {urls: [a:1], kind: vllm}", "Setting engine.remote.urls.0: .*like http://10.0.0.5:8000"),
+        ("engine:\n  remote: {urls: [], kind: vllm}", "Setting engine.remote.urls: .*at least 1 item"),
+        ("engine:\n  remote: {kind: vllm}", "Setting engine.remote.urls: Field required"),
+        ("engine:\n  remote: {url: http://a:1}", "Setting engine.remote.*"),
         ("- port", "holds no settings"),
         ("port: [", "is not YAML"),
     ],
@@ -66,7 +71,26 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, content: str, messa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["cpu.yaml", "gpu.yaml"])
+def test_the_servers_of_a_language_model_may_be_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAST_SPARK_ENGINE__REMOTE__URLS", '["http://a:1/v1", "https://b/"]')
+    monkeypatch.setenv("FAST_SPARK_ENGINE__REMOTE__KIND", "sglang")
+    monkeypatch.setenv("FAST_SPARK_ENGINE__REMOTE__API_KEY", "a-key-of-somebody")
+    remote = load_settings().engine.remote
+    assert remote is not None
+    assert (remote.urls, remote.kind) == (("http://a:1", "https://b"), "sglang")
+    assert remote.api_key is not None
+    assert remote.api_key.get_secret_value() == "a-key-of-somebody"
+    assert "somebody" not in repr(remote)
+
+
+def test_a_key_of_a_server_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAST_SPARK_ENGINE__REMOTE__API_KEY", "a-key-of-somebody")
+    with pytest.raises(SettingsError, match=r"Setting engine\.remote") as caught:  # there are no urls
+        load_settings()
+    assert "somebody" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cpu.yaml", "gpu.yaml", "remote.yaml"])
 def test_the_other_files_are_valid_and_say_what_each_setting_does(name: str) -> None:
     load_settings(CONFIGS / name)
     for line in (CONFIGS / name).read_text().splitlines():

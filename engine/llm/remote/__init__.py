@@ -1,0 +1,1 @@
+"""`backend: remote`: the language model in servers of its own, over HTTP."""

@@ -1,0 +1,41 @@
+"""Servers of the fake kind, and the models that speak to them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from engine.config import RemoteConfig, RemoteKind
+from engine.llm.grammar import Grammar
+from engine.llm.remote.model import RemoteModel
+from engine.vocabulary import Vocabulary
+from tests.engine.llm.remote.fake_server import FakeServer, served
+
+
+class Elsewhere:
+    """Makes servers and models, and closes them at the end."""
+
+    def __init__(self, vocabulary: Vocabulary, stack: AsyncExitStack) -> None:
+        self.vocabulary, self.grammar = vocabulary, Grammar(vocabulary)
+        self._stack = stack
+
+    async def server(self, kind: RemoteKind = "vllm", *, incremental: bool = False) -> FakeServer:
+        server = FakeServer(kind, self.vocabulary, incremental=incremental)
+        server.url = await self._stack.enter_async_context(served(server.app))
+        self._stack.callback(server.speak.set)
+        return server
+
+    def model(
+        self, *urls: str, kind: RemoteKind = "vllm", running: int = 8, context: int = 4096, **settings: Any
+    ) -> RemoteModel:
+        config = RemoteConfig.model_validate({"urls": urls, "kind": kind} | settings)
+        model = RemoteModel(config, self.grammar, self.vocabulary.ends, running=running, context=context)
+        self._stack.push_async_callback(model.close)
+        return model
+
+
+@pytest.fixture
+async def elsewhere(vocabulary: Vocabulary) -> AsyncGenerator[Elsewhere, None]:
+    async with AsyncExitStack() as stack:
+        yield Elsewhere(vocabulary, stack)
