@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev $(LLAMA)
 
 test-vllm: $(VLLM)/.installed
 	VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_CPU_NUM_OF_RESERVED_CPU=0 VLLM_CPU_KVCACHE_SPACE=1 \
-		$(VLLM)/bin/python -m pytest tests/engine/llm/test_vllm_backend.py tests/engine/llm/test_vllm_grammar.py $(ARGS)
+		$(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
