@@ -69,6 +69,7 @@ LLM_SIZES: dict[Size, dict[str, int]] = {
 }
 TEXT_TOKENS: dict[Size, int] = {"small": 256, "full": 151_643}
 VOCABULARY_ROWS: dict[Size, int] = {"small": 6112, "full": 166_000}
+NFC = tokenizers.normalizers.NFC()
 BLOCK = 1 << 20  # elements computed at a time: the temporaries stay in the cache
 
 
@@ -175,7 +176,8 @@ def write_checkpoint(directory: Path, size: Size, progress: Progress = lambda do
     write_codec(partial / "BiCodec", spec["audio_tokenizer"], build(codec_shapes))
     write_wav2vec2(partial / "wav2vec2-large-xlsr-53", wav2vec2, build(wav2vec2_shapes))
     write_llm(partial / "LLM", qwen, build(llm_shapes))
-    write_tokenizer(partial / "LLM", token_names(size, spec["audio_tokenizer"]["quantizer"]["codebook_size"]))
+    semantic_codes = spec["audio_tokenizer"]["quantizer"]["codebook_size"]
+    write_tokenizer(partial / "LLM", token_names(TEXT_TOKENS[size], GLOBAL_CODES, semantic_codes))
     partial.rename(directory)
 
 
@@ -213,11 +215,11 @@ def llm_config(size: Size) -> Qwen2Config:
     )
 
 
-def token_names(size: Size, semantic_codes: int) -> list[str]:
+def token_names(text_tokens: int, global_codes: int, semantic_codes: int) -> list[str]:
     """All tokens in the order of their ids: text, Qwen's special ones, audio codes, attributes, control."""
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    unused = [f"<unused_{index}>" for index in range(TEXT_TOKENS[size] - len(alphabet))]
-    audio = [f"<|bicodec_global_{index}|>" for index in range(GLOBAL_CODES)]
+    unused = [f"<unused_{index}>" for index in range(text_tokens - len(alphabet))]
+    audio = [f"<|bicodec_global_{index}|>" for index in range(global_codes)]
     audio += [f"<|bicodec_semantic_{index}|>" for index in range(semantic_codes)]
     attributes = [f"<|{family}_{index}|>" for family, count in ATTRIBUTES for index in range(count)]
     control = [f"<|task_{task}|>" for task in TASKS]
@@ -254,12 +256,12 @@ def write_llm(directory: Path, config: Qwen2Config, weights: dict[str, torch.Ten
     safetensors.torch.save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
 
 
-def write_tokenizer(directory: Path, names: list[str]) -> None:
+def write_tokenizer(directory: Path, names: list[str], normalizer: tokenizers.normalizers.Normalizer = NFC) -> None:
     """A byte-level tokenizer without merges: each byte of text is a token."""
     first_added = names.index(QWEN_SPECIAL[0])
     vocabulary = {name: index for index, name in enumerate(names[:first_added])}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges=[]))
-    tokenizer.normalizer = tokenizers.normalizers.NFC()
+    tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     tokenizer.add_tokens([tokenizers.AddedToken(name, normalized=False) for name in names[first_added:]])

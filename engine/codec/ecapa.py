@@ -9,7 +9,6 @@ from torch import Tensor, nn
 DILATIONS = (2, 3, 4)  # one for each SE-Res2 block
 SCALE = 8  # groups of channels in a Res2 convolution
 BOTTLENECK = 128  # inner width of squeeze-excitation
-LATENT_CHANNELS = 1536
 
 
 class ConvBlock(nn.Module):
@@ -86,10 +85,10 @@ class ECAPA(nn.Module):
         super().__init__()
         self.layer1 = ConvBlock(bands, channels, kernel_size=5)
         self.layer2, self.layer3, self.layer4 = (SERes2Block(channels, dilation) for dilation in DILATIONS)
-        self.conv = nn.Conv1d(len(DILATIONS) * channels, LATENT_CHANNELS, kernel_size=1)
+        self.conv = nn.Conv1d(len(DILATIONS) * channels, len(DILATIONS) * channels, kernel_size=1)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """(B, bands, T) to (B, LATENT_CHANNELS, T)."""
+        """(B, bands, T) to (B, 3 * channels, T)."""
         x1 = self.layer1(mel)
         x2 = self.layer2(x1)
         x3 = self.layer3(x2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.codec.config import MelConfig, SpeakerConfig
-from engine.codec.ecapa import ECAPA, LATENT_CHANNELS
+from engine.codec.ecapa import ECAPA
 from engine.codec.mel import MelSpectrogram
 from engine.codec.perceiver import PerceiverResampler
 
@@ -51,13 +51,13 @@ class SpeakerEncoder(nn.Module):
         super().__init__()
         self.mel = MelSpectrogram(mel)
         self.ecapa = ECAPA(config.input_dim, config.ecapa_channels)
-        self.resampler = PerceiverResampler(LATENT_CHANNELS, config.latent_dim, config.token_num)
+        self.resampler = PerceiverResampler(self.ecapa.conv.out_channels, config.latent_dim, config.token_num)
         self.quantizer = FiniteScalarQuantizer(config.latent_dim, config.fsq_levels)
         self.project = nn.Linear(config.latent_dim * config.token_num, config.out_dim)
 
     def tokens(self, clips: Tensor) -> Tensor:
         """Clips of one length (B, samples) to global tokens (B, 32)."""
-        frames = self.ecapa(self.mel(clips)).transpose(1, 2)  # (B, T, LATENT_CHANNELS)
+        frames = self.ecapa(self.mel(clips)).transpose(1, 2)  # (B, T, 3 * channels)
         return self.quantizer.tokens(self.resampler(frames))
 
     def d_vector(self, tokens: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import CheckpointError
-from engine.synthetic import token_names, write_tokenizer
+from engine.synthetic import GLOBAL_CODES, TEXT_TOKENS, token_names, write_tokenizer
 from engine.vocabulary import Vocabulary
 
 
@@ -14,7 +14,7 @@ from engine.vocabulary import Vocabulary
 def real_ids(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     """The vocabulary of the full size, whose ids are those of the published model."""
     directory = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer(directory, token_names("full", 8192))
+    write_tokenizer(directory, token_names(TEXT_TOKENS["full"], GLOBAL_CODES, 8192))
     return Vocabulary(directory / "tokenizer.json")
 
 

@@ -1,0 +1,221 @@
+"""How good the demo model is, measured through the engine on sentences that training never saw.
+
+    python -m demo.evaluate
+
+1. It says the text: the mel cepstra of its speech are closer, by dynamic time warping, to the teacher's rendering of
+   the same sentence than to its rendering of each of 50 other sentences of similar length.
+2. It ends by the end token, after about as long as the teacher takes.
+3. Labels of pitch and speed, and gender, do what they say.
+4. Clones of voices that training never heard have their pitch.
+5. Spectrograms beside the teacher's, to look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import parselmouth
+import soundfile
+import typer
+from dtw import dtw
+from rich.console import Console
+from rich.progress import track
+
+from demo.teacher import Setting, Teacher
+from demo.texts import held_out
+from demo.tokens import frequencies
+from demo.voices import LEVELS, UNSEEN
+from engine import EngineConfig, Level, Sampling, SpeechEngine, SpeechRequest, VoiceAttributes
+from engine.text import max_semantic_tokens
+from engine.types import CODEC_SAMPLE_RATE, Gender, Samples
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+
+OTHERS = 50
+CEPSTRA = 12
+CLONED = ("f5", "m5")  # unseen variants that say all sentences, beside a made-up woman and man
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What the model made of a sentence."""
+
+    text: str
+    samples: Samples
+    ended: bool
+
+
+def cepstra(samples: Samples) -> npt.NDArray[np.float64]:
+    """Mel cepstra every 10 ms by Praat, without their mean, (frames, CEPSTRA); silence at the ends is left out."""
+    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
+    trimmed = samples[loud[0] : loud[-1] + 1] if len(loud) else samples
+    sound = parselmouth.Sound(trimmed.astype(np.float64), CODEC_SAMPLE_RATE)
+    found = sound.to_mfcc(number_of_coefficients=CEPSTRA, time_step=0.01).to_array()[1:].T
+    centred: npt.NDArray[np.float64] = found - found.mean(axis=0)
+    return centred
+
+
+def distance(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """The mean distance of frames along the best alignment."""
+    return float(dtw(one, other, distance_only=True).normalizedDistance)
+
+
+def right(spoken: dict[str, Samples], teacher: dict[str, Samples]) -> float:
+    """The part of the sentences that are closest to the teacher's own rendering of them."""
+    wanted = {text: cepstra(samples) for text, samples in teacher.items()}
+    lengths = {text: len(frames) for text, frames in wanted.items()}
+    correct = 0
+    for text, samples in track(spoken.items(), "Comparing", transient=True):
+        heard = cepstra(samples)
+        others = sorted((t for t in wanted if t != text), key=lambda t: abs(lengths[t] - lengths[text]))[:OTHERS]
+        own = distance(heard, wanted[text])
+        correct += all(own < distance(heard, wanted[other]) for other in others)
+    return correct / len(spoken)
+
+
+def median_pitch(samples: Samples) -> float:
+    """In Hz, by Praat; 0 if nothing is voiced."""
+    found = frequencies(samples)
+    return float(np.median(found[found > 0])) if found.any() else 0.0
+
+
+class Subject:
+    """The demo model in its engine."""
+
+    def __init__(self, engine: SpeechEngine) -> None:
+        self.engine = engine
+
+    async def say(self, text: str, voice: str, seed: int = 0, pitch: Level | None = None) -> Spoken:
+        """One sentence at 16 kHz."""
+        request = SpeechRequest(text, voice, sample_rate=16_000, sampling=Sampling(seed=seed), pitch=pitch)
+        pieces, tokens = [], 0
+        async with aclosing(self.engine.synthesize(request)) as chunks:
+            async for chunk in chunks:
+                pieces.append(chunk.samples)
+                tokens = chunk.usage.output_tokens
+        return Spoken(text, np.concatenate(pieces), tokens < max_semantic_tokens(text))
+
+    async def clone(self, name: str, sample: Samples, transcript: str | None = None) -> None:
+        """Make a voice of a recording."""
+        file = io.BytesIO()
+        soundfile.write(file, sample, CODEC_SAMPLE_RATE, format="WAV")
+        await self.engine.voices.add(name, file.getvalue(), transcript)
+
+    async def all(self, texts: list[str], voice: str) -> list[Spoken]:
+        """Sentences in one voice, some at a time."""
+        return list(await asyncio.gather(*(self.say(text, voice, seed) for seed, text in enumerate(texts))))
+
+
+async def sentences(subject: Subject, teacher: Teacher, texts: list[str], out: Path) -> dict[str, Any]:
+    """Measures 1, 2 and 5."""
+    rendered = {text: teacher.speak(text).samples for text in texts}
+    other_voice = {text: teacher.speak(text, Setting("f2")).samples for text in texts}
+    for variant in CLONED:
+        await subject.clone(variant, teacher.speak(texts[0] + " " + texts[1], Setting(variant)).samples)
+    found: dict[str, Any] = {"ceiling, the teacher in another voice": {"right": right(other_voice, rendered)}}
+    for voice in ("female", "male", *CLONED):
+        spoken = await subject.all(texts, voice)
+        lengths = [len(s.samples) / len(rendered[s.text]) for s in spoken]
+        found[voice] = {
+            "right": right({s.text: s.samples for s in spoken}, rendered),
+            "ended": float(np.mean([s.ended for s in spoken])),
+            "within 30 % of the teacher's length": float(np.mean([0.7 <= n <= 1.3 for n in lengths])),
+        }
+        for index, s in enumerate(spoken[:5]):
+            if voice in ("female", "male"):
+                picture(s.samples, rendered[s.text], s.text, out / f"{voice}-{index}.png")
+                soundfile.write(out / f"{voice}-{index}.wav", s.samples, CODEC_SAMPLE_RATE)
+    return found
+
+
+async def control(subject: Subject, texts: list[str]) -> dict[str, Any]:
+    """Measure 3: median pitch in Hz by label, and seconds by speed label, of each gender."""
+    found: dict[str, Any] = {}
+    genders: tuple[Gender, ...] = ("female", "male")
+    for gender in genders:
+        pitches, seconds = {}, {}
+        for level in LEVELS:
+            spoken = [await subject.say(text, gender, pitch=level) for text in texts]
+            pitches[level] = float(np.median([median_pitch(s.samples) for s in spoken]))
+            name = f"{gender} {level}"
+            await subject.engine.voices.create(name, VoiceAttributes(gender, speed=level))
+            seconds[level] = sum(len(s.samples) for s in await subject.all(texts, name)) / CODEC_SAMPLE_RATE
+        found[gender] = {"pitch": pitches, "seconds": seconds}
+    return found
+
+
+async def cloning(subject: Subject, teacher: Teacher, texts: list[str]) -> dict[str, Any]:
+    """Measure 4: the pitch of unseen variants and of their clones."""
+    samples, clones = [], []
+    for variant in UNSEEN:
+        said = teacher.speak(" ".join(texts[:2]), Setting(variant)).samples
+        await subject.clone(f"unseen {variant}", said)
+        spoken = [await subject.say(text, f"unseen {variant}") for text in texts[2:5]]
+        samples.append(median_pitch(said))
+        clones.append(float(np.median([median_pitch(s.samples) for s in spoken])))
+    return {
+        "samples": dict(zip(UNSEEN, samples, strict=True)),
+        "clones": dict(zip(UNSEEN, clones, strict=True)),
+        "correlation": float(np.corrcoef(samples, clones)[0, 1]),
+    }
+
+
+def picture(model: Samples, teacher: Samples, text: str, file: Path) -> None:
+    """Two spectrograms, the model's above the teacher's."""
+    figure, axes = plt.subplots(2, 1, figsize=(10, 5), sharex=True)
+    for axis, samples, title in zip(axes, (model, teacher), (text, "the teacher"), strict=True):
+        axis.specgram(samples + 1e-6, NFFT=512, noverlap=384, Fs=CODEC_SAMPLE_RATE, vmin=-120)
+        axis.set(ylabel="Hz", title=title)
+    figure.tight_layout()
+    figure.savefig(file)
+    plt.close(figure)
+
+
+async def evaluate(model: str, backend: str, out: Path, count: int) -> dict[str, Any]:
+    """All measures."""
+    teacher = Teacher()
+    texts = held_out()[:count]
+    voices = TemporaryDirectory()
+    config = EngineConfig.model_validate(
+        {"model": model, "backend": backend, "max_running": 16, "data_directory": voices.name}
+    )
+    engine = SpeechEngine.load(config)
+    try:
+        subject = Subject(engine)
+        return {
+            "sentences": await sentences(subject, teacher, texts, out),
+            "control": await control(subject, texts[:4]),
+            "cloning": await cloning(subject, teacher, texts[:5]),
+        }
+    finally:
+        await engine.close()
+        voices.cleanup()
+
+
+def main(
+    model: Annotated[str, typer.Option(help="The checkpoint's directory.")] = "build/demo/checkpoint",
+    out: Annotated[Path, typer.Option(help="Where results and pictures go.")] = Path("build/demo/evaluation"),
+    backend: Annotated[str, typer.Option(help="What runs the language model: torch or llama-cpp.")] = "torch",
+    sentences: Annotated[int, typer.Option(help="How many of the held-out sentences.")] = 110,
+) -> None:
+    """Measure, print and write `results.json`."""
+    out.mkdir(parents=True, exist_ok=True)
+    results = asyncio.run(evaluate(model, backend, out, sentences))
+    (out / "results.json").write_text(json.dumps(results, indent=2))
+    Console().print_json(data=results)
+
+
+if __name__ == "__main__":
+    typer.run(main)

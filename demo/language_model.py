@@ -1,0 +1,209 @@
+"""The third stage: the language model learns to read texts into semantic tokens, and to make up voices.
+
+    python -m demo.language_model
+
+The teacher knows which letter it says when, so some heads are told where to look: without that, a model finds out
+how speech follows a text only after very many sentences.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from demo.corpus import load
+from demo.model import CODEC, QWEN2, TEXT_TOKENS
+from demo.runs import Run
+from demo.speaker import Voices
+from demo.tokens import CODES, unknown_phase
+from demo.voices import LEVELS, pitch_label
+from engine.prompts import Prompts
+from engine.synthetic import token_names, write_tokenizer
+from engine.types import Gender, VoiceAttributes, VoiceTokens
+from engine.vocabulary import Vocabulary
+
+GUIDED_LAYERS = (2, 3, 4)  # of their attention, the first head is told where to look
+REACH = 2  # letters to either side of the one that is said
+CONTENT = 2  # ids before the text in every prompt
+BATCH_TOKENS = 1800
+
+
+def names() -> list[str]:
+    """The vocabulary, in the order of its ids."""
+    global_codes = int(np.prod(CODEC["speaker_encoder"]["fsq_levels"]))
+    return token_names(TEXT_TOKENS, global_codes, CODES)
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The demo model's vocabulary; its letters are lower case."""
+    from tokenizers.normalizers import NFC, Lowercase, Sequence
+
+    with tempfile.TemporaryDirectory() as directory:
+        write_tokenizer(Path(directory), names(), Sequence([NFC(), Lowercase()]))
+        return Vocabulary(Path(directory) / "tokenizer.json")
+
+
+def config() -> Qwen2Config:
+    """The language model's configuration."""
+    return Qwen2Config(
+        **QWEN2,  # type: ignore[arg-type]  # a mapping of ints cannot match every keyword
+        vocab_size=-(-len(names()) // 32) * 32,
+        max_position_embeddings=4096,
+        rms_norm_eps=1e-6,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4},
+        tie_word_embeddings=True,
+        bos_token_id=TEXT_TOKENS,
+        eos_token_id=TEXT_TOKENS + 2,
+        architectures=["Qwen2ForCausalLM"],
+        dtype="float32",
+        attn_implementation="eager",  # type: ignore[call-arg]  # the others do not tell where they look
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A prompt with its answer, and for each id of the answer the letter that it says, or -1."""
+
+    prompt: list[int]
+    answer: list[int]
+    letters: list[int]
+
+
+class Lessons:
+    """Prompts of all forms, made anew from texts and voices whenever they are drawn."""
+
+    def __init__(self, corpus: Path, said: Tensor, pitch: npt.NDArray[np.float64], random: np.random.Generator) -> None:
+        self._random = random
+        self._voices = Voices(corpus)
+        self._said = said.numpy()
+        self._pitch = pitch
+        texts = load(corpus, "texts")
+        starts = np.concatenate([[0], np.cumsum(texts["frames"])])
+        self._texts = [str(text) for text in texts["texts"]]
+        self._tokens = [texts["tokens"][a:b].astype(int).tolist() for a, b in pairwise(starts)]
+        self._letters = [texts["characters"][a:b].tolist() for a, b in pairwise(starts)]
+        self._speed = texts["speed"]
+        self._by_length = np.argsort([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
+        self._vocabulary = vocabulary()
+        self._prompts = Prompts(self._vocabulary)
+
+    def batch(self) -> list[Lesson]:
+        """Lessons of about one length, `BATCH_TOKENS` ids in all; some say several texts one after another."""
+        joined = 1 if self._random.random() < 0.75 else int(self._random.integers(2, 4))
+        first = int(self._random.integers(len(self._by_length)))
+        n = int(self._by_length[first])
+        count = max(1, BATCH_TOKENS // (joined * (len(self._tokens[n]) + len(self._texts[n])) + 45))
+        texts = self._by_length[first : first + count * joined].tolist()
+        return [self.lesson(texts[start : start + joined]) for start in range(0, len(texts), joined)]
+
+    def lesson(self, texts: list[int]) -> Lesson:
+        """Texts in some voice, cloned or made up with labels; those of another speed than the first are left out."""
+        speed = int(self._speed[texts[0]])
+        texts = [n for n in texts if self._speed[n] == speed]
+        text, semantic, letters = "", list[int](), list[int]()
+        for n in texts:
+            text = f"{text} {self._texts[n]}" if text else self._texts[n]
+            letters += [letter + len(text) - len(self._texts[n]) for letter in self._letters[n]]
+            semantic += [self._vocabulary.semantic.ids[token] for token in self._tokens[n]]
+        answer = [*semantic, self._vocabulary.id("<|end_semantic_token|>")]
+        letters.append(len(text) - 1)
+        if len(texts) > 1 and speed == 2 and self._random.random() < 0.4:
+            return self._going_on(text, answer, letters, len(self._tokens[texts[0]]))
+        voice = int(self._random.integers(self._voices.count))
+        globals_ = self._said[voice]
+        if speed == 2 and self._random.random() < 0.75:
+            prompt = self._prompts.speak(text, VoiceTokens(globals_)).ids
+            return Lesson(list(prompt), answer, letters)
+        gender: Gender = "female" if self._voices.female[voice] else "male"
+        frequency = float(self._pitch[voice])
+        attributes = VoiceAttributes(gender, LEVELS[pitch_label(gender, frequency)], LEVELS[speed])
+        asked = self._prompts.create_voice(text, attributes).ids
+        acoustic = self._acoustic(frequency, speed)
+        known = self._prompts.speak(text, VoiceTokens(globals_, attributes, acoustic)).ids
+        begun = list(known[len(asked) :])
+        return Lesson(list(asked), begun + answer, [-1] * len(begun) + letters)
+
+    def _going_on(self, text: str, answer: list[int], letters: list[int], heard: int) -> Lesson:
+        """The first text is what a sample says: its tokens are in the prompt, as the encoder hears them."""
+        voice = self._said[int(self._random.integers(self._voices.count))]
+        first = self._vocabulary.semantic.first
+        sample = unknown_phase(np.array(answer[:heard]) - first) + first
+        prompt = [*self._prompts.speak(text, VoiceTokens(voice)).ids, *sample.tolist()]
+        return Lesson(prompt, answer[heard:], letters[heard:])
+
+    def _acoustic(self, frequency: float, speed: int) -> tuple[int, ...]:
+        """The acoustic block: pitch in Hz, loudness, speed."""
+        names = (
+            "start_acoustic_token",
+            f"pitch_value_{round(frequency)}",
+            "loudness_value_15",
+            f"speed_value_{2 * speed + 1}",
+            "end_acoustic_token",
+        )
+        return tuple(self._vocabulary.id(f"<|{name}|>") for name in names)
+
+
+def guidance(attention: Tensor, queries: Tensor, letters: Tensor) -> Tensor:
+    """How far a head is from looking at the letters that are said.
+
+    `attention` is (B, T, T) of one head; `queries` (N, 2) are items and positions, `letters` (N,) where to look.
+    """
+    rows = attention[queries[:, 0], queries[:, 1]]  # (N, T)
+    places = torch.arange(rows.shape[1])
+    near = (places >= (letters - REACH).clamp(min=0)[:, None]) & (places <= (letters + REACH)[:, None])
+    return -(rows * near).sum(1).clamp(min=1e-5).log().mean()
+
+
+def losses(model: Qwen2ForCausalLM, lessons: list[Lesson], guided: float) -> dict[str, Tensor]:
+    """What the answers are away from what they should be, and where the guided heads look."""
+    longest = max(len(lesson.prompt) + len(lesson.answer) for lesson in lessons)
+    ids = torch.zeros(len(lessons), longest, dtype=torch.long)
+    queries, wanted, letters = [], [], []
+    for item, lesson in enumerate(lessons):
+        whole = lesson.prompt + lesson.answer
+        ids[item, : len(whole)] = torch.tensor(whole)  # padding is behind: nothing sees it
+        first = len(lesson.prompt) - 1
+        queries += [(item, first + n) for n in range(len(lesson.answer))]
+        wanted += lesson.answer
+        letters += lesson.letters
+    output = model.model(ids, output_attentions=True, use_cache=False)
+    places, said = torch.tensor(queries), torch.tensor(letters)
+    logits = model.lm_head(output.last_hidden_state[places[:, 0], places[:, 1]])
+    spoken = said >= 0
+    heads = [guidance(output.attentions[n][:, 0], places[spoken], said[spoken] + CONTENT) for n in GUIDED_LAYERS]
+    return {
+        "tokens": F.cross_entropy(logits, torch.tensor(wanted)),
+        "guidance": guided * torch.stack(heads).mean(),
+    }
+
+
+def main(
+    corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
+    out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 90,
+    threads: Annotated[int, typer.Option(help="Cores.")] = 1,
+) -> None:
+    """Train the language model."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    said = torch.load(out / "global_tokens.pt", weights_only=True)
+    lessons = Lessons(corpus, said, np.load(out / "flat.npz")["pitch"], np.random.default_rng())
+    model = Qwen2ForCausalLM(config())  # type: ignore[no-untyped-call]
+    Run(out, "language_model", {"model": model}, minutes, 2e-3).train(lambda: losses(model, lessons.batch(), 0.3))
+
+
+if __name__ == "__main__":
+    typer.run(main)

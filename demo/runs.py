@@ -1,0 +1,128 @@
+"""A stage of training: bounded by time, saved every few minutes, continued where it stopped, drawn as curves."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+
+SAVED_SECONDS = 120.0
+WARM_UP = 0.02  # of the time
+PAUSE = 20.0  # seconds: a step that seems to take longer was stopped meanwhile
+
+
+class Run:
+    """Trains modules for some minutes. The state is `<name>.pt`; the curves `<name>.csv` and `<name>.png`."""
+
+    def __init__(
+        self, directory: Path, name: str, modules: dict[str, torch.nn.Module], minutes: float, learning_rate: float
+    ) -> None:
+        """Begin, or go on with what is in the directory."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = directory / f"{name}.pt"
+        self._csv = directory / f"{name}.csv"
+        self._modules = modules
+        self._seconds = minutes * 60
+        self._peak = learning_rate
+        self._parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._parameters, learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+        self.elapsed, self.step = 0.0, 0
+        if self._file.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        state = torch.load(self._file, weights_only=True)
+        for name, module in self._modules.items():
+            module.load_state_dict(state[name])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.elapsed, self.step = state["elapsed"], state["step"]
+
+    def save(self) -> None:
+        """Write the state, whole or not at all, and the curves."""
+        state: dict[str, Any] = {name: module.state_dict() for name, module in self._modules.items()}
+        state |= {"optimizer": self._optimizer.state_dict(), "elapsed": self.elapsed, "step": self.step}
+        partial = self._file.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self._file)
+        self._draw()
+
+    def train(self, losses: Callable[[], dict[str, torch.Tensor]], logged: int = 25) -> None:
+        """Take steps on the sum of what `losses` returns until the time is over."""
+        totals: dict[str, float] = {}
+        saved = time.monotonic()
+        for _ in self._clock():
+            values = losses()
+            loss = torch.stack(list(values.values())).sum()
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._learning_rate()
+            self._optimizer.step()
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0.0) + value.item() / logged
+            if self.step % logged == 0:
+                self._log(totals)
+                totals = {}
+            if time.monotonic() - saved > SAVED_SECONDS:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def _clock(self) -> Iterator[None]:
+        """Once a step, until the time is over, with a progress bar in minutes."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns) as bar:
+            task = bar.add_task(self._file.stem, total=self._seconds, completed=int(self.elapsed), state="")
+            before = time.monotonic()
+            while self.elapsed < self._seconds:
+                yield
+                now = time.monotonic()
+                self.elapsed += min(now - before, PAUSE)
+                before = now
+                self.step += 1
+                bar.update(task, completed=self.elapsed, state=f"step {self.step}")
+
+    def _learning_rate(self) -> float:
+        """A short rise, then half a cosine down to a twentieth."""
+        part = min(1.0, self.elapsed / self._seconds)
+        if part < WARM_UP:
+            return self._peak * max(part / WARM_UP, 0.02)
+        return self._peak * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * part)))
+
+    def _log(self, values: dict[str, float]) -> None:
+        new = not self._csv.exists()
+        with self._csv.open("a", newline="") as file:
+            writer = csv.DictWriter(file, ["step", "seconds", *values])
+            if new:
+                writer.writeheader()
+            writer.writerow({"step": self.step, "seconds": round(self.elapsed), **values})
+
+    def _draw(self) -> None:
+        if not self._csv.exists():
+            return
+        with self._csv.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        figure, axes = plt.subplots(figsize=(8, 5))
+        for name in [name for name in rows[0] if name not in ("step", "seconds")]:
+            axes.plot([int(row["step"]) for row in rows], [float(row[name]) for row in rows], label=name)
+        axes.set(xlabel="step", ylabel="loss", yscale="log", title=self._file.stem)
+        axes.legend()
+        figure.savefig(self._csv.with_suffix(".png"))
+        plt.close(figure)

@@ -1,0 +1,117 @@
+"""What the demo's semantic tokens mean: which third of which phoneme a frame is in, and which of a pair it is.
+
+The published codec finds its tokens by itself, from many voices over weeks. Here the teacher tells what it says when,
+so the tokens are named, and the same for every voice. The prenet learns to sound them, the encoder to hear them, the
+language model to write them. What the pairs are for is said in `demo.flat`.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import parselmouth
+import torch
+
+from demo.teacher import Utterance
+from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, TOKENS_PER_SECOND, Samples, TokenIds
+
+Tokens = TypeVar("Tokens", TokenIds, torch.Tensor)
+
+UNVOICED = ("_", "t", "s", "k", "f", "p", "h", "T", "S", "tS", "t2", "?")
+"""espeak-ng's mnemonics; "_" is silence of any length."""
+VOICED = (
+    *(
+        "n",
+        "I",
+        "d",
+        "l",
+        "z",
+        "D",
+        "r",
+        "m",
+        "@",
+        "E",
+        "a",
+        "@2",
+        "w",
+        "V",
+        "eI",
+        "i:",
+        "u:",
+        "3",
+        "i",
+        "aI",
+        "v",
+        "b",
+    ),
+    *("j", "oU", "N", "0", "g", "t#", "I2", "I#", "a#", ";", "3:", "aU", "A@", "U", "dZ", "@L", "e@", "O2", "o@", "O@"),
+    *("O:", "aa", "r-", "i@3", "U@", "OI", "i@", "A:", "Z", "aI@", "aI3", "n-", "@-"),
+)
+STATES = 3  # thirds of a phoneme
+PHASES = 3  # the first frame of a pair, the second, or not known which: what is heard in a sample does not tell
+UNKNOWN = 2
+
+LEAD, TAIL = 2, 8
+"""Frames of silence before and after a sentence: sentences are joined as they are."""
+
+FACTORS: tuple[tuple[int, int, int], ...] = tuple(
+    product(range(len(UNVOICED) + len(VOICED)), range(STATES), range(PHASES))
+)
+"""Phoneme, third and phase of each token."""
+CODES = len(FACTORS)
+_PHONEME = {name: index for index, name in enumerate((*UNVOICED, *VOICED))}
+
+
+def padded(utterance: Utterance) -> Samples:
+    """The samples with silence around them, a whole number of frames."""
+    frames = LEAD + -(-len(utterance.samples) // SAMPLES_PER_TOKEN) + TAIL
+    samples = np.zeros(frames * SAMPLES_PER_TOKEN, np.float32)
+    samples[LEAD * SAMPLES_PER_TOKEN :][: len(utterance.samples)] = utterance.samples
+    return samples
+
+
+def phonemes(utterance: Utterance) -> list[tuple[int, int]]:
+    """Each phoneme's index and first frame, in the padded samples; raises KeyError for one that is not known.
+
+    Silence begins and ends it. A phoneme that no frame's middle falls into is left out.
+    """
+    found = [(_PHONEME["_"], 0)]
+    for name, seconds in utterance.phonemes:
+        start = LEAD + int(np.ceil(seconds * TOKENS_PER_SECOND - 0.5))
+        index = _PHONEME["_" if name in ("", "_:", "_") else name]
+        if start <= found[-1][1]:
+            found.pop()
+        if not found or index != found[-1][0] or index != _PHONEME["_"]:
+            found.append((index, max(start, 0) if found else 0))
+    return found
+
+
+def frequencies(samples: Samples) -> npt.NDArray[np.float64]:
+    """Fundamental frequency of each frame in Hz, 0 where there is none, by Praat; (frames,)."""
+    sound = parselmouth.Sound(samples.astype(np.float64), CODEC_SAMPLE_RATE)
+    pitch = sound.to_pitch(time_step=1 / TOKENS_PER_SECOND, pitch_floor=55, pitch_ceiling=450)
+    found = pitch.selected_array["frequency"]
+    middles = (np.arange(len(samples) // SAMPLES_PER_TOKEN) + 0.5) / TOKENS_PER_SECOND
+    nearest = np.rint((middles - pitch.xs()[0]) * TOKENS_PER_SECOND).astype(int)
+    inside = (nearest >= 0) & (nearest < len(found))
+    return np.where(inside, found[np.clip(nearest, 0, len(found) - 1)], 0.0)
+
+
+def tokens(starts: list[tuple[int, int]], frames: int) -> TokenIds:
+    """The semantic tokens of an utterance, (frames,)."""
+    out = np.empty(frames, np.int64)
+    ends = [start for _, start in starts[1:]] + [frames]
+    for (phoneme, start), end in zip(starts, ends, strict=True):
+        frame = np.arange(start, end)
+        state = ((frame - start + 0.5) * STATES / (end - start)).astype(int)
+        out[start:end] = (phoneme * STATES + state) * PHASES + frame % 2
+    return out
+
+
+def unknown_phase(known: Tokens) -> Tokens:
+    """The same tokens without their phase; of arrays and tensors."""
+    without: Tokens = known // PHASES * PHASES + UNKNOWN
+    return without

@@ -1,0 +1,60 @@
+"""The codec's networks as they are served, made trainable: from weights as the checkpoint has them, with gradients."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from engine.codec.config import CodecConfig
+from engine.codec.layers import AdaLayerNorm, Convolution
+from engine.codec.network import CodecNetwork
+
+
+class _Kernel(nn.Module):
+    """A convolution's weight as `engine.codec.layers.convolve` takes it; serving prepares it once."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """(out, C, kernel) to (out, C, 1, kernel)."""
+        return weight.unsqueeze(2)
+
+
+def trainable(config: CodecConfig) -> CodecNetwork:
+    """The codec's networks with fresh weights, all but the wave generator's stages; no batch may be padded."""
+    network = CodecNetwork(config)
+    _initialise(network)
+    for module in network.modules():
+        if isinstance(module, Convolution) and module.weight.shape[2] > 1:
+            parametrize.register_parametrization(module, "weight", _Kernel(), unsafe=True)
+    return network
+
+
+def _initialise(network: CodecNetwork) -> None:
+    """Give every tensor that `torch.empty` left open a value to begin with."""
+    for name, value in network.named_parameters():
+        leaf = name.rpartition(".")[2]
+        if leaf == "alpha" or (leaf == "gamma" and "resampler" in name):
+            nn.init.ones_(value)
+        elif leaf == "gamma":  # of a ConvNeXt block: a residual that begins small
+            nn.init.constant_(value, 0.2)
+        elif leaf == "latents":
+            nn.init.normal_(value, std=0.3)
+    for module in network.modules():
+        if isinstance(module, Convolution):
+            nn.init.normal_(module.weight, std=1 / math.sqrt(math.prod(module.weight.shape[1:])))
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, AdaLayerNorm):  # begins as a plain norm
+            module.scale.weight.data *= 0.1
+            nn.init.ones_(module.scale.bias)
+            module.shift.weight.data *= 0.1
+            nn.init.zeros_(module.shift.bias)
+
+
+def weights(network: torch.nn.Module) -> dict[str, Tensor]:
+    """The weights of a trainable network, named as `CodecNetwork` names them before it is prepared."""
+    return {
+        name.replace("parametrizations.", "").removesuffix(".original"): value
+        for name, value in network.state_dict().items()
+    }

@@ -1,0 +1,79 @@
+"""What was trained is what is served: the training's networks and the engine's compute the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import Qwen2ForCausalLM
+
+from demo import export, language_model
+from demo.codec import Speaking
+from demo.listener import Listening
+from demo.model import codec_config
+from demo.shapes import LENGTH, SHAPES, overlapped
+from demo.speaker import SpeakerTask
+from demo.trainable import trainable
+from engine.codec import BiCodec
+from engine.llm.grammar import Grammar
+from engine.llm.torch_backend import TorchStepper
+from engine.vocabulary import Vocabulary
+
+SHAPES_OF_SOUND = torch.randn(SHAPES, LENGTH, generator=torch.Generator().manual_seed(0)) / 50
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.nn.Module]]:
+    """A checkpoint of random weights, exported from a state as training leaves it, and the training's modules."""
+    torch.manual_seed(0)
+    state, out = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("checkpoint")
+    network = trainable(codec_config())
+    modules = {
+        "speaker": SpeakerTask(network.speaker_encoder),
+        "speaking": Speaking(network),
+        "listening": Listening(network),
+        "model": Qwen2ForCausalLM(language_model.config()),
+    }
+    files = {"speaker": "speaker", "speaking": "codec", "listening": "listener", "model": "language_model"}
+    for name, module in modules.items():
+        for parameter in module.parameters():  # what half precision cannot hold would differ
+            parameter.data = parameter.data.half().float()
+        torch.save({name: module.state_dict()}, state / f"{files[name]}.pt")
+    torch.save(SHAPES_OF_SOUND, state / "shapes.pt")
+    export.main(state, out)
+    return out, {name: module.eval() for name, module in modules.items()}
+
+
+def test_tokens_sound_as_in_training(untrained: tuple[Path, dict[str, torch.nn.Module]]) -> None:
+    directory, modules = untrained
+    codec = BiCodec.from_checkpoint(directory)
+    random = np.random.default_rng(0)
+    semantic, voice = random.integers(codec.codebook_size, size=40), random.integers(64, size=32)
+    with torch.inference_mode():
+        amounts = modules["speaking"](torch.from_numpy(semantic)[None], torch.from_numpy(voice)[None])
+    expected = torch.tanh(overlapped(amounts @ SHAPES_OF_SOUND))[0].numpy()
+    spoken = codec.decode(semantic, voice)
+    assert np.std(spoken - expected) < 0.03 * np.std(expected)  # the codebook's rows are rounded to half precision
+
+
+def test_samples_are_heard_as_in_training(untrained: tuple[Path, dict[str, torch.nn.Module]]) -> None:
+    directory, modules = untrained
+    codec = BiCodec.from_checkpoint(directory)
+    wave = np.random.default_rng(0).uniform(-0.3, 0.3, 16_080).astype(np.float32)
+    _, semantic = codec.encode(wave)
+    with torch.inference_mode():
+        rows = modules["speaking"].codebook()
+        expected = (modules["listening"](torch.from_numpy(wave)[None])[0] @ rows.T).argmax(-1).numpy()
+    assert (semantic == expected).mean() > 0.9  # rows are rounded to half precision
+
+
+def test_the_language_model_is_the_one_that_was_trained(untrained: tuple[Path, dict[str, torch.nn.Module]]) -> None:
+    directory, modules = untrained
+    ids = Grammar(Vocabulary(directory / "LLM" / "tokenizer.json")).ids
+    stepper = TorchStepper(
+        directory / "LLM", ids, slots=1, context=256, device=torch.device("cpu"), dtype=torch.float32
+    )
+    prompt = list(range(100, 140))
+    with torch.inference_mode():
+        expected = modules["model"](torch.tensor([prompt])).logits[0, -1, torch.from_numpy(ids)]
+    assert torch.allclose(stepper.prefill(0, prompt, 0), expected, atol=1e-3)
