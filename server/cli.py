@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from engine import (
     SPARK_TTS,
@@ -56,7 +57,7 @@ models = typer.Typer(help="Download, make and list models.", no_args_is_help=Tru
 app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
 app.command()(bench)
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)  # what is printed holds what users wrote
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
     try:
         app()
     except (EngineError, OSError) as error:
-        console.print(f"[red]fast-spark:[/] {error}", soft_wrap=True)
+        console.print(Text.assemble(("fast-spark:", "red"), f" {error}"), soft_wrap=True)
         sys.exit(1)
 
 
@@ -164,7 +165,7 @@ def list_models() -> None:
     for name, directory in checkpoint.local_models():
         missing = checkpoint.missing_files(directory)
         table.add_row(name, f"incomplete: no {missing[0]}" if missing else "ready", str(directory))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _settings(config: Path | None, model: str | None, **flags: str | int | None) -> Settings:

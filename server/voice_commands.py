@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from engine import (
     EngineConfig,
@@ -34,7 +35,7 @@ PAGE = 1000
 voices = typer.Typer(
     help="List, make, move and remove voices. A server that runs sees each change at once.", no_args_is_help=True
 )
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)  # what is printed holds what users wrote
 
 NameOption = Annotated[str, typer.Option(help="What the voice is called.")]
 ConsentOption = Annotated[str | None, typer.Option(help="The id of a consent, if the server requires one.")]
@@ -50,7 +51,7 @@ def list_voices(config: ConfigOption = None) -> None:
             owner = f"{voice.owner} (private)" if voice.private else voice.owner or "-"
             made_from = "attributes" if voice.attributes else "sample and transcript" if voice.transcript else "sample"
             table.add_row(voice.name, voice.id, owner, made_from)
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)
 
 
 @voices.command()
@@ -160,5 +161,5 @@ def _make(config: Path | None, model: str | None, make: Callable[[SpeechEngine],
 
 def _tell(voice: Voice) -> None:
     for warning in voice.warnings:
-        console.print(f"[yellow]Note:[/] {warning}", soft_wrap=True)
+        console.print(Text.assemble(("Note:", "yellow"), f" {warning}"), soft_wrap=True)
     console.print(f"{voice.name} is ready: {voice.id}", soft_wrap=True)

@@ -29,9 +29,9 @@ def test_a_voice_is_made_listed_moved_and_removed(
     words = "What the clip says, in about five seconds."
     made = run("add", str(golden / "clip.wav"), "--name", "Ada", "--transcript", words, *model)
     assert made.exit_code == 0, made.output
-    assert run("create", "--gender", "male", "--pitch", "very_low", "--name", "Bass", *model).exit_code == 0
+    assert run("create", "--gender", "male", "--pitch", "very_low", "--name", "[b]Bass", *model).exit_code == 0
     listed = run("list").stdout
-    for words in ("Ada", "sample and transcript", "Bass", "attributes"):
+    for words in ("Ada", "sample and transcript", "[b]Bass", "attributes"):
         assert words in listed
 
     file = tmp_path / "ada.voice"
