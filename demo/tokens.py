@@ -1,8 +1,8 @@
 """What the demo's semantic tokens mean: which third of which phoneme a frame is in, and which of a pair it is.
 
 The published codec finds its tokens by itself, from many voices over weeks. Here the teacher tells what it says when,
-so the tokens are named, and mean the same in every voice. The prenet learns to sound them, the encoder to hear them, the
-language model to write them. What the pairs are for is said in `demo.flat`.
+so the tokens are named, and mean the same in every voice. The prenet learns to sound them, the encoder to hear them,
+and the language model to write them. What the pairs are for is said in `demo.flat`.
 """
 
 from __future__ import annotations
