@@ -8,6 +8,7 @@ how speech follows a text only after very many sentences.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -34,7 +35,8 @@ from engine.synthetic import token_names, write_tokenizer
 from engine.types import Gender, VoiceAttributes, VoiceTokens
 from engine.vocabulary import Vocabulary
 
-GUIDED_LAYERS = (2, 3, 4)  # of their attention, the first head is told where to look
+LETTER_LAYERS, LETTER_HEAD = (2, 3, 4), 0  # this head of these layers is told to look at the letter that is said,
+WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only there the whole word has been read
 REACH = 2  # letters to either side of the one that is said
 CONTENT = 2  # ids before the text in every prompt
 BATCH_TOKENS = 1800
@@ -75,11 +77,17 @@ def config() -> Qwen2Config:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A prompt with its answer, and for each id of the answer the letter that it says, or -1."""
+    """A prompt with its answer, and for each id of the answer the letter that it says, or -1, and the word's end."""
 
     prompt: list[int]
     answer: list[int]
     letters: list[int]
+    ends: list[int]
+
+
+def word_ends(text: str) -> list[int]:
+    """For each letter of a text the place where its word has ended: of what follows it, or of the last letter."""
+    return [min(match.end(), len(text) - 1) for match in re.finditer(r"[\w']+|[^\w']", text) for _ in match[0]]
 
 
 class Lessons:
@@ -120,13 +128,16 @@ class Lessons:
             semantic += [self._vocabulary.semantic.ids[token] for token in self._tokens[n]]
         answer = [*semantic, self._vocabulary.id("<|end_semantic_token|>")]
         letters.append(len(text) - 1)
+        places = word_ends(text)
+        ends = [places[letter] for letter in letters]
         if len(texts) > 1 and speed == 2 and self._random.random() < 0.4:
-            return self._going_on(text, answer, letters, len(self._tokens[texts[0]]))
+            heard = len(self._tokens[texts[0]])
+            return Lesson(self._going_on(text, answer[:heard]), answer[heard:], letters[heard:], ends[heard:])
         voice = int(self._random.integers(self._voices.count))
         globals_ = self._said[voice]
         if speed == 2 and self._random.random() < 0.75:
             prompt = self._prompts.speak(text, VoiceTokens(globals_)).ids
-            return Lesson(list(prompt), answer, letters)
+            return Lesson(list(prompt), answer, letters, ends)
         gender: Gender = "female" if self._voices.female[voice] else "male"
         frequency = float(self._pitch[voice])
         attributes = VoiceAttributes(gender, LEVELS[pitch_label(gender, frequency)], LEVELS[speed])
@@ -134,15 +145,15 @@ class Lessons:
         acoustic = self._acoustic(frequency, speed)
         known = self._prompts.speak(text, VoiceTokens(globals_, attributes, acoustic)).ids
         begun = list(known[len(asked) :])
-        return Lesson(list(asked), begun + answer, [-1] * len(begun) + letters)
+        voiced = [-1] * len(begun)
+        return Lesson(list(asked), begun + answer, voiced + letters, voiced + ends)
 
-    def _going_on(self, text: str, answer: list[int], letters: list[int], heard: int) -> Lesson:
-        """The first text is what a sample says: its tokens are in the prompt, as the encoder hears them."""
+    def _going_on(self, text: str, heard: list[int]) -> list[int]:
+        """A prompt in which the first text is what a sample says: its tokens are there, as the encoder hears them."""
         voice = self._said[int(self._random.integers(self._voices.count))]
         first = self._vocabulary.semantic.first
-        sample = unknown_phase(np.array(answer[:heard]) - first) + first
-        prompt = [*self._prompts.speak(text, VoiceTokens(voice)).ids, *sample.tolist()]
-        return Lesson(prompt, answer[heard:], letters[heard:])
+        sample = unknown_phase(np.array(heard) - first) + first
+        return [*self._prompts.speak(text, VoiceTokens(voice)).ids, *sample.tolist()]
 
     def _acoustic(self, frequency: float, speed: int) -> tuple[int, ...]:
         """The acoustic block: pitch in Hz, loudness, speed."""
@@ -156,14 +167,15 @@ class Lessons:
         return tuple(self._vocabulary.id(f"<|{name}|>") for name in names)
 
 
-def guidance(attention: Tensor, queries: Tensor, letters: Tensor) -> Tensor:
-    """How far a head is from looking at the letters that are said.
+def guidance(attention: Tensor, queries: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """How far a head is from looking where it should.
 
-    `attention` is (B, T, T) of one head; `queries` (N, 2) are items and positions, `letters` (N,) where to look.
+    `attention` is (B, T, T) of one head; `queries` (N, 2) are items and positions; each looks from `first` to `last`,
+    both (N,).
     """
     rows = attention[queries[:, 0], queries[:, 1]]  # (N, T)
     places = torch.arange(rows.shape[1])
-    near = (places >= (letters - REACH).clamp(min=0)[:, None]) & (places <= (letters + REACH)[:, None])
+    near = (places >= first[:, None]) & (places <= last[:, None])
     return -(rows * near).sum(1).clamp(min=1e-5).log().mean()
 
 
@@ -171,7 +183,7 @@ def losses(model: Qwen2ForCausalLM, lessons: list[Lesson], guided: float) -> dic
     """What the answers are away from what they should be, and where the guided heads look."""
     longest = max(len(lesson.prompt) + len(lesson.answer) for lesson in lessons)
     ids = torch.zeros(len(lessons), longest, dtype=torch.long)
-    queries, wanted, letters = [], [], []
+    queries, wanted, letters, ends = [], [], [], []
     for item, lesson in enumerate(lessons):
         whole = lesson.prompt + lesson.answer
         ids[item, : len(whole)] = torch.tensor(whole)  # padding is behind: nothing sees it
@@ -179,11 +191,16 @@ def losses(model: Qwen2ForCausalLM, lessons: list[Lesson], guided: float) -> dic
         queries += [(item, first + n) for n in range(len(lesson.answer))]
         wanted += lesson.answer
         letters += lesson.letters
+        ends += lesson.ends
     output = model.model(ids, output_attentions=True, use_cache=False)
     places, said = torch.tensor(queries), torch.tensor(letters)
     logits = model.lm_head(output.last_hidden_state[places[:, 0], places[:, 1]])
     spoken = said >= 0
-    heads = [guidance(output.attentions[n][:, 0], places[spoken], said[spoken] + CONTENT) for n in GUIDED_LAYERS]
+    asking, letter, end = places[spoken], said[spoken] + CONTENT, torch.tensor(ends)[spoken] + CONTENT
+    heads = [
+        guidance(output.attentions[n][:, LETTER_HEAD], asking, letter - REACH, letter + REACH) for n in LETTER_LAYERS
+    ]
+    heads += [guidance(output.attentions[n][:, WORD_HEAD], asking, end - 1, end) for n in WORD_LAYERS]
     return {
         "tokens": F.cross_entropy(logits, torch.tensor(wanted)),
         "guidance": guided * torch.stack(heads).mean(),
