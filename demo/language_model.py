@@ -8,7 +8,6 @@ how speech follows a text only after very many sentences.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +25,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from demo.corpus import load
 from demo.model import CODEC, QWEN2, TEXT_TOKENS
+from demo.reading import Reading, Said, pronunciations, word_ends
 from demo.runs import Run
 from demo.speaker import Voices
 from demo.tokens import CODES, unknown_phase
@@ -39,7 +39,7 @@ LETTER_LAYERS, LETTER_HEAD = (2, 3, 4), 0  # this head of these layers is told t
 WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only there the whole word has been read
 REACH = 2  # letters to either side of the one that is said
 CONTENT = 2  # ids before the text in every prompt
-BATCH_TOKENS = 1800
+BATCH_TOKENS, BATCH_LETTERS = 1800, 1500
 
 
 def names() -> list[str]:
@@ -85,11 +85,6 @@ class Lesson:
     ends: list[int]
 
 
-def word_ends(text: str) -> list[int]:
-    """For each letter of a text the place where its word has ended: of what follows it, or of the last letter."""
-    return [min(match.end(), len(text) - 1) for match in re.finditer(r"[\w']+|[^\w']", text) for _ in match[0]]
-
-
 class Lessons:
     """Prompts of all forms, made anew from texts and voices whenever they are drawn."""
 
@@ -105,6 +100,7 @@ class Lessons:
         self._letters = [texts["characters"][a:b].tolist() for a, b in pairwise(starts)]
         self._speed = texts["speed"]
         self._by_length = np.argsort([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
+        self._by_letters = np.argsort([len(text) for text in self._texts])
         self._vocabulary = vocabulary()
         self._prompts = Prompts(self._vocabulary)
 
@@ -116,6 +112,15 @@ class Lessons:
         count = max(1, BATCH_TOKENS // (joined * (len(self._tokens[n]) + len(self._texts[n])) + 45))
         texts = self._by_length[first : first + count * joined].tolist()
         return [self.lesson(texts[start : start + joined]) for start in range(0, len(texts), joined)]
+
+    def words(self) -> tuple[list[list[int]], list[Said]]:
+        """Texts alone, as a prompt has them, `BATCH_LETTERS` ids in all, and how their words are said."""
+        first = int(self._random.integers(len(self._by_letters)))
+        count = BATCH_LETTERS // (len(self._texts[self._by_letters[first]]) + CONTENT)
+        chosen = self._by_letters[first : first + count].tolist()
+        prompts = [list(self._prompts.speak(self._texts[n], VoiceTokens(self._said[0])).ids) for n in chosen]
+        prompts = [prompt[: CONTENT + len(self._texts[n])] for prompt, n in zip(prompts, chosen, strict=True)]
+        return prompts, [pronunciations(self._texts[n], self._tokens[n], self._letters[n]) for n in chosen]
 
     def lesson(self, texts: list[int]) -> Lesson:
         """Texts in some voice, cloned or made up with labels; those of another speed than the first are left out."""
@@ -219,7 +224,10 @@ def main(
     said = torch.load(out / "global_tokens.pt", weights_only=True)
     lessons = Lessons(corpus, said, np.load(out / "flat.npz")["pitch"], np.random.default_rng())
     model = Qwen2ForCausalLM(config())  # type: ignore[no-untyped-call]
-    Run(out, "language_model", {"model": model}, minutes, 2e-3).train(lambda: losses(model, lessons.batch(), 0.3))
+    reading = Reading(model.config.hidden_size)
+    Run(out, "language_model", {"model": model, "reading": reading}, minutes, 2e-3).train(
+        lambda: losses(model, lessons.batch(), 0.3) | {"reading": reading(model, *lessons.words(), CONTENT)}
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Where a checkpoint is: found, made or downloaded, and its layout verified before anything is loaded."""
+"""Where a checkpoint is: found or downloaded, and its layout verified before anything is loaded."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from pathlib import Path
 
 import platformdirs
@@ -12,10 +11,9 @@ import platformdirs
 from engine.config import SPARK_TTS, Hub
 from engine.download import alone, fetch
 from engine.errors import CheckpointError
-from engine.types import Progress
 
 DEMO = "demo"
-"""The model that is served when none is named: small and synthetic, made at first use."""
+"""The model that is served when none is named: a robot's voice of a few million weights, which comes along."""
 
 LAYOUT = (
     "config.yaml",
@@ -57,14 +55,17 @@ def is_hub_name(model: str) -> bool:
     return wellformed and ".." not in model and "--" not in model
 
 
-def locate(model: str, hub: Hub = "huggingface", progress: Progress = lambda done, total: None) -> Path:
-    """The directory of a checkpoint whose layout is whole: the demo (made if need be), a path, or a hub's name.
+def demo_directory() -> Path:
+    """Where the demo model is; `demo/` in the repository trains it."""
+    return Path(__file__).with_name("demo")
+
+
+def locate(model: str, hub: Hub = "huggingface") -> Path:
+    """The directory of a checkpoint whose layout is whole: the demo's, a path, or a hub's name.
 
     A name that was not downloaded before is downloaded now. Raises CheckpointError, which says what is missing.
     """
-    if model == DEMO:
-        return demo(progress)
-    directory = Path(model).expanduser()
+    directory = demo_directory() if model == DEMO else Path(model).expanduser()
     if not directory.is_dir():
         if not is_hub_name(model):
             raise CheckpointError(
@@ -75,19 +76,6 @@ def locate(model: str, hub: Hub = "huggingface", progress: Progress = lambda don
         if missing_files(directory):
             download(model, hub)
     verify(directory)
-    return directory
-
-
-def demo(progress: Progress = lambda done, total: None) -> Path:
-    """The demo model's directory; the model is made there if it, or a file of it, is missing."""
-    directory = cache_directory() / "synthetic-small"
-    if missing_files(directory):
-        from engine.synthetic import write_checkpoint  # imports torch and transformers: only when it is needed
-
-        with alone(directory):
-            if missing_files(directory):  # still: another process may have made it meanwhile
-                shutil.rmtree(directory, ignore_errors=True)
-                write_checkpoint(directory, "small", progress)
     return directory
 
 
@@ -107,9 +95,9 @@ def download(name: str, hub: Hub) -> Path:
 
 
 def local_models() -> list[tuple[str, Path]]:
-    """The name and the directory of each model in the cache, whole or not."""
-    demo_directory, downloads = cache_directory() / "synthetic-small", cache_directory() / "models"
-    found = [(DEMO, demo_directory)] if demo_directory.is_dir() else []
+    """The name and the directory of the demo and of each model in the cache, whole or not."""
+    downloads = cache_directory() / "models"
+    found = [(DEMO, demo_directory())]
     if downloads.is_dir():
         found += [(_name_of(path), path) for path in sorted(downloads.glob("[!.]*")) if path.is_dir()]
     return found

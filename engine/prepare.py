@@ -1,4 +1,4 @@
-"""What can be done before an engine is loaded: fetching or making a model, and converting it for its backend."""
+"""What can be done before an engine is loaded: fetching a model, and converting it for its backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def prepare(config: EngineConfig, progress: Progress) -> None:
     """
     from engine.llm import registry  # brings torch along
 
-    registry.prepare(checkpoint.locate(config.model, config.hub, progress), config, progress)
+    registry.prepare(checkpoint.locate(config.model, config.hub), config, progress)
 
 
 def convert(

@@ -107,9 +107,9 @@ class SpeechEngine:
         progress: Progress = lambda done, total: None,
         observer: Observer = UNOBSERVED,
     ) -> SpeechEngine:
-        """Load the model that the configuration names, making or downloading it if need be; blocks.
+        """Load the model that the configuration names, downloading and converting it if need be; blocks.
 
-        `progress` tells how far that has come. Raises CheckpointError.
+        `progress` tells how far converting has come. Raises CheckpointError.
         """
         cores = ThreadPoolExecutor(1, "cores")
         try:
@@ -129,7 +129,7 @@ class SpeechEngine:
 
         if config.threads is not None:
             torch.set_num_threads(config.threads)
-        directory = checkpoint.locate(config.model, config.hub, progress)
+        directory = checkpoint.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)

@@ -277,24 +277,10 @@ def test_importing_the_module_imports_no_heavy_library() -> None:
     assert loaded.stdout.split() == []
 
 
-def test_the_demo_is_made_once(cache: Path) -> None:
-    reports: list[tuple[int, int]] = []
-    directory = checkpoint.locate("demo", progress=lambda done, total: reports.append((done, total)))
-    assert checkpoint.missing_files(directory) == []
-    assert reports
-    assert reports[-1][0] == reports[-1][1]
-
-    reports.clear()
-    assert checkpoint.locate("demo", progress=lambda done, total: reports.append((done, total))) == directory
-    assert reports == []
-
-
-def test_a_demo_that_lacks_a_file_is_made_again(cache: Path) -> None:
-    make_layout(cache / "synthetic-small")
-    (cache / "synthetic-small" / WEIGHTS).unlink()
+def test_the_demo_comes_along_whole_and_small(cache: Path) -> None:
     directory = checkpoint.locate("demo")
-    assert checkpoint.missing_files(directory) == []
-    assert (directory / WEIGHTS).stat().st_size > 100_000
+    assert sum(file.stat().st_size for file in directory.rglob("*") if file.suffix != ".gguf") < 25e6
+    assert not cache.exists()
 
 
 def test_a_directory_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -320,8 +306,7 @@ def test_an_unknown_path_is_refused_with_what_can_be_given(path: str, cache: Pat
 
 
 def test_the_models_of_this_machine_are_listed_whole_or_not(cache: Path) -> None:
-    assert checkpoint.local_models() == []
-    make_layout(cache / "synthetic-small")
+    assert [name for name, _ in checkpoint.local_models()] == ["demo"]
     make_layout(cache / "models" / "acme--spark-tts")
     (cache / "models" / "beta--half").mkdir()
     (cache / "models" / ".beta--half.lock").touch()

@@ -1,0 +1,164 @@
+"""The demo model says what it was asked to say, in every way to listen: its speech is held against its teacher's."""
+
+import base64
+import ctypes.util
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import soundfile
+import soxr
+import yaml
+
+from demo.evaluate import median_pitch, right
+from demo.teacher import Setting, Teacher
+from demo.texts import held_out
+from engine.checkpoint import demo_directory
+from engine.types import CODEC_SAMPLE_RATE, Samples
+from server.encoding import FORMATS, AudioFormat
+from tests.server.conftest import COMMAND, Server, running_command
+from tests.server.test_speech_api import decoded, pcm
+
+pytestmark = pytest.mark.skipif(
+    ctypes.util.find_library("espeak-ng") is None, reason="the teacher is not installed: apt install libespeak-ng1"
+)
+SENTENCES = held_out()[:5]
+SEED = {"seed": 1}
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Teacher:
+    return Teacher()  # the library has one state a process
+
+
+@pytest.fixture(scope="module")
+def rendered(teacher: Teacher) -> dict[str, Samples]:
+    """What each held-out sentence sounds like."""
+    return {text: teacher.speak(text).samples for text in held_out()}
+
+
+@pytest.fixture(scope="module")
+def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server as a newcomer starts it."""
+    with running_command(tmp_path_factory.mktemp("demo") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sdk(demo_server: Server) -> openai.OpenAI:
+    return demo_server.client()
+
+
+def heard(samples: Samples) -> Samples:
+    """24 kHz as the teacher speaks, 16 kHz."""
+    resampled: Samples = soxr.resample(samples, 24_000, CODEC_SAMPLE_RATE)
+    return resampled
+
+
+def speak(sdk: openai.OpenAI, text: str, audio_format: AudioFormat = "pcm", voice: str = "alloy") -> Samples:
+    response = sdk.audio.speech.create(
+        model="tts-1", voice=voice, input=text, response_format=audio_format, extra_body=SEED
+    )
+    return heard(decoded(response.content, audio_format)[0])
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_every_format_says_the_text(
+    sdk: openai.OpenAI, rendered: dict[str, Samples], audio_format: AudioFormat
+) -> None:
+    assert right({SENTENCES[0]: speak(sdk, SENTENCES[0], audio_format)}, rendered) == 1
+
+
+@pytest.mark.parametrize("voice", ["female", "male", "nova"])
+def test_what_is_said_at_once_is_said_right(sdk: openai.OpenAI, rendered: dict[str, Samples], voice: str) -> None:
+    with ThreadPoolExecutor(len(SENTENCES)) as pool:
+        spoken = dict(zip(SENTENCES, pool.map(lambda text: speak(sdk, text, voice=voice), SENTENCES), strict=True))
+    assert right(spoken, rendered) == 1
+
+
+def test_a_stream_says_the_text(sdk: openai.OpenAI, rendered: dict[str, Samples]) -> None:
+    with sdk.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input=SENTENCES[1], response_format="pcm", extra_body=SEED
+    ) as response:
+        samples = pcm(b"".join(response.iter_bytes()))
+    assert right({SENTENCES[1]: heard(samples)}, rendered) == 1
+
+
+def test_events_say_the_text(demo_server: Server, rendered: dict[str, Samples]) -> None:
+    body = {"model": "tts-1", "voice": "alloy", "input": SENTENCES[2], "response_format": "pcm", "stream_format": "sse"}
+    response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=60)
+    events = [json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line]
+    data = b"".join(base64.b64decode(event["audio"]) for event in events if event["type"] == "speech.audio.delta")
+    assert right({SENTENCES[2]: heard(pcm(data))}, rendered) == 1
+
+
+def test_a_long_text_is_said_in_order(sdk: openai.OpenAI, teacher: Teacher) -> None:
+    texts = held_out()
+    joined = [" ".join(texts[first : first + 3]) for first in range(0, 30, 3)]
+    joined.append(" ".join(reversed(texts[:3])))
+    rendered = {text: teacher.speak(text).samples for text in joined}
+    assert right({joined[0]: speak(sdk, joined[0])}, rendered) == 1
+
+
+@pytest.mark.parametrize("transcript", [None, " ".join(SENTENCES[:2])])
+def test_a_clone_says_the_text_at_the_samples_pitch(
+    demo_server: Server, sdk: openai.OpenAI, teacher: Teacher, rendered: dict[str, Samples], transcript: str | None
+) -> None:
+    for variant in ("f5", "m5"):  # training never heard them
+        sample = teacher.speak(" ".join(SENTENCES[:2]), Setting(variant)).samples
+        name = f"{variant} {'with' if transcript else 'without'} transcript"
+        response = httpx.post(
+            f"{demo_server.url}/v1/audio/voices",
+            data={"name": name} | ({"transcript": transcript} if transcript else {}),
+            files={"audio_sample": ("sample.wav", wav(sample))},
+            timeout=60,
+        )
+        assert response.status_code == 200, response.text
+        spoken = speak(sdk, SENTENCES[3], voice=name)
+        assert median_pitch(spoken) == pytest.approx(median_pitch(sample), rel=0.2)  # 25 Hz are a step
+        assert right({SENTENCES[3]: spoken}, rendered) == 1
+
+
+def wav(samples: Samples) -> bytes:
+    import io
+
+    file = io.BytesIO()
+    soundfile.write(file, samples, CODEC_SAMPLE_RATE, format="WAV")
+    return file.getvalue()
+
+
+def test_labels_of_pitch_do_what_they_say(demo_server: Server) -> None:
+    found = []
+    for pitch in ("very_low", "moderate", "very_high"):
+        body = {"model": "tts-1", "voice": "female", "input": SENTENCES[0], "response_format": "pcm", "pitch": pitch}
+        response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=60)
+        found.append(median_pitch(heard(pcm(response.content))))
+    assert found[0] < found[1] < found[2]
+
+
+def test_llama_cpp_says_the_text(tmp_path: Path, rendered: dict[str, Samples]) -> None:
+    pytest.importorskip("llama_cpp", reason="llama.cpp is not built: make llama")
+    shutil.copytree(demo_directory(), tmp_path / "model", ignore=shutil.ignore_patterns("*.gguf", "*.lock"))
+    settings = tmp_path / "settings.yaml"
+    engine = {"backend": "llama-cpp", "model": str(tmp_path / "model"), "data_directory": str(tmp_path)}
+    settings.write_text(yaml.safe_dump({"engine": engine}))
+    with running_command(tmp_path / "log", "--config", str(settings)) as server:
+        sdk = server.client()
+        assert right({text: speak(sdk, text) for text in SENTENCES}, rendered) == 1
+
+
+def test_the_command_says_hello(tmp_path: Path, teacher: Teacher) -> None:
+    file = tmp_path / "hello.wav"
+    subprocess.run([COMMAND, "say", "Hello world", "-o", str(file), "--seed", "1"], check=True, timeout=120)
+    samples, rate = soundfile.read(file, dtype="float32")
+    assert rate == 24_000
+    words = ("Hello world", "Good morning", "Thank you", "Yellow bird", "Come back", "Eleven people", "A cold winter")
+    rendered = {text: teacher.speak(text).samples for text in words}
+    assert right({"Hello world": heard(np.asarray(samples))}, rendered) == 1
