@@ -70,6 +70,7 @@ class Run:
             for group in self._optimizer.param_groups:
                 group["lr"] = self._learning_rate()
             self._optimizer.step()
+            self.step += 1
             for name, value in values.items():
                 totals[name] = totals.get(name, 0.0) + value.item() / logged
             if self.step % logged == 0:
@@ -96,7 +97,6 @@ class Run:
                 now = time.monotonic()
                 self.elapsed += min(now - before, PAUSE)
                 before = now
-                self.step += 1
                 bar.update(task, completed=self.elapsed, state=f"step {self.step}")
 
     def _learning_rate(self) -> float:
