@@ -26,6 +26,8 @@ from engine.codec.decoder import WaveGenerator
 from engine.codec.loader import codec_name
 from engine.synthetic import model_config, write_codec, write_llm, write_tokenizer, write_wav2vec2
 
+SHARPNESS = 2.0
+"""How much surer the language model is than training made it: of its unlikely tokens, most are wrong."""
 WEIGHT_NORMED = ("decoder.", "quantizer.in_project.", "quantizer.out_project.")
 
 
@@ -87,6 +89,7 @@ def main(
     model.load_state_dict(torch.load(state / "language_model.pt", weights_only=True)["model"])
     llm = model.state_dict()
     llm.pop("lm_head.weight")  # tied to the embedding
+    llm["model.norm.weight"] *= SHARPNESS  # and so all logits
     write_llm(out / "LLM", language_model.config(), half(llm))
     write_tokenizer(out / "LLM", language_model.names(), Sequence([NFC(), Lowercase()]))
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6

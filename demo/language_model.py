@@ -39,6 +39,7 @@ LETTER_LAYERS, LETTER_HEAD = (2, 3, 4), 0  # this head of these layers is told t
 WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only there the whole word has been read
 REACH = 2  # letters to either side of the one that is said
 CONTENT = 2  # ids before the text in every prompt
+MISHEARD = 0.6  # at most of a sample's tokens: the small encoder hears badly
 BATCH_TOKENS, BATCH_LETTERS = 1800, 1500
 
 
@@ -157,7 +158,9 @@ class Lessons:
         """A prompt in which the first text is what a sample says: its tokens are there, as the encoder hears them."""
         voice = self._said[int(self._random.integers(self._voices.count))]
         first = self._vocabulary.semantic.first
-        sample = unknown_phase(np.array(heard) - first) + first
+        misheard = self._random.random(len(heard)) < self._random.uniform(0, MISHEARD)
+        sample = np.where(misheard, self._random.integers(CODES, size=len(heard)), np.array(heard) - first)
+        sample = unknown_phase(sample) + first
         return [*self._prompts.speak(text, VoiceTokens(voice)).ids, *sample.tolist()]
 
     def _acoustic(self, frequency: float, speed: int) -> tuple[int, ...]:
