@@ -125,7 +125,7 @@ def load(directory: Path, kind: str) -> Arrays:
 def main(
     directory: Annotated[Path, typer.Option(help="Where the corpus is kept.")] = Path("build/demo/corpus"),
     voices: Annotated[int, typer.Option(help="Voices for the codec.")] = 1000,
-    texts: Annotated[int, typer.Option(help="Sentences for the language model.")] = 24_000,
+    texts: Annotated[int, typer.Option(help="Sentences for the language model.")] = 56_000,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Have the teacher speak; what was said before is kept."""
