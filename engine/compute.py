@@ -3,8 +3,8 @@
 On a CPU the language model and the codec share one thread, which takes turns between them. Each thread that calls
 torch has a pool of its own, with a thread a core; two pools wait for each other at every barrier, and even idle,
 a second one makes OpenMP put the first one's threads to sleep between operations. Measured on two cores: a short
-answer of the demo model took 3 to 21 s with two threads, and about 1 s with one; a step of the full-size language
-model 0.16 s, and 0.10.
+answer of the small synthetic model took 3 to 21 s with two threads, and about 1 s with one; a step of the full-size
+language model 0.16 s, and 0.10.
 """
 
 from __future__ import annotations
