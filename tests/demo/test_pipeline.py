@@ -1,0 +1,70 @@
+"""Every stage of the training, from an empty folder to a checkpoint that the server takes, for seconds each."""
+
+import ctypes.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from demo import codec, corpus, export, flat, language_model, listener, speaker
+from demo.texts import WORD_LISTS
+from demo.tokens import CODES
+from engine import EngineConfig, Sampling, SpeechEngine, SpeechRequest
+
+pytestmark = [
+    pytest.mark.skipif(
+        ctypes.util.find_library("espeak-ng") is None, reason="the teacher is not installed: apt install libespeak-ng1"
+    ),
+    pytest.mark.skipif(
+        not any(path.is_file() for path in WORD_LISTS), reason="there is no list of words: apt install wamerican-small"
+    ),
+]
+MOMENT = 0.05  # minutes
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("corpus")
+    corpus.main(directory, voices=corpus.SHARD_VOICES, texts=corpus.SHARD_TEXTS)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def state(said: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("state")
+    speaker.main(said, out, minutes=MOMENT, threads=2)
+    flat.main(said, out, kept=1)
+    for stage in (codec, language_model, listener):
+        stage.main(said, out, minutes=MOMENT, threads=2)
+    return out
+
+
+def test_lessons_are_prompts_as_the_engine_makes_them(said: Path, state: Path) -> None:
+    voices = torch.load(state / "global_tokens.pt", weights_only=True)
+    pitch = np.load(state / "flat.npz")["pitch"]
+    lessons = language_model.Lessons(said, voices, pitch, np.random.default_rng(0))
+    vocabulary = language_model.vocabulary()
+    semantic, end = vocabulary.semantic, vocabulary.id("<|end_semantic_token|>")
+    created = continued = 0
+    for lesson in (lesson for _ in range(60) for lesson in lessons.batch()):
+        assert lesson.answer[-1] == end
+        assert len(lesson.answer) == len(lesson.letters) == len(lesson.ends)
+        created += lesson.letters[0] == -1
+        continued += semantic.first <= lesson.prompt[-1] < semantic.first + CODES
+        looked_at = {place for place in [*lesson.letters, *lesson.ends] if place >= 0}
+        assert all(lesson.prompt[place + language_model.CONTENT] < language_model.TEXT_TOKENS for place in looked_at)
+    assert created
+    assert continued
+
+
+async def test_what_was_trained_for_moments_can_be_served(state: Path, tmp_path: Path) -> None:
+    export.main(state, tmp_path / "model")
+    config = EngineConfig(model=str(tmp_path / "model"), data_directory=tmp_path)
+    engine = SpeechEngine.load(config)
+    try:
+        request = SpeechRequest("Hello.", "female", sampling=Sampling(seed=0))
+        samples = np.concatenate([chunk.samples async for chunk in engine.synthesize(request)])
+    finally:
+        await engine.close()
+    assert np.abs(samples).max() > 0
