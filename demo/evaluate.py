@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,7 @@ from demo.texts import held_out
 from demo.tokens import frequencies
 from demo.voices import LEVELS, UNSEEN
 from engine import EngineConfig, Level, Sampling, SpeechEngine, SpeechRequest, VoiceAttributes
+from engine.synthetic import write_checkpoint
 from engine.text import max_semantic_tokens
 from engine.types import CODEC_SAMPLE_RATE, Gender, Samples
 
@@ -118,13 +120,14 @@ class Subject:
         return list(await asyncio.gather(*(self.say(text, voice, seed) for seed, text in enumerate(texts))))
 
 
-async def sentences(subject: Subject, teacher: Teacher, texts: list[str], out: Path) -> dict[str, Any]:
-    """Measures 1, 2 and 5."""
-    rendered = {text: teacher.speak(text).samples for text in texts}
-    other_voice = {text: teacher.speak(text, Setting("f2")).samples for text in texts}
+async def sentences(
+    subject: Subject, teacher: Teacher, rendered: dict[str, Samples], out: Path
+) -> dict[str, dict[str, float]]:
+    """Measures 1, 2 and 5; `rendered` is what the teacher makes of the texts."""
+    texts = list(rendered)
     for variant in CLONED:
         await subject.clone(variant, teacher.speak(texts[0] + " " + texts[1], Setting(variant)).samples)
-    found: dict[str, Any] = {"ceiling, the teacher in another voice": {"right": right(other_voice, rendered)}}
+    found = {}
     for voice in ("female", "male", *CLONED):
         spoken = await subject.all(texts, voice)
         lengths = [len(s.samples) / len(rendered[s.text]) for s in spoken]
@@ -138,6 +141,18 @@ async def sentences(subject: Subject, teacher: Teacher, texts: list[str], out: P
                 picture(s.samples, rendered[s.text], s.text, out / f"{voice}-{index}.png")
                 soundfile.write(out / f"{voice}-{index}.wav", s.samples, CODEC_SAMPLE_RATE)
     return found
+
+
+async def bounds(teacher: Teacher, rendered: dict[str, Samples], directory: Path) -> dict[str, float]:
+    """What measure 1 is for the teacher in another voice, and for a synthetic model, which is made in `directory`."""
+    other_voice = {text: teacher.speak(text, Setting("f2")).samples for text in rendered}
+    write_checkpoint(directory / "synthetic", "small")
+    async with loaded(str(directory / "synthetic"), "torch", directory) as subject:
+        hissed = await subject.all(list(rendered), "female")
+    return {
+        "ceiling, the teacher in another voice": right(other_voice, rendered),
+        "floor, synthetic weights": right({s.text: s.samples for s in hissed}, rendered),
+    }
 
 
 async def control(subject: Subject, texts: list[str]) -> dict[str, Any]:
@@ -183,25 +198,32 @@ def picture(model: Samples, teacher: Samples, text: str, file: Path) -> None:
     plt.close(figure)
 
 
+@asynccontextmanager
+async def loaded(model: str, backend: str, directory: Path) -> AsyncGenerator[Subject, None]:
+    """An engine with a checkpoint; its voices are kept in `directory`."""
+    config = EngineConfig.model_validate(
+        {"model": model, "backend": backend, "max_running": 16, "data_directory": directory}
+    )
+    engine = SpeechEngine.load(config)
+    try:
+        yield Subject(engine)
+    finally:
+        await engine.close()
+
+
 async def evaluate(model: str, backend: str, out: Path, count: int) -> dict[str, Any]:
     """All measures."""
     teacher = Teacher()
     texts = held_out()[:count]
-    voices = TemporaryDirectory()
-    config = EngineConfig.model_validate(
-        {"model": model, "backend": backend, "max_running": 16, "data_directory": voices.name}
-    )
-    engine = SpeechEngine.load(config)
-    try:
-        subject = Subject(engine)
-        return {
-            "sentences": await sentences(subject, teacher, texts, out),
-            "control": await control(subject, texts[:4]),
-            "cloning": await cloning(subject, teacher, texts[:5]),
-        }
-    finally:
-        await engine.close()
-        voices.cleanup()
+    rendered = {text: teacher.speak(text).samples for text in texts}
+    with TemporaryDirectory() as voices, TemporaryDirectory() as synthetic:
+        async with loaded(model, backend, Path(voices)) as subject:
+            return {
+                "sentences": await sentences(subject, teacher, rendered, out),
+                "control": await control(subject, texts[:4]),
+                "cloning": await cloning(subject, teacher, texts[:5]),
+                "bounds": await bounds(teacher, rendered, Path(synthetic)),
+            }
 
 
 def main(
