@@ -29,7 +29,7 @@ from engine.types import SAMPLES_PER_TOKEN
 
 WINDOW = 32  # frames
 BATCH = 20
-FLOOR = 1e-3  # of mel bands
+FLOOR = 1e-4  # of mel bands
 SILENCE = 0.02  # energy of a frame that hardly matters
 
 

@@ -26,7 +26,7 @@ from engine.codec.decoder import WaveGenerator
 from engine.codec.loader import codec_name
 from engine.synthetic import model_config, write_codec, write_llm, write_tokenizer, write_wav2vec2
 
-SHARPNESS = 2.0
+SHARPNESS = 3.0
 """How much surer the language model is than training made it: of its unlikely tokens, most are wrong."""
 WEIGHT_NORMED = ("decoder.", "quantizer.in_project.", "quantizer.out_project.")
 
