@@ -153,9 +153,11 @@ def test_llama_cpp_says_the_text(tmp_path: Path, rendered: dict[str, Samples]) -
         assert right({text: speak(sdk, text) for text in SENTENCES}, rendered) == 1
 
 
-def test_the_command_says_hello(tmp_path: Path, teacher: Teacher) -> None:
+@pytest.mark.parametrize("voice", ["female", "male"])
+def test_the_command_says_hello(tmp_path: Path, teacher: Teacher, voice: str) -> None:
     file = tmp_path / "hello.wav"
-    subprocess.run([COMMAND, "say", "Hello world", "-o", str(file), "--seed", "1"], check=True, timeout=120)
+    arguments = ("say", "Hello world", "-o", str(file), "--voice", voice, "--seed", "1")
+    subprocess.run([COMMAND, *arguments], check=True, timeout=120)
     samples, rate = soundfile.read(file, dtype="float32")
     assert rate == 24_000
     others = (
