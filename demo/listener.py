@@ -50,7 +50,7 @@ class Listening(nn.Module):
 def main(
     corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
     out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
-    minutes: Annotated[float, typer.Option(help="How long to train.")] = 15,
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 26,
     threads: Annotated[int, typer.Option(help="Cores.")] = 1,
 ) -> None:
     """Train the encoder on the codebook of the second stage."""

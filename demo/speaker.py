@@ -113,7 +113,7 @@ def global_tokens(encoder: SpeakerEncoder, voices: Voices) -> Tensor:
 def main(
     corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
     out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
-    minutes: Annotated[float, typer.Option(help="How long to train.")] = 6,
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 9,
     threads: Annotated[int, typer.Option(help="Cores.")] = 2,
 ) -> None:
     """Train the speaker encoder, and keep the global tokens of the corpus."""
