@@ -30,6 +30,7 @@ from engine.types import SAMPLES_PER_TOKEN
 WINDOW = 32  # frames
 BATCH = 20
 FLOOR = 1e-4  # of mel bands
+MUFFLED = 3.0  # weight of the loss in mel bands: it is what ears and recognisers go by
 SILENCE = 0.02  # energy of a frame that hardly matters
 
 
@@ -165,7 +166,7 @@ def main(
         spoken = speaking(semantic, voice)
         return {
             "frames": error(spoken, target, windows.deviations),
-            "muffled": muffled(spoken, target, windows.shapes, network.speaker_encoder.mel),
+            "muffled": MUFFLED * muffled(spoken, target, windows.shapes, network.speaker_encoder.mel),
         }
 
     Run(out, "codec", {"speaking": speaking}, minutes, 1e-3).train(losses)

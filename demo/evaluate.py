@@ -3,7 +3,7 @@
     python -m demo.evaluate
 
 1. It says the text: the mel cepstra of its speech are closer, by dynamic time warping, to the teacher's rendering of
-   the same sentence than to its rendering of each of 50 other sentences of similar length.
+   the same sentence than to its rendering of each of 50 other sentences of similar length. Short phrases likewise.
 2. It ends by the end token, after about as long as the teacher takes.
 3. Labels of pitch and speed, and gender, do what they say.
 4. Clones of voices that training never heard have their pitch.
@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.progress import track
 
 from demo.teacher import Setting, Teacher
-from demo.texts import held_out
+from demo.texts import held_out, phrases
 from demo.tokens import frequencies
 from demo.voices import LEVELS, UNSEEN
 from engine import EngineConfig, Level, Sampling, SpeechEngine, SpeechRequest, VoiceAttributes
@@ -45,7 +45,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
-OTHERS = 50
+OTHERS, OTHER_PHRASES = 50, 20  # about equally long; of the few phrases fewer are
 CEPSTRA = 12
 CLONED = ("f5", "m5")  # unseen variants that say all sentences, beside a made-up woman and man
 
@@ -74,16 +74,16 @@ def distance(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> fl
     return float(dtw(one, other, distance_only=True).normalizedDistance)
 
 
-def right(spoken: dict[str, Samples], teacher: dict[str, Samples]) -> float:
-    """The part of the sentences that are closest to the teacher's own rendering of them."""
+def right(spoken: dict[str, Samples], teacher: dict[str, Samples], others: int = OTHERS) -> float:
+    """The part of the sentences that are closest to the teacher's own rendering, beside those of about their length."""
     wanted = {text: cepstra(samples) for text, samples in teacher.items()}
     lengths = {text: len(frames) for text, frames in wanted.items()}
     correct = 0
     for text, samples in track(spoken.items(), "Comparing", transient=True):
         heard = cepstra(samples)
-        others = sorted((t for t in wanted if t != text), key=lambda t: abs(lengths[t] - lengths[text]))[:OTHERS]
+        similar = sorted((t for t in wanted if t != text), key=lambda t: abs(lengths[t] - lengths[text]))[:others]
         own = distance(heard, wanted[text])
-        correct += all(own < distance(heard, wanted[other]) for other in others)
+        correct += all(own < distance(heard, wanted[other]) for other in similar)
     return correct / len(spoken)
 
 
@@ -141,6 +141,13 @@ async def sentences(
                 picture(s.samples, rendered[s.text], s.text, out / f"{voice}-{index}.png")
                 soundfile.write(out / f"{voice}-{index}.wav", s.samples, CODEC_SAMPLE_RATE)
     return found
+
+
+async def short(subject: Subject, teacher: Teacher) -> dict[str, float]:
+    """Measure 1 for phrases of a few words."""
+    rendered = {text: teacher.speak(text).samples for text in phrases()}
+    spoken = {voice: await subject.all(list(rendered), voice) for voice in ("female", "male", "alloy")}
+    return {voice: right({s.text: s.samples for s in said}, rendered, OTHER_PHRASES) for voice, said in spoken.items()}
 
 
 async def bounds(teacher: Teacher, rendered: dict[str, Samples], directory: Path) -> dict[str, float]:
@@ -220,6 +227,7 @@ async def evaluate(model: str, backend: str, out: Path, count: int) -> dict[str,
         async with loaded(model, backend, Path(voices)) as subject:
             return {
                 "sentences": await sentences(subject, teacher, rendered, out),
+                "phrases": await short(subject, teacher),
                 "control": await control(subject, texts[:4]),
                 "cloning": await cloning(subject, teacher, texts[:5]),
                 "bounds": await bounds(teacher, rendered, Path(synthetic)),

@@ -40,6 +40,7 @@ WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only 
 REACH = 2  # letters to either side of the one that is said
 CONTENT = 2  # ids before the text in every prompt
 MISHEARD = 0.6  # at most of a sample's tokens: the small encoder hears badly
+UNPUNCTUATED = 0.3  # of the texts end with a letter, as people write them
 BATCH_TOKENS, BATCH_LETTERS = 1800, 1500
 
 
@@ -119,9 +120,18 @@ class Lessons:
         first = int(self._random.integers(len(self._by_letters)))
         count = BATCH_LETTERS // (len(self._texts[self._by_letters[first]]) + CONTENT)
         chosen = self._by_letters[first : first + count].tolist()
-        prompts = [list(self._prompts.speak(self._texts[n], VoiceTokens(self._said[0])).ids) for n in chosen]
-        prompts = [prompt[: CONTENT + len(self._texts[n])] for prompt, n in zip(prompts, chosen, strict=True)]
-        return prompts, [pronunciations(self._texts[n], self._tokens[n], self._letters[n]) for n in chosen]
+        texts, letters = zip(*(self._ended(self._texts[n], self._letters[n]) for n in chosen), strict=True)
+        prompts = [list(self._prompts.speak(text, VoiceTokens(self._said[0])).ids) for text in texts]
+        prompts = [prompt[: CONTENT + len(text) + 1] for prompt, text in zip(prompts, texts, strict=True)]
+        return prompts, [
+            pronunciations(t, self._tokens[n], said) for t, n, said in zip(texts, chosen, letters, strict=True)
+        ]
+
+    def _ended(self, text: str, letters: list[int]) -> tuple[str, list[int]]:
+        """A text with its punctuation or, now and then, without, and the letters that are said in it."""
+        if self._random.random() < UNPUNCTUATED:
+            text = text.rstrip(".?!")
+        return text, [min(letter, len(text) - 1) for letter in letters]
 
     def lesson(self, texts: list[int]) -> Lesson:
         """Texts in some voice, cloned or made up with labels; those of another speed than the first are left out."""
@@ -133,7 +143,7 @@ class Lessons:
             letters += [letter + len(text) - len(self._texts[n]) for letter in self._letters[n]]
             semantic += [self._vocabulary.semantic.ids[token] for token in self._tokens[n]]
         answer = [*semantic, self._vocabulary.id("<|end_semantic_token|>")]
-        letters.append(len(text) - 1)
+        text, letters = self._ended(text, [*letters, len(text) - 1])
         places = word_ends(text)
         ends = [places[letter] for letter in letters]
         if len(texts) > 1 and speed == 2 and self._random.random() < 0.4:

@@ -25,10 +25,13 @@ Said = dict[int, list[int]]
 
 
 def word_ends(text: str) -> list[int]:
-    """For each letter of a text the place where its word has ended; what is between two words belongs to the first."""
+    """For each letter of a text the place where its word has ended; what is between two words belongs to the first.
+
+    The place is what comes behind the word: behind a text's last letter, what ends the text in a prompt.
+    """
     ends = []
     for match in re.finditer(r"([\w']*)[^\w']*", text):
-        ends += [min(match.end(1), len(text) - 1)] * len(match[0])
+        ends += [match.end(1)] * len(match[0])
     return ends
 
 

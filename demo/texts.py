@@ -13,7 +13,8 @@ from engine.text.normalise import normalise
 WORD_LISTS = (Path("/usr/share/dict/american-english-small"), Path("/usr/share/dict/words"))
 VOCABULARY = Path(__file__).with_name("vocabulary.yaml")
 HELD_OUT = Path(__file__).with_name("held_out.txt")
-"""The sentences of the evaluation: training never sees them."""
+PHRASES = Path(__file__).with_name("phrases.txt")
+"""The sentences and short phrases of the evaluation: training never sees them."""
 
 
 def simplified(text: str) -> str:
@@ -24,6 +25,11 @@ def simplified(text: str) -> str:
 def held_out() -> list[str]:
     """The sentences that training never sees, as they are spoken: numbers as words."""
     return [normalise(line) for line in HELD_OUT.read_text().splitlines() if line]
+
+
+def phrases() -> list[str]:
+    """Short phrases that training never sees, as people type them to try a server out: without a full stop."""
+    return PHRASES.read_text().splitlines()
 
 
 class Texts:
@@ -42,7 +48,7 @@ class Texts:
         if found is None:
             raise RuntimeError("There is no list of English words: apt install wamerican-small")
         self._rare = [w for w in found.read_text().split() if re.fullmatch("[a-z]{3,11}", w)]
-        self._excluded = {simplified(text) for text in held_out()}
+        self._excluded = {simplified(text) for text in held_out() + phrases()}
 
     def draw(self) -> str:
         """One sentence of 1 to about 16 words."""

@@ -46,16 +46,20 @@ def test_lessons_are_prompts_as_the_engine_makes_them(said: Path, state: Path) -
     lessons = language_model.Lessons(said, voices, pitch, np.random.default_rng(0))
     vocabulary = language_model.vocabulary()
     semantic, end = vocabulary.semantic, vocabulary.id("<|end_semantic_token|>")
-    created = continued = 0
+    closed = vocabulary.id("<|end_content|>")
+    created = continued = unpunctuated = 0
     for lesson in (lesson for _ in range(60) for lesson in lessons.batch()):
         assert lesson.answer[-1] == end
         assert len(lesson.answer) == len(lesson.letters) == len(lesson.ends)
         created += lesson.letters[0] == -1
         continued += semantic.first <= lesson.prompt[-1] < semantic.first + CODES
-        looked_at = {place for place in [*lesson.letters, *lesson.ends] if place >= 0}
-        assert all(lesson.prompt[place + language_model.CONTENT] < language_model.TEXT_TOKENS for place in looked_at)
+        text = lesson.prompt[language_model.CONTENT : lesson.prompt.index(closed)]
+        assert max(lesson.letters) == len(text) - 1
+        assert max(lesson.ends) <= len(text)  # what ends the text ends a word that nothing else does
+        unpunctuated += lesson.ends[-1] == len(text)
     assert created
     assert continued
+    assert unpunctuated
 
 
 async def test_what_was_trained_for_moments_can_be_served(state: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_what_is_between_words_belongs_to_the_first() -> None:
     text = "He isn't, is he?"
     found = [text[place] for place in word_ends(text)]
     assert found == [*"   ", *",,,,,,,", *"   ", *"???"]
-    assert word_ends("So") == [1, 1]
+    assert word_ends("So") == [2, 2]
     assert word_ends("") == []
 
 
