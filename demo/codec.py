@@ -144,7 +144,7 @@ def muffled(spoken: Tensor, target: Tensor, shapes: Tensor, mel: MelSpectrogram)
 def main(
     corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
     out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
-    minutes: Annotated[float, typer.Option(help="How long to train.")] = 70,
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 130,
     threads: Annotated[int, typer.Option(help="Cores.")] = 1,
 ) -> None:
     """Train the decoder, beginning with the voice's projections from the first stage."""

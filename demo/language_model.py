@@ -228,7 +228,7 @@ def losses(model: Qwen2ForCausalLM, lessons: list[Lesson], guided: float) -> dic
 def main(
     corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
     out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
-    minutes: Annotated[float, typer.Option(help="How long to train.")] = 145,
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 200,
     threads: Annotated[int, typer.Option(help="Cores.")] = 1,
 ) -> None:
     """Train the language model."""
