@@ -1,11 +1,9 @@
 """vLLM's own server, for real, on its build for CPUs."""
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.engine.llm.remote.promises import CONTEXT, PLACES, Promises, Real, started, wider_heads
@@ -31,13 +29,8 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint / "LLM")]
     command += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT)]
     command += ["--max-num-seqs", str(PLACES)]
-    with started("vllm", command, log, busy, ENVIRONMENT) as real:
+    with started("vllm", command, log, "vllm:iteration_tokens_total_count", ENVIRONMENT) as real:
         yield real
-
-
-def busy(url: str) -> int:
-    counts = re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", httpx2.get(f"{url}/metrics").text, re.MULTILINE)
-    return int(sum(map(float, counts)))
 
 
 @pytest.mark.timeout(600)

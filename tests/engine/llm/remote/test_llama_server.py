@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
-import httpx2
 import numpy as np
 import pytest
 
@@ -31,13 +30,9 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     model = convert(checkpoint, "float32", server=True)
     log = tmp_path_factory.mktemp("llama-server") / "log"
     command = [binary, "--model", str(model), "--parallel", str(PLACES), "--ctx-size", str(PLACES * CONTEXT)]
-    command += ["--threads", "1", "--flash-attn", "off", "--cache-type-k", "f32", "--cache-type-v", "f32"]
-    with started("llama-server", command, log, busy, {}) as real:
+    command += ["--metrics", "--threads", "1", "--flash-attn", "off", "--cache-type-k", "f32", "--cache-type-v", "f32"]
+    with started("llama-server", command, log, "llamacpp:n_decode_total", {}) as real:
         yield real
-
-
-def busy(url: str) -> int:
-    return sum(slot["is_processing"] for slot in httpx2.get(f"{url}/slots").json())
 
 
 class TestLlamaServer(Promises):
