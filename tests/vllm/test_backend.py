@@ -157,12 +157,9 @@ async def test_who_is_due_first_gets_the_next_place(model: LanguageModel, vocabu
             async for _ in answer:
                 pass
 
-    running = [asyncio.create_task(listen("first", n, 60)) for n in range(PLACES)]
-    while len(order) < PLACES:
-        await asyncio.sleep(0.001)
-    waiting = [asyncio.create_task(listen(name, due, 60)) for name, due in [("late", 3e4), ("early", 2e4)]]
-    await asyncio.gather(*running, *waiting)
-    assert order.index("early") < order.index("late")
+    first = [listen("first", n, 60 + 10 * n) for n in range(PLACES)]  # they leave one after another
+    await asyncio.gather(*first, listen("late", 3e4, 60), listen("early", 2e4, 60))
+    assert order == ["first"] * PLACES + ["early", "late"]
 
 
 async def test_closing_ends_what_runs(model: LanguageModel, vocabulary: Vocabulary) -> None:
