@@ -47,6 +47,12 @@ def rendered(teacher: Teacher) -> dict[str, Samples]:
 
 
 @pytest.fixture(scope="module")
+def short(teacher: Teacher) -> dict[str, Samples]:
+    """What each short phrase sounds like."""
+    return {text: teacher.speak(text).samples for text in phrases()}
+
+
+@pytest.fixture(scope="module")
 def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server as a newcomer starts it."""
     with running_command(tmp_path_factory.mktemp("demo") / "log") as running:
@@ -85,11 +91,10 @@ def test_what_is_said_at_once_is_said_right(sdk: openai.OpenAI, rendered: dict[s
     assert right(spoken, rendered) == 1
 
 
-def test_short_phrases_need_no_full_stop(sdk: openai.OpenAI, teacher: Teacher) -> None:
-    rendered = {text: teacher.speak(text).samples for text in phrases()}
+def test_short_phrases_need_no_full_stop(sdk: openai.OpenAI, short: dict[str, Samples]) -> None:
     with ThreadPoolExecutor(8) as pool:
-        spoken = dict(zip(rendered, pool.map(lambda text: speak(sdk, text, voice="male"), rendered), strict=True))
-    assert right(spoken, rendered, OTHER_PHRASES) > 0.87
+        spoken = dict(zip(short, pool.map(lambda text: speak(sdk, text, voice="male"), short), strict=True))
+    assert right(spoken, short, OTHER_PHRASES) > 0.87
 
 
 def test_a_stream_says_the_text(sdk: openai.OpenAI, rendered: dict[str, Samples]) -> None:
@@ -162,11 +167,10 @@ def test_llama_cpp_says_the_text(tmp_path: Path, rendered: dict[str, Samples]) -
 
 
 @pytest.mark.parametrize("voice", ["alloy", "female", "male"])
-def test_the_command_says_hello(tmp_path: Path, teacher: Teacher, voice: str) -> None:
+def test_the_command_says_hello(tmp_path: Path, short: dict[str, Samples], voice: str) -> None:
     file = tmp_path / "hello.wav"
     arguments = ("say", "Hello world", "-o", str(file), "--voice", voice, "--seed", "1")
     subprocess.run([COMMAND, *arguments], check=True, timeout=120)
     samples, rate = soundfile.read(file, dtype="float32")
     assert rate == 24_000
-    rendered = {text: teacher.speak(text).samples for text in phrases()}
-    assert right({"Hello world": heard(np.asarray(samples))}, rendered, OTHER_PHRASES) == 1
+    assert right({"Hello world": heard(np.asarray(samples))}, short, OTHER_PHRASES) == 1
