@@ -37,7 +37,7 @@ from demo.texts import held_out, phrases
 from demo.tokens import frequencies
 from demo.voices import LEVELS, UNSEEN
 from engine import EngineConfig, Level, Sampling, SpeechEngine, SpeechRequest, VoiceAttributes
-from engine.synthetic import write_checkpoint
+from engine.checkpoints.synthetic import write_checkpoint
 from engine.text import max_semantic_tokens
 from engine.types import CODEC_SAMPLE_RATE, Gender, Samples
 

@@ -16,15 +16,15 @@ from torch import Tensor
 from transformers import Qwen2ForCausalLM, Wav2Vec2Config, Wav2Vec2Model
 
 from demo import language_model
-from demo.codec import Speaking
-from demo.listener import Listening
 from demo.model import CODEC, WAV2VEC2, codec_config
-from demo.shapes import build
-from demo.speaker import SpeakerTask
+from demo.train_decoder import Speaking
+from demo.train_encoder import Listening
+from demo.train_speaker import SpeakerTask
 from demo.trainable import trainable, weights
+from demo.waveform_basis import build
+from engine.checkpoints.synthetic import model_config, write_codec, write_llm, write_tokenizer, write_wav2vec2
 from engine.codec.decoder import WaveGenerator
 from engine.codec.loader import codec_name
-from engine.synthetic import model_config, write_codec, write_llm, write_tokenizer, write_wav2vec2
 
 SHARPNESS = 3.0
 """How much surer the language model is than training made it: of its unlikely tokens, most are wrong."""

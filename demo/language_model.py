@@ -27,13 +27,13 @@ from demo.corpus import load
 from demo.model import CODEC, QWEN2, TEXT_TOKENS
 from demo.reading import Reading, Said, pronunciations, word_ends
 from demo.runs import Run
-from demo.speaker import Voices
 from demo.tokens import CODES, unknown_phase
+from demo.train_speaker import Voices
 from demo.voices import LEVELS, pitch_label
-from engine.prompts import Prompts
-from engine.synthetic import token_names, write_tokenizer
+from engine.checkpoints.synthetic import token_names, write_tokenizer
+from engine.tokens.prompts import Prompts
+from engine.tokens.vocabulary import Vocabulary
 from engine.types import Gender, VoiceAttributes, VoiceTokens
-from engine.vocabulary import Vocabulary
 
 LETTER_LAYERS, LETTER_HEAD = (2, 3, 4), 0  # this head of these layers is told to look at the letter that is said,
 WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only there the whole word has been read

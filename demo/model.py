@@ -9,7 +9,7 @@ from engine.codec.config import CodecConfig
 
 LATENT = 64
 WIDTH = 192
-SHAPES = 128  # of sound in a frame, see demo.shapes
+SHAPES = 128  # of sound in a frame, see demo.waveform_basis
 CODEC: dict[str, Any] = {
     "mel_params": {
         "sample_rate": 16_000,

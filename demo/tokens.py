@@ -2,7 +2,7 @@
 
 The published codec finds its tokens by itself, from many voices over weeks. Here the teacher tells what it says when,
 so the tokens are named, and mean the same in every voice. The prenet learns to sound them, the encoder to hear them,
-and the language model to write them. What the pairs are for is said in `demo.flat`.
+and the language model to write them. What the pairs are for is said in `demo.flatten_pitch`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
-from engine import checkpoint
+from engine import checkpoints
 from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, RemoteConfig, Size
 from engine.errors import (
     BackendFailed,
@@ -15,8 +15,8 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
+from engine.llm.registry import convert, prepare
 from engine.observer import Observer
-from engine.prepare import convert, prepare
 from engine.speech import SpeechEngine, open_database
 from engine.types import (
     AudioChunk,
@@ -72,7 +72,7 @@ __all__ = [
     "VoiceAttributes",
     "VoiceExists",
     "VoiceStore",
-    "checkpoint",
+    "checkpoints",
     "convert",
     "export_voice",
     "import_voice",

@@ -61,7 +61,7 @@ class EngineConfig(BaseModel):
     hub: Hub = "huggingface"
     """Where a model that is named is downloaded from."""
     backend: Literal["auto", Backend] = "auto"
-    """What runs the language model; `engine.llm.choice` has the rule for `auto`."""
+    """What runs the language model; `engine.llm.selection` has the rule for `auto`."""
     remote: RemoteConfig | None = None
     """The servers of `backend: remote`."""
     llm_device: Device = "auto"
@@ -73,7 +73,7 @@ class EngineConfig(BaseModel):
     codec_device: Device = "auto"
     codec_precision: Literal["auto", Precision] = "auto"
     """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32; but bfloat16 for the
-    codec if the CPU has AMX, see `engine.devices.codec_precision_on`."""
+    codec if the CPU has AMX, see `engine.runtime.devices.codec_precision_on`."""
     threads: int | None = Field(None, ge=1)
     """Cores that the language model and the codec compute on, in turns; by default all that this process may use."""
     max_running: int = Field(8, ge=1, le=1024)
@@ -86,10 +86,10 @@ class EngineConfig(BaseModel):
     """Seconds of audio, padding included, that the codec works on at once: who comes next waits so long."""
     window_context: int = Field(24, ge=1, le=200)
     window_first: int = Field(16, ge=1)
-    window_first_ahead: int = Field(12, ge=1, le=200)
+    window_first_lookahead: int = Field(12, ge=1, le=200)
     window_growth: float = Field(1.75, ge=1)
     window_largest: int = Field(250, ge=1)
-    """Which tokens are decoded together, see `engine.windows.WindowPlan`."""
+    """Which tokens are decoded together, see `engine.codec.windows.WindowPlan`."""
     min_sample_seconds: float = Field(1.0, ge=0.1)
     max_sample_seconds: float = Field(30.0, le=300)
     """How long a voice sample has to be, and how much of a longer one is used."""

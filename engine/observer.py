@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from engine.types import Passage, Samples, TokenIds
-
-if TYPE_CHECKING:
-    from engine.codec.worker import Codec
+from typing import Final
 
 
 def nobody(what: object) -> None:
@@ -31,20 +26,3 @@ class Observer:
 
 
 UNOBSERVED: Final = Observer()
-
-
-class ObservedCodec:
-    """A codec that tells how many windows it decodes at once."""
-
-    def __init__(self, codec: Codec, on_batch: Callable[[int], None]) -> None:
-        self._codec = codec
-        self._on_batch = on_batch
-
-    def encode_batch(self, waves: list[Samples]) -> list[tuple[TokenIds, TokenIds]]:
-        """See Codec.encode_batch."""
-        return self._codec.encode_batch(waves)
-
-    def decode_batch(self, items: list[Passage]) -> list[Samples]:
-        """See Codec.decode_batch."""
-        self._on_batch(len(items))
-        return self._codec.decode_batch(items)

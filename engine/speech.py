@@ -14,17 +14,19 @@ from itertools import accumulate
 import numpy as np
 import platformdirs
 
-from engine import checkpoint
-from engine.codec.worker import Codec, CodecWorker
-from engine.compute import Compute, here, shared
+from engine import checkpoints
+from engine.codec.windows import Window, WindowPlan, Windows
+from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
-from engine.observer import UNOBSERVED, ObservedCodec, Observer
-from engine.ordered import in_order
+from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
-from engine.prompts import Prompts
+from engine.runtime.compute import Compute, run_inline, run_on
+from engine.runtime.ordered import in_order
 from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
+from engine.tokens.prompts import Prompts
+from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
     TOKENS_PER_SECOND,
     AudioChunk,
@@ -35,8 +37,8 @@ from engine.types import (
     SpeechRequest,
     Usage,
     VoiceTokens,
+    no_progress,
 )
-from engine.vocabulary import Vocabulary
 from engine.voices.consent_store import ConsentStore
 from engine.voices.consents import ConsentLibrary
 from engine.voices.database import Database
@@ -44,7 +46,6 @@ from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
-from engine.windows import Window, WindowPlan, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class SpeechEngine:
         language_model: LanguageModel,
         codec: Codec,
         database: Database,
-        codec_compute: Compute = here,
+        codec_compute: Compute = run_inline,
         cores: Executor | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
@@ -77,7 +78,7 @@ class SpeechEngine:
         self._plan = WindowPlan(
             context=config.window_context,
             first=config.window_first,
-            first_ahead=config.window_first_ahead,
+            first_lookahead=config.window_first_lookahead,
             growth=config.window_growth,
             largest=config.window_largest,
         )
@@ -104,7 +105,7 @@ class SpeechEngine:
     def load(
         cls,
         config: EngineConfig,
-        progress: Progress = lambda done, total: None,
+        progress: Progress = no_progress,
         observer: Observer = UNOBSERVED,
     ) -> SpeechEngine:
         """Load the model that the configuration names, downloading and converting it if need be; blocks.
@@ -124,20 +125,20 @@ class SpeechEngine:
         import torch
 
         from engine.codec.bicodec import BiCodec
-        from engine.devices import resolve_for_codec
         from engine.llm.registry import load_language_model
+        from engine.runtime.devices import resolve_for_codec
 
         if config.threads is not None:
             torch.set_num_threads(config.threads)
-        directory = checkpoint.locate(config.model, config.hub)
+        directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
         codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         database = open_database(config)
-        compute = shared(cores)
+        compute = run_on(cores)
         language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
-        model = checkpoint.fingerprint(directory)
-        codec_compute = compute if device.type == "cpu" else here
+        model = checkpoints.fingerprint(directory)
+        codec_compute = compute if device.type == "cpu" else run_inline
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
 
     @property

@@ -19,6 +19,11 @@ TokenIds = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 """Called with what is done so far and what there is to do, in bytes, weights or the like."""
 
+
+def no_progress(done: int, total: int) -> None:
+    """Show nothing: the Progress of who does not want any."""
+
+
 Gender = Literal["female", "male"]
 Level = Literal["very_low", "low", "moderate", "high", "very_high"]
 
@@ -52,8 +57,8 @@ class Passage(NamedTuple):
     kept: slice = slice(None)
 
 
-class Answer(enum.Enum):
-    """The grammar that an answer follows (see `engine.llm.grammar`)."""
+class OutputGrammar(enum.Enum):
+    """The grammar that an answer follows (see `engine.tokens.grammar`)."""
 
     SPEECH = enum.auto()  # semantic tokens, then the end
     VOICE_AND_SPEECH = enum.auto()  # acoustic block, 32 global tokens, semantic tokens, then the end
@@ -64,7 +69,7 @@ class Prompt:
     """Ids that go into the language model, and the grammar of what may come out."""
 
     ids: tuple[int, ...]
-    answer: Answer
+    answer: OutputGrammar
 
 
 @dataclass(frozen=True, slots=True)

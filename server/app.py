@@ -15,8 +15,8 @@ from fastapi.security import HTTPBearer
 
 from engine import Observer, SpeechEngine
 from server import errors
+from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
-from server.keys import Authentication, Keys
 from server.routes import consents, health, metrics, models, speech, voices
 from server.schemas import ErrorResponse
 from server.service import Service

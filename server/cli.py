@@ -31,7 +31,7 @@ from engine import (
     Size,
     SpeechEngine,
     SpeechRequest,
-    checkpoint,
+    checkpoints,
 )
 from engine import Progress as OnProgress
 from engine import convert as convert_model
@@ -129,7 +129,7 @@ def download(
     hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
 ) -> None:
     """Download a model, or go on where a download stopped."""
-    console.print(f"{name} is in {checkpoint.download(name, hub)}", soft_wrap=True)
+    console.print(f"{name} is in {checkpoints.download(name, hub)}", soft_wrap=True)
 
 
 @models.command()
@@ -138,7 +138,7 @@ def synthesize(
     size: Annotated[Size, typer.Option(help="`full` is the real size: 4 GB.")] = "small",
 ) -> None:
     """Write a checkpoint with synthetic weights: it hisses, but has the real layout."""
-    from engine.synthetic import write_checkpoint  # imports torch and transformers
+    from engine.checkpoints.synthetic import write_checkpoint  # imports torch and transformers
 
     with _progress_bar(f"Making {directory}") as progress:
         write_checkpoint(directory, size, progress)
@@ -154,7 +154,7 @@ def convert(
 ) -> None:
     """Convert a language model for llama.cpp; serving does so by itself if it was not done before."""
     with _progress_bar(f"Converting {model}") as progress:
-        path = convert_model(model, hub, quantize, progress, server=server)
+        path = convert_model(model, quantize, progress, hub=hub, server=server)
     console.print(f"{path}: {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
 
 
@@ -162,8 +162,8 @@ def convert(
 def list_models() -> None:
     """List the models that are on this machine."""
     table = Table("Model", "State", "Directory")
-    for name, directory in checkpoint.local_models():
-        missing = checkpoint.missing_files(directory)
+    for name, directory in checkpoints.local_models():
+        missing = checkpoints.missing_files(directory)
         table.add_row(name, f"incomplete: no {missing[0]}" if missing else "ready", str(directory))
     Console(markup=False).print(table)
 

@@ -24,7 +24,7 @@ from engine import (
     VoiceExists,
 )
 from server.admission import DeadlineExceeded, Overloaded
-from server.limits import LimitReached
+from server.rate_limits import LimitReached
 from server.schemas import Error, ErrorResponse
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class NotReady(EngineError):
     """The engine has not been warmed up yet, or is shutting down, or cannot work."""
 
 
-TABLE: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
+HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
     # status, type, param, code
     InvalidRequest: (400, INVALID, None, None),
     UnknownVoice: (400, INVALID, "voice", "voice_not_found"),
@@ -65,7 +65,7 @@ TABLE: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
 
 def error_body(error: EngineError) -> tuple[int, Error]:
     """The status and the body of an engine's error."""
-    status, kind, param, code = TABLE.get(type(error), (500, FAILED, None, None))
+    status, kind, param, code = HTTP_ERRORS.get(type(error), (500, FAILED, None, None))
     if isinstance(error, InvalidRequest):
         param = error.param
     return status, Error(message=str(error), type=kind, param=param, code=code)

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, UnknownVoice
 from server.admission import Overloaded
-from server.limits import LimitReached
 from server.playback import Playback
+from server.rate_limits import LimitReached
 
 logger = logging.getLogger(__name__)
 

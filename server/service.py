@@ -15,8 +15,8 @@ from fastapi import Depends, Request
 from engine import EngineError, Observer, SpeechEngine
 from server.admission import Admission
 from server.errors import NotReady, UnknownModel
-from server.limits import KeyLimits
 from server.metrics import Metrics
+from server.rate_limits import KeyLimits
 from server.schemas import OPENAI_MODELS
 from server.settings import Settings
 

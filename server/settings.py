@@ -132,7 +132,9 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
     except UnreadableVariable as error:  # of one that holds JSON
         raise SettingsError(f"{error}: it has to be JSON.") from None
     except ValueError as error:
-        raise SettingsError(f"{file} holds no settings: write `name: value` lines, as in configs/demo.yaml.") from error
+        raise SettingsError(
+            f"{file} has no settings. Write `name: value` lines, as in configs/reference.yaml."
+        ) from error
 
 
 def _refuse_unknown_variables() -> None:

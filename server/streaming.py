@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 Chunks = AsyncGenerator[AudioChunk, None]
 
 
-async def unless_gone(request: Request, chunks: Chunks) -> AudioChunk:
+async def first_chunk_or_disconnect(request: Request, chunks: Chunks) -> AudioChunk:
     """The first chunk; if the client leaves before it is there, the work is dropped and ClientDisconnect raised."""
     first = asyncio.ensure_future(anext(chunks))
     gone = asyncio.ensure_future(_disconnected(request))

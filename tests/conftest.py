@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.synthetic import write_checkpoint
-from engine.vocabulary import Vocabulary
+from engine.checkpoints.synthetic import write_checkpoint
+from engine.tokens.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parent / "golden"
 

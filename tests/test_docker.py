@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from engine import EngineConfig
-from engine.checkpoint import cache_directory, downloaded
+from engine.checkpoints.layout import cache_directory, downloaded
 from server.app import create_app
 from server.cli import app
 from server.settings import Settings, load_settings

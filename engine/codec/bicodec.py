@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from engine.codec.features import SpeechFeatures
-from engine.codec.layers import unless_even
+from engine.codec.layers import lengths_if_padded
 from engine.codec.loader import load_features, load_network
 from engine.codec.network import CodecNetwork
 from engine.types import CODEC_SAMPLE_RATE, GLOBAL_TOKENS, SAMPLES_PER_TOKEN, Passage, Samples, TokenIds
@@ -77,7 +77,7 @@ class BiCodec:
             raise ValueError("there is nothing to encode: the batch is empty")
         samples = [self._checked_wav(wav) for wav in wavs]
         features, lengths = self.features(samples)
-        latent = self.network.encoder(features, unless_even(lengths))
+        latent = self.network.encoder(features, lengths_if_padded(lengths))
         semantic = self.network.quantizer.tokens(latent).cpu().numpy()  # (B, T)
         clips = torch.stack([reference_clip(wav) for wav in samples])
         voices = self.network.speaker_encoder.tokens(clips).cpu().numpy()  # (B, 32)
@@ -101,15 +101,18 @@ class BiCodec:
             if len(voice) != GLOBAL_TOKENS:
                 raise ValueError(f"global tokens have shape ({len(voice)},), expected ({GLOBAL_TOKENS},)")
         lengths = [len(tokens) for tokens in semantic]
-        padded = unless_even(lengths)
+        padded = lengths_if_padded(lengths)
         latent = self.network.quantizer.vectors(pad_sequence(semantic, batch_first=True))  # (B, T, C)
         d_vector = self.network.speaker_encoder.d_vector(torch.stack(voices))  # (B, C)
         frames = self.network.prenet(latent, d_vector, padded) + d_vector[:, None]  # (B, T, C)
         kept = [item.kept.indices(length)[:2] for item, length in zip(items, lengths, strict=True)]
-        reach = self.network.decoder.reach
-        heard = [(max(0, a - reach), min(length, b + reach)) for (a, b), length in zip(kept, lengths, strict=True)]
+        receptive_radius = self.network.decoder.receptive_radius
+        heard = [
+            (max(0, a - receptive_radius), min(length, b + receptive_radius))
+            for (a, b), length in zip(kept, lengths, strict=True)
+        ]
         pieces = [frame[begin:end] for frame, (begin, end) in zip(frames, heard, strict=True)]
-        padded = unless_even([len(piece) for piece in pieces])
+        padded = lengths_if_padded([len(piece) for piece in pieces])
         waves = self.network.decoder(pad_sequence(pieces, batch_first=True), padded).cpu().numpy()
         return [
             wave[(a - begin) * SAMPLES_PER_TOKEN : (b - begin) * SAMPLES_PER_TOKEN]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.codec.config import PrenetConfig, WaveConfig
-from engine.codec.layers import Convolution, Lengths, Stages, VocosBackbone, convolve, prepared, zero_padding
+from engine.codec.layers import Convolution, Lengths, Stages, VocosBackbone, convolve, prepack_weight, zero_padding
 
 DILATIONS = (1, 3, 9)  # one for each residual unit of a stage
 
@@ -83,7 +83,7 @@ class Upsampling(nn.Module):
         C, out, kernel = self.weight.shape
         weight = F.pad(self.weight, (0, self.taps * self.rate - kernel)).view(C, out, self.taps, self.rate)
         weight = weight.flip(2)  # a convolution's last tap is for the newest frame
-        self.weight = prepared(weight.permute(3, 1, 0, 2).reshape(self.rate * out, C, self.taps))
+        self.weight = prepack_weight(weight.permute(3, 1, 0, 2).reshape(self.rate * out, C, self.taps))
         self.bias = nn.Parameter(self.bias.repeat(self.rate), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ class WaveGenerator(nn.Module):
         )
 
     @property
-    def reach(self) -> int:
+    def receptive_radius(self) -> int:
         """How many frames to either side a frame's samples depend on."""
         frames, rate = 3.0, 1  # the first convolution's
         for upsampling in self.rates:

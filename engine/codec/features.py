@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from engine.codec.layers import unless_even
+from engine.codec.layers import lengths_if_padded
 
 FEATURE_LAYERS = (11, 14, 16)
 """The features are the mean of these layers' outputs; the layers above the last are not needed."""
@@ -49,7 +49,7 @@ class SpeechFeatures(nn.Module):
         # To zero mean and unit variance, each over its own samples.
         x = pad_sequence([F.layer_norm(wav, wav.shape, eps=1e-7) for wav in wavs], batch_first=True)  # (B, samples)
         mask = None
-        if unless_even(lengths):
+        if lengths_if_padded(lengths):
             mask = pad_sequence([torch.ones_like(wav, dtype=torch.int64) for wav in wavs], batch_first=True)
         output = self.wav2vec2(x, attention_mask=mask, output_hidden_states=True)
         layers = torch.stack([output.hidden_states[layer] for layer in FEATURE_LAYERS])  # (3, B, T, C)

@@ -18,7 +18,7 @@ Lengths = Sequence[int] | None
 """How many frames of each item are its own, in a batch that is padded to the longest; None if no item is padded."""
 
 
-def unless_even(lengths: Sequence[int]) -> Lengths:
+def lengths_if_padded(lengths: Sequence[int]) -> Lengths:
     """The lengths, if there is padding."""
     return None if min(lengths) == max(lengths) else lengths
 
@@ -51,7 +51,7 @@ class Convolution(nn.Module):
         *,
         ordered: bool = True,
     ) -> None:
-        """`ordered` says whether oneDNN orders the weights in its own way, see `prepared`."""
+        """`ordered` says whether oneDNN orders the weights in its own way, see `prepack_weight`."""
         super().__init__()
         self.ordered = ordered
         self.dilation = dilation
@@ -63,14 +63,14 @@ class Convolution(nn.Module):
     def prepare(self, dtype: torch.dtype) -> None:
         """Make the loaded weights those that `convolve` takes; once."""
         self.to(dtype)
-        self.weight = prepared(self.weight, self.groups, ordered=self.ordered)
+        self.weight = prepack_weight(self.weight, self.groups, ordered=self.ordered)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, in the precision of the weights."""
         return convolve(x, self.weight, self.bias, self.padding, self.dilation, self.groups)
 
 
-def prepared(weight: Tensor, groups: int = 1, *, ordered: bool = True) -> nn.Parameter:
+def prepack_weight(weight: Tensor, groups: int = 1, *, ordered: bool = True) -> nn.Parameter:
     """Make of a convolution's weight (out, C / groups, kernel) what `convolve` computes with fastest.
 
     On a CPU, oneDNN orders the weights in its own way. Each call of torch's convolution would do that again, which

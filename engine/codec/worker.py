@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
-from engine.batching import Batcher
-from engine.compute import Compute, here
+from engine.runtime.batching import Batcher
+from engine.runtime.compute import Compute, run_inline
 from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Passage, Samples, TokenIds
 
 
@@ -22,10 +23,27 @@ class Codec(Protocol):
         ...
 
 
+class ObservedCodec:
+    """A codec that tells how many windows it decodes at once."""
+
+    def __init__(self, codec: Codec, on_batch: Callable[[int], None]) -> None:
+        self._codec = codec
+        self._on_batch = on_batch
+
+    def encode_batch(self, waves: list[Samples]) -> list[tuple[TokenIds, TokenIds]]:
+        """See Codec.encode_batch."""
+        return self._codec.encode_batch(waves)
+
+    def decode_batch(self, items: list[Passage]) -> list[Samples]:
+        """See Codec.decode_batch."""
+        self._on_batch(len(items))
+        return self._codec.decode_batch(items)
+
+
 class CodecWorker:
     """One codec on one device, with one thread."""
 
-    def __init__(self, codec: Codec, batch_seconds: float, compute: Compute = here) -> None:
+    def __init__(self, codec: Codec, batch_seconds: float, compute: Compute = run_inline) -> None:
         self._codec = codec
         self._batcher = Batcher("codec", int(batch_seconds * CODEC_SAMPLE_RATE), compute)
 

@@ -39,7 +39,7 @@ class LanguageModel(Protocol):
         ...
 
 
-class Stepper(Protocol):
+class ModelRunner(Protocol):
     """A model that takes one step at a time, called from one thread; `Scheduler` makes it a LanguageModel.
 
     It keeps the keys and values of `slots` sequences of at most `context` ids each. Prompts are taken in `chunk`

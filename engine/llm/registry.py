@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from engine.checkpoint import DEMO, cache_directory, fingerprint
-from engine.compute import Compute, here
-from engine.config import EngineConfig, Precision, Quantization
+from engine.checkpoints import DEMO, cache_directory, fingerprint, locate
+from engine.config import EngineConfig, Hub, Precision, Quantization
 from engine.errors import EngineError
-from engine.llm.base import LanguageModel, Stepper
-from engine.llm.grammar import Grammar
+from engine.llm.base import LanguageModel, ModelRunner
 from engine.observer import UNOBSERVED, Observer
-from engine.types import Progress
-from engine.vocabulary import Vocabulary
+from engine.runtime.compute import Compute, run_inline
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import Progress, no_progress
 
 
 def load_language_model(
     checkpoint: Path,
     config: EngineConfig,
     vocabulary: Vocabulary,
-    cores: Compute = here,
-    progress: Progress = lambda done, total: None,
+    cores: Compute = run_inline,
+    progress: Progress = no_progress,
     observer: Observer = UNOBSERVED,
 ) -> LanguageModel:
     """Load `LLM/` of a checkpoint into the backend that the configuration names.
@@ -29,8 +30,8 @@ def load_language_model(
     `cores` says where a backend that computes on this machine's cores does so; `progress` counts what is
     converted for a backend that needs it. Raises CheckpointError, or EngineError if the backend cannot be had.
     """
-    from engine.llm.choice import Host, LlamaCpp, Vllm, choose
     from engine.llm.scheduler import Scheduler
+    from engine.llm.selection import Host, LlamaCpp, Vllm, choose
 
     grammar = Grammar(vocabulary)
     if config.backend == "remote":
@@ -39,32 +40,44 @@ def load_language_model(
     if isinstance(chosen, Vllm):
         return _vllm(checkpoint, grammar, config, chosen.precision, observer)
     if isinstance(chosen, LlamaCpp):
-        stepper = _llama(checkpoint, grammar, config, chosen.quantization, progress)
+        runner = _llama(checkpoint, grammar, config, chosen.quantization, progress)
     else:
-        stepper = _torch(checkpoint, grammar, config, chosen.precision)
-    return Scheduler(stepper, grammar, cores if stepper.device.type == "cpu" else here, observer.step)
+        runner = _torch(checkpoint, grammar, config, chosen.precision)
+    return Scheduler(runner, grammar, cores if runner.device.type == "cpu" else run_inline, observer.step)
 
 
-def prepare(checkpoint: Path, config: EngineConfig, progress: Progress) -> None:
-    """Make the files that the chosen backend needs beside the checkpoint's own, if they are not there."""
-    from engine.llm.choice import Host, LlamaCpp, choose
+def prepare(config: EngineConfig, progress: Progress) -> None:
+    """Make sure that the model is on this machine, in the form that its backend needs, so that `load` is quick.
 
+    Raises CheckpointError.
+    """
+    from engine.llm.selection import Host, LlamaCpp, choose
+
+    checkpoint = locate(config.model, config.hub)
     if config.backend == "remote":
         return
     chosen = choose(config, Host.this(), demo=config.model == DEMO)
     if isinstance(chosen, LlamaCpp):
-        convert(checkpoint, chosen.quantization, progress)
+        _convert(checkpoint, chosen.quantization, progress)
 
 
 def convert(
-    checkpoint: Path,
+    model: str | os.PathLike[str],
     quantization: Quantization,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
     *,
+    hub: Hub = "huggingface",
     server: bool = False,
 ) -> Path:
-    """The language model's file for llama.cpp, or for its own server, made if need be; raises CheckpointError."""
-    from engine.llm.gguf_file import model_file
+    """Convert a model's language model for llama.cpp, or for its own server, if need be; return the file.
+
+    Raises CheckpointError.
+    """
+    return _convert(locate(model, hub), quantization, progress, server=server)
+
+
+def _convert(checkpoint: Path, quantization: Quantization, progress: Progress, *, server: bool = False) -> Path:
+    from engine.llm.llama_cpp.gguf_file import model_file
 
     ids = Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids
     elsewhere = cache_directory() / "converted"
@@ -74,8 +87,8 @@ def convert(
 
 
 def _remote(checkpoint: Path, grammar: Grammar, config: EngineConfig, ends: tuple[int, ...]) -> LanguageModel:
-    from engine.llm.qwen2 import Qwen2Config
     from engine.llm.remote.model import RemoteModel
+    from engine.llm.weights import Qwen2Config
 
     if config.remote is None:
         raise EngineError("`backend: remote` needs `engine.remote`, with `urls` and `kind`: see configs/remote.yaml.")
@@ -84,12 +97,14 @@ def _remote(checkpoint: Path, grammar: Grammar, config: EngineConfig, ends: tupl
     return RemoteModel(config.remote, grammar, ends, running=config.max_running, context=context)
 
 
-def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8"]) -> Stepper:
-    from engine.devices import resolve
-    from engine.llm.torch_backend import TorchStepper
+def _torch(
+    checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8"]
+) -> ModelRunner:
+    from engine.llm.pytorch.runner import TorchModelRunner
+    from engine.runtime.devices import resolve
 
     device, dtype = resolve("cpu", "float32") if precision == "int8" else resolve(config.llm_device, precision)
-    return TorchStepper(
+    return TorchModelRunner(
         checkpoint / "LLM",
         grammar.ids,
         slots=config.max_running,
@@ -104,8 +119,8 @@ def _torch(checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: 
 def _vllm(
     checkpoint: Path, grammar: Grammar, config: EngineConfig, precision: Precision, observer: Observer
 ) -> LanguageModel:
-    from engine.devices import resolve
-    from engine.llm.vllm_backend import VllmModel
+    from engine.llm.vllm.model import VllmModel
+    from engine.runtime.devices import resolve
 
     device, dtype = resolve(config.llm_device, precision)
     return VllmModel(
@@ -115,24 +130,24 @@ def _vllm(
         context=config.max_context,
         device=device,
         dtype=dtype,
-        memory_share=config.gpu_memory_utilization,
+        gpu_memory_utilization=config.gpu_memory_utilization,
         observer=observer,
     )
 
 
 def _llama(
     checkpoint: Path, grammar: Grammar, config: EngineConfig, quantization: Quantization, progress: Progress
-) -> Stepper:
+) -> ModelRunner:
     import torch
 
-    from engine.llm.llama_backend import LIBRARY, LlamaStepper
-    from engine.llm.llama_probe import repacking_is_safe
-    from engine.llm.qwen2_loader import open_weights
+    from engine.llm.llama_cpp.probe import repacking_is_safe
+    from engine.llm.llama_cpp.runner import LIBRARY, LlamaCppModelRunner
+    from engine.llm.weights import open_weights
 
-    path = convert(checkpoint, quantization, progress)
+    path = _convert(checkpoint, quantization, progress)
     with open_weights(checkpoint / "LLM") as file:
         embedding, longest = file.embedding(), file.config.max_position_embeddings
-    return LlamaStepper(
+    return LlamaCppModelRunner(
         path,
         quantization,
         embedding,

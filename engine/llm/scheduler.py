@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from engine.compute import Compute, here
 from engine.errors import BackendFailed, EngineClosed, EngineError, InvalidRequest
-from engine.llm.base import Stepper
-from engine.llm.grammar import DONE, Grammar
+from engine.llm.base import ModelRunner
 from engine.llm.sampling import random_numbers, sample
 from engine.observer import nobody
+from engine.runtime.compute import Compute, run_inline
+from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.types import Prompt, Sampling
 
 
@@ -29,10 +29,10 @@ class Sequence:
     loop: asyncio.AbstractEventLoop
     state: int  # of the grammar
     random: np.random.Generator
-    left: int  # ids that it may still generate
+    remaining_tokens: int  # ids that it may still generate
     due: float  # when a listener needs the first of them
     slot: int = -1
-    taken: int = 0  # ids of the prompt, then of the answer, whose keys and values the model holds
+    num_computed_tokens: int = 0  # ids of the prompt, then of the answer, whose keys and values the model holds
     last_row: int = -1  # generated, but not yet taken in
     closed: bool = False  # the listener has gone
     out: asyncio.Queue[int | EngineError | None] = field(default_factory=asyncio.Queue)
@@ -40,7 +40,7 @@ class Sequence:
     @property
     def prefilling(self) -> bool:
         """Whether a part of the prompt is still to be taken in."""
-        return self.taken < len(self.prompt.ids)
+        return self.num_computed_tokens < len(self.prompt.ids)
 
     def deliver(self, item: int | EngineError | None) -> None:
         """Hand an id, an error or the end (None) to the listener's event loop."""
@@ -51,18 +51,22 @@ class Sequence:
 
 
 class Scheduler:
-    """Makes a Stepper a LanguageModel."""
+    """Makes a ModelRunner a LanguageModel."""
 
     def __init__(
-        self, stepper: Stepper, grammar: Grammar, compute: Compute = here, on_step: Callable[[int], None] = nobody
+        self,
+        runner: ModelRunner,
+        grammar: Grammar,
+        compute: Compute = run_inline,
+        on_step: Callable[[int], None] = nobody,
     ) -> None:
         """Start the thread; `compute` says where it steps, `on_step` is `Observer.step`."""
         self._on_step = on_step
         self._compute = compute
-        self._stepper = stepper
+        self._runner = runner
         self._grammar = grammar
-        self._allowed = torch.from_numpy(grammar.allowed).to(stepper.device)  # (states, rows)
-        self._seen = torch.zeros(stepper.slots, len(grammar.ids), dtype=torch.bool, device=stepper.device)
+        self._allowed = torch.from_numpy(grammar.allowed).to(runner.device)  # (states, rows)
+        self._seen = torch.zeros(runner.slots, len(grammar.ids), dtype=torch.bool, device=runner.device)
         self._waiting: list[Sequence] = []
         self._active: list[Sequence] = []
         self._stopping = False
@@ -73,7 +77,7 @@ class Scheduler:
     @property
     def context(self) -> int:
         """How many ids a prompt and its answer may have together."""
-        return self._stepper.context
+        return self._runner.context
 
     @property
     def failure(self) -> str | None:
@@ -142,7 +146,7 @@ class Scheduler:
     def _step(self) -> None:
         """One token for each that runs, then a chunk of the prompt of the first that joins."""
         for sequence in [s for s in self._active if s.closed]:
-            self._leave(sequence)
+            self._finish(sequence)
         self._decode([s for s in self._active if not s.prefilling])
         if joining := next((s for s in self._active if s.prefilling), None):
             self._prefill(joining)
@@ -150,19 +154,19 @@ class Scheduler:
     def _admit(self) -> None:
         """Give waiting sequences the places behind those that are taken."""
         self._waiting = sorted((s for s in self._waiting if not s.closed), key=lambda s: s.due)
-        while self._waiting and len(self._active) < self._stepper.slots:
+        while self._waiting and len(self._active) < self._runner.slots:
             sequence = self._waiting.pop(0)
             sequence.slot = len(self._active)
             self._seen[sequence.slot] = False
             self._active.append(sequence)
 
     def _prefill(self, sequence: Sequence) -> None:
-        chunk = sequence.prompt.ids[sequence.taken : sequence.taken + self._stepper.chunk]
+        chunk = sequence.prompt.ids[sequence.num_computed_tokens : sequence.num_computed_tokens + self._runner.chunk]
         try:
-            logits = self._stepper.prefill(sequence.slot, chunk, sequence.taken)
-            sequence.taken += len(chunk)
+            logits = self._runner.prefill(sequence.slot, chunk, sequence.num_computed_tokens)
+            sequence.num_computed_tokens += len(chunk)
             if not sequence.prefilling:
-                self._draw([sequence], logits[None])
+                self._sample([sequence], logits[None])
         except Exception as error:
             self._fail([sequence], error)
 
@@ -170,17 +174,17 @@ class Scheduler:
         if not running:
             return
         try:
-            logits = self._stepper.decode(
-                [s.slot for s in running], [s.last_row for s in running], [s.taken for s in running]
+            logits = self._runner.decode(
+                [s.slot for s in running], [s.last_row for s in running], [s.num_computed_tokens for s in running]
             )
             self._on_step(len(running))
             for sequence in running:
-                sequence.taken += 1
-            self._draw(running, logits)
+                sequence.num_computed_tokens += 1
+            self._sample(running, logits)
         except Exception as error:
             self._fail(running, error)
 
-    def _draw(self, sequences: list[Sequence], logits: torch.Tensor) -> None:
+    def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> None:
         """Draw the next token of each sequence, and deliver it."""
         slots = [s.slot for s in sequences]
         rows = sample(
@@ -194,34 +198,34 @@ class Scheduler:
         for sequence, row in zip(sequences, rows, strict=True):
             sequence.last_row = row
             sequence.state = self._grammar.advance(sequence.state, row)
-            if sequence.state != DONE:
+            if sequence.state != ACCEPTED:
                 sequence.deliver(int(self._grammar.ids[row]))
-                sequence.left -= 1
-            if sequence.state == DONE or sequence.left == 0:
+                sequence.remaining_tokens -= 1
+            if sequence.state == ACCEPTED or sequence.remaining_tokens == 0:
                 sequence.deliver(None)
-                self._leave(sequence)
+                self._finish(sequence)
 
     def _fail(self, sequences: list[Sequence], error: Exception) -> None:
         for sequence in [s for s in sequences if s in self._active]:  # some may have ended before the error
             sequence.deliver(_failure(error))
-            self._leave(sequence)
+            self._finish(sequence)
 
     def _fail_all(self, error: Exception) -> None:
         """Start afresh after a failure that may have left the places in disorder."""
         sequences, self._active = self._active, []
         for sequence in sequences:
             sequence.deliver(_failure(error))
-        for slot in range(self._stepper.slots):
+        for slot in range(self._runner.slots):
             with suppress(Exception):
-                self._stepper.release(slot)
+                self._runner.release(slot)
 
-    def _leave(self, sequence: Sequence) -> None:
+    def _finish(self, sequence: Sequence) -> None:
         """Free the place; the last one moves there, so that places are taken without a gap and a step is narrow."""
         last = max(self._active, key=lambda s: s.slot)
         self._active.remove(sequence)
-        self._stepper.release(sequence.slot)
+        self._runner.release(sequence.slot)
         if last is not sequence:
-            self._stepper.move(last.slot, sequence.slot)
+            self._runner.move(last.slot, sequence.slot)
             self._seen[sequence.slot] = self._seen[last.slot]
             last.slot = sequence.slot
 

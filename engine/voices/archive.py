@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.types import GLOBAL_TOKENS, Recording, Sample, Voice, VoiceAttributes
-from engine.voices import confined
+from engine.voices import sandbox
 from engine.voices.library import PREFIX, free_name
 from engine.voices.naming import new_id
 from engine.voices.store import VoiceStore
@@ -89,7 +89,7 @@ def import_voice(
     )
     sample = None
     if recording is not None:
-        media_type = confined.decode(recording, config.max_sample_seconds, "file").media_type
+        media_type = sandbox.decode(recording, config.max_sample_seconds, "file").media_type
         sample = Sample(Recording(recording, media_type), manifest.cut == "yes")
     store.add(voice, sample, made)
     return voice

@@ -77,7 +77,7 @@ class VoiceLibrary:
         if attributes := found.attributes:
             if (changed := _changed(attributes, gender, pitch)) != attributes:
                 return await self._created(changed)
-            return self._maker.created(attributes, kept or await self._made_up(found.id, attributes))
+            return self._maker.created(attributes, kept or await self._created_tokens(found.id, attributes))
         if gender or pitch:
             param = "gender" if gender else "pitch"
             raise InvalidRequest(f"{param} does not change {found.name!r}, which was made from a sample.", param)
@@ -223,25 +223,25 @@ class VoiceLibrary:
             sample = await asyncio.to_thread(self._store.sample, voice_id)
             heard = await self._reader.read(sample.recording.data)
             tokens = await self._codec.encode(heard.samples)
-            return await asyncio.to_thread(self._store.keep_tokens, voice_id, self._model, tokens)
+            return await asyncio.to_thread(self._store.save_tokens, voice_id, self._model, tokens)
 
         if kept := await asyncio.to_thread(self._store.tokens, voice_id, self._model):
             return kept
         return await self._once(voice_id, listen)
 
-    async def _made_up(self, voice_id: str, attributes: VoiceAttributes) -> TokenPair:
+    async def _created_tokens(self, voice_id: str, attributes: VoiceAttributes) -> TokenPair:
         """What this model makes of a voice that was made up with another one."""
         made = pair(await self._created(attributes))
-        return await asyncio.to_thread(self._store.keep_tokens, voice_id, self._model, made)
+        return await asyncio.to_thread(self._store.save_tokens, voice_id, self._model, made)
 
     async def _created(self, attributes: VoiceAttributes) -> VoiceTokens:
         """The tokens of a made-up voice, made when they are first needed."""
 
         async def create() -> VoiceTokens:
             tokens = await self._maker.create(attributes)
-            return await asyncio.to_thread(self._store.keep_created, self._model, tokens)
+            return await asyncio.to_thread(self._store.save_created, self._model, tokens)
 
-        if kept := await asyncio.to_thread(self._store.made_up, self._model, attributes):
+        if kept := await asyncio.to_thread(self._store.created_tokens, self._model, attributes):
             return kept
         return await self._once(attributes, create)
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
-from engine.prompts import Prompts
+from engine.tokens.prompts import Prompts
+from engine.tokens.vocabulary import Vocabulary
 from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND, Sampling, TokenPair, VoiceAttributes, VoiceTokens
-from engine.vocabulary import Vocabulary
 from engine.voices.catalogue import VOICE_TEXT
 
 SENTENCE_TOKENS = 1550 + 250

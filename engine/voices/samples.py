@@ -11,8 +11,8 @@ import soxr
 
 from engine.errors import InvalidRequest
 from engine.types import CODEC_SAMPLE_RATE, Recording, Sample, Samples
-from engine.voices import confined, quality
-from engine.voices.decoder import MEDIA_TYPES, Decoded
+from engine.voices import quality, sandbox
+from engine.voices.audio_decoder import MEDIA_TYPES, Decoded
 from engine.voices.quality import Levels
 
 SAMPLE_TYPES: Final = tuple(MEDIA_TYPES.values())
@@ -47,7 +47,7 @@ class SampleReader:
             return await asyncio.to_thread(self._read, data, param)
 
     def _read(self, data: bytes, param: str) -> Heard:
-        return listen(data, confined.decode(data, self._limits[1], param), *self._limits, param)
+        return listen(data, sandbox.decode(data, self._limits[1], param), *self._limits, param)
 
 
 def listen(data: bytes, decoded: Decoded, min_seconds: float, max_seconds: float, param: str) -> Heard:

@@ -128,7 +128,7 @@ class VoiceStore:
             rows = session.scalars(query).all()
         return {row.model: (_unpack(row.global_tokens), _unpack(row.prompt_tokens)) for row in rows}
 
-    def keep_tokens(self, voice_id: str, model: str, tokens: TokenPair) -> TokenPair:
+    def save_tokens(self, voice_id: str, model: str, tokens: TokenPair) -> TokenPair:
         """Keep what this model made of the voice, and return what is kept: what another process made first.
 
         Raises UnknownVoice if the voice was deleted meanwhile.
@@ -142,7 +142,7 @@ class VoiceStore:
             raise UnknownVoice(voice_id) from error
         return tokens
 
-    def made_up(self, model: str, attributes: VoiceAttributes) -> VoiceTokens | None:
+    def created_tokens(self, model: str, attributes: VoiceAttributes) -> VoiceTokens | None:
         """The tokens of a created voice, if this model has made it before."""
         with self._database.reading() as session:
             row = session.get(CreatedTokensRow, (model, _key(attributes)))
@@ -151,7 +151,7 @@ class VoiceStore:
         acoustic = tuple(_unpack(row.acoustic_ids).tolist())
         return VoiceTokens(_unpack(row.global_tokens), attributes, acoustic)
 
-    def keep_created(self, model: str, tokens: VoiceTokens) -> VoiceTokens:
+    def save_created(self, model: str, tokens: VoiceTokens) -> VoiceTokens:
         """Keep the tokens of a created voice, and return what is kept: what another process made first."""
         assert tokens.attributes is not None
         row = CreatedTokensRow(
@@ -164,7 +164,7 @@ class VoiceStore:
             with self._database.writing() as session:
                 session.add(row)
         except IntegrityError:
-            return self.made_up(model, tokens.attributes) or tokens
+            return self.created_tokens(model, tokens.attributes) or tokens
         return tokens
 
     def _one(self, query: Select[VoiceRow], asked: str) -> Voice:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from server.auth import CallerDependency
 from server.encoding import MEDIA_TYPES
-from server.keys import CallerDependency
 from server.schemas import CreateSpeechRequest
 from server.service import EngineDependency, ServiceDependency
-from server.streaming import ClosingResponse, as_audio, as_events, unless_gone
+from server.streaming import ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
 router = APIRouter(prefix="/audio/speech", tags=["Audio"])
 
@@ -35,7 +35,7 @@ async def create_speech(
     service.check_model(body.model)
     asked = body.to_engine(caller)
     chunks = service.metrics.observe(asked, service.admit(caller, engine.synthesize(asked), len(asked.text)))
-    first = await unless_gone(request, chunks)
+    first = await first_chunk_or_disconnect(request, chunks)
     if body.stream_format == "sse":
         events = as_events(first, chunks, body.response_format, body.sample_rate)
         return ClosingResponse(events, chunks, "text/event-stream")

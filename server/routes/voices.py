@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Response
 
 from engine import SAMPLE_TYPES, Voice
-from server.keys import CallerDependency
+from server.auth import CallerDependency
 from server.service import EngineDependency, ServiceDependency
 from server.uploads import read_upload
 from server.voice_schemas import (

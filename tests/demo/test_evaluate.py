@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from demo.evaluate import median_pitch, right
-from demo.flat import PAIR, flat
+from demo.flatten_pitch import PAIR, flat
 from demo.teacher import Setting, Teacher
 from demo.texts import held_out
 from demo.tokens import padded

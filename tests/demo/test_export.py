@@ -8,16 +8,16 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from demo import export, language_model
-from demo.codec import Speaking
-from demo.listener import Listening
 from demo.model import codec_config
-from demo.shapes import LENGTH, SHAPES, overlapped
-from demo.speaker import SpeakerTask
+from demo.train_decoder import Speaking
+from demo.train_encoder import Listening
+from demo.train_speaker import SpeakerTask
 from demo.trainable import trainable
+from demo.waveform_basis import LENGTH, SHAPES, overlapped
 from engine.codec import BiCodec
-from engine.llm.grammar import Grammar
-from engine.llm.torch_backend import TorchStepper
-from engine.vocabulary import Vocabulary
+from engine.llm.pytorch.runner import TorchModelRunner
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
 
 SHAPES_OF_SOUND = torch.randn(SHAPES, LENGTH, generator=torch.Generator().manual_seed(0)) / 50
 
@@ -70,7 +70,7 @@ def test_samples_are_heard_as_in_training(untrained: tuple[Path, dict[str, torch
 def test_the_language_model_is_the_one_that_was_trained(untrained: tuple[Path, dict[str, torch.nn.Module]]) -> None:
     directory, modules = untrained
     ids = Grammar(Vocabulary(directory / "LLM" / "tokenizer.json")).ids
-    stepper = TorchStepper(
+    stepper = TorchModelRunner(
         directory / "LLM", ids, slots=1, context=256, device=torch.device("cpu"), dtype=torch.float32
     )
     prompt = list(range(100, 140))

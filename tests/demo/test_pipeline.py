@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from demo import codec, corpus, export, flat, language_model, listener, speaker
+from demo import corpus, export, flatten_pitch, language_model, train_decoder, train_encoder, train_speaker
 from demo.texts import WORD_LISTS
 from demo.tokens import CODES
 from engine import EngineConfig, Sampling, SpeechEngine, SpeechRequest
@@ -33,9 +33,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def state(said: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("state")
-    speaker.main(said, out, minutes=MOMENT, threads=2)
-    flat.main(said, out, kept=1)
-    for stage in (codec, language_model, listener):
+    train_speaker.main(said, out, minutes=MOMENT, threads=2)
+    flatten_pitch.main(said, out, kept=1)
+    for stage in (train_decoder, language_model, train_encoder):
         stage.main(said, out, minutes=MOMENT, threads=2)
     return out
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.codec.windows import WindowPlan
 from engine.config import EngineConfig
 from engine.errors import BackendFailed
 from engine.observer import UNOBSERVED, Observer
 from engine.speech import SpeechEngine
-from engine.types import SAMPLES_PER_TOKEN, Answer, Passage, Prompt, Samples, Sampling, TokenIds
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import SAMPLES_PER_TOKEN, OutputGrammar, Passage, Prompt, Samples, Sampling, TokenIds
 from engine.voices.database import Database
-from engine.windows import WindowPlan
 
-FIRST_WINDOW = WindowPlan().first + WindowPlan().first_ahead  # tokens that are enough for it
+FIRST_WINDOW = WindowPlan().first + WindowPlan().first_lookahead  # tokens that are enough for it
 
 
 class FakeLanguageModel:
@@ -52,7 +52,7 @@ class FakeLanguageModel:
             await asyncio.sleep(0)
             if number == self.fail_at:
                 raise BackendFailed("The language model failed: out of memory")
-            if prompt.answer is Answer.VOICE_AND_SPEECH:
+            if prompt.answer is OutputGrammar.VOICE_AND_SPEECH:
                 yield self.voice(sampling.seed or 0)
             token = self.vocabulary.semantic.first + len(prompt.ids) % 512
             before = min(self.pause_after or 0, sampling.max_tokens)

@@ -14,8 +14,8 @@ from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
 from engine.observer import Observer
 from engine.postprocess import FADE
 from engine.speech import SpeechEngine
-from engine.types import Answer, AudioChunk, Passage, Samples, Sampling, SpeechRequest
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import AudioChunk, OutputGrammar, Passage, Samples, Sampling, SpeechRequest
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 
 TEXT = "The first sentence is here. The second one is a little longer than that. And a third, to end with."
@@ -53,7 +53,7 @@ def samples(chunks: list[AudioChunk]) -> Samples:
 
 async def test_sentences_come_in_order_in_one_voice(parts: Parts) -> None:
     heard = samples(await collect(parts.engine, REQUEST)).reshape(3, 10 * 320)[:, FADE:-FADE]
-    spoken = [prompt for prompt in parts.language_model.prompts if prompt.answer is Answer.SPEECH]
+    spoken = [prompt for prompt in parts.language_model.prompts if prompt.answer is OutputGrammar.SPEECH]
     assert len(spoken) == 3
     for sentence, prompt in zip(heard, spoken, strict=True):
         np.testing.assert_allclose(sentence, len(prompt.ids) % 512 / 1000 + 1 / 100_000, atol=1e-6)
@@ -66,7 +66,7 @@ async def test_sentences_are_generated_side_by_side_but_not_all_at_once(parts: P
 
 async def test_usage_counts_prompts_and_tokens(parts: Parts) -> None:
     chunks = await collect(parts.engine, REQUEST)
-    spoken = [len(prompt.ids) for prompt in parts.language_model.prompts if prompt.answer is Answer.SPEECH]
+    spoken = [len(prompt.ids) for prompt in parts.language_model.prompts if prompt.answer is OutputGrammar.SPEECH]
     assert chunks[-1].usage.input_tokens == sum(spoken)
     assert chunks[-1].usage.output_tokens == 30
 

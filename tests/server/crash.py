@@ -5,7 +5,7 @@ from pathlib import Path
 
 import uvicorn
 
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from tests.server.fakes import Fakes
 
 

@@ -10,7 +10,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import EngineConfig, Observer, SpeechEngine
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine

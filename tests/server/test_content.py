@@ -21,7 +21,7 @@ import yaml
 from demo.evaluate import OTHER_PHRASES, median_pitch, right
 from demo.teacher import Setting, Teacher
 from demo.texts import held_out, phrases
-from engine.checkpoint import demo_directory
+from engine.checkpoints.layout import demo_directory
 from engine.types import CODEC_SAMPLE_RATE, Samples
 from server.encoding import FORMATS, AudioFormat
 from tests.server.conftest import COMMAND, Server, running_command

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
 from tests.server.conftest import serving

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from server.admission import Admission, DeadlineExceeded, Overloaded
 from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW

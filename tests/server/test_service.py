@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from engine import CheckpointError, Observer, SpeechEngine
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW, fake_engine

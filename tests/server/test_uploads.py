@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from tests.server.conftest import serving
 from tests.server.fakes import Fakes, ready, until
 from tests.server.specification import conforms

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from engine import EngineConfig
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from server.settings import Settings
 from tests.server.conftest import Server, serving
 from tests.server.fakes import BODY, Fakes, ready, until

@@ -21,9 +21,9 @@ from engine.errors import EngineClosed, InvalidRequest
 from engine.llm.base import LanguageModel
 from engine.llm.registry import load_language_model
 from engine.observer import Observer
-from engine.types import Answer, Prompt, Sampling
-from engine.vocabulary import Vocabulary
-from tests.engine.llm.test_torch_backend import generate, prompts
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import OutputGrammar, Prompt, Sampling
+from tests.engine.llm.pytorch.test_runner import generate, prompts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -93,7 +93,7 @@ async def test_eight_at_once_share_steps_and_each_follows_its_grammar(
 def spoken(prompt: Prompt, answer: list[int], vocabulary: Vocabulary) -> list[int]:
     """The semantic tokens of an answer, of which there is one at least; a voice before them is checked."""
     start = 0
-    if prompt.answer is Answer.VOICE_AND_SPEECH:
+    if prompt.answer is OutputGrammar.VOICE_AND_SPEECH:
         begun = answer.index(vocabulary.id("<|start_global_token|>")) + 1
         assert all(token in vocabulary.globals.ids for token in answer[begun : begun + 32])
         assert answer[begun + 32] == vocabulary.id("<|end_global_token|>")
@@ -127,10 +127,10 @@ async def test_max_tokens_bounds_and_the_context_too(model: LanguageModel, vocab
     prompt = prompts(vocabulary)[0]
     greedy = Sampling(temperature=0, max_tokens=7)
     assert len(await generate(model, prompt, greedy)) == 7
-    long = Prompt((prompt.ids * 40)[: CONTEXT - 5], Answer.SPEECH)
+    long = Prompt((prompt.ids * 40)[: CONTEXT - 5], OutputGrammar.SPEECH)
     assert len(await generate(model, long, Sampling(temperature=0))) <= 5
     with pytest.raises(InvalidRequest, match=f"{CONTEXT} tokens; this model takes {CONTEXT - 1}"):
-        await generate(model, Prompt((prompt.ids * 40)[:CONTEXT], Answer.SPEECH), greedy)
+        await generate(model, Prompt((prompt.ids * 40)[:CONTEXT], OutputGrammar.SPEECH), greedy)
 
 
 async def test_an_answer_that_nobody_hears_frees_its_place(model: LanguageModel, vocabulary: Vocabulary) -> None:

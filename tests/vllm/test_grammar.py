@@ -14,11 +14,11 @@ from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 
-from engine.llm.grammar import DONE, Grammar
 from engine.llm.sampling import sample
-from engine.llm.vllm_grammar import FirstRunnerGrammar, SecondRunnerGrammar
-from engine.types import Answer, Sampling
-from engine.vocabulary import Vocabulary
+from engine.llm.vllm.logits_processor import FirstRunnerGrammar, SecondRunnerGrammar
+from engine.tokens.grammar import ACCEPTED, Grammar
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import OutputGrammar, Sampling
 
 CPU = torch.device("cpu")
 STEPS = 60
@@ -28,7 +28,7 @@ Rows = list[int]
 class FirstRunner:
     """A batch as the first runner keeps it: sequences by their row, and lists of ids that grow."""
 
-    def __init__(self, config: SimpleNamespace, answers: list[tuple[Answer, float]]) -> None:
+    def __init__(self, config: SimpleNamespace, answers: list[tuple[OutputGrammar, float]]) -> None:
         self.processor = FirstRunnerGrammar(config, CPU, is_pin_memory=False)
         self.ids: list[Rows] = [[] for _ in answers]
         added = [(n, parameters(*answer), [1, 2], self.ids[n]) for n, answer in enumerate(answers)]
@@ -45,7 +45,7 @@ class FirstRunner:
 class SecondRunner:
     """A batch as the second runner keeps it: sequences in slots, here backwards, and all on the device."""
 
-    def __init__(self, config: SimpleNamespace, answers: list[tuple[Answer, float]]) -> None:
+    def __init__(self, config: SimpleNamespace, answers: list[tuple[OutputGrammar, float]]) -> None:
         slots, prompts = len(answers) + 2, torch.arange(3, 5 + len(answers))
         self.slots = torch.arange(len(answers)).flip(0)
         self.prompts = prompts[self.slots]
@@ -82,7 +82,7 @@ class SecondRunner:
         self.count += 1
 
 
-def parameters(answer: Answer, penalty: float) -> SamplingParams:
+def parameters(answer: OutputGrammar, penalty: float) -> SamplingParams:
     return SamplingParams(extra_args={"answer": answer.name, "repetition_penalty": penalty})
 
 
@@ -101,7 +101,7 @@ def test_what_may_follow_and_what_is_penalized_is_as_the_torch_backend_has_it(
 ) -> None:
     grammar = Grammar(vocabulary)
     config = SimpleNamespace(model_config=SimpleNamespace(model=str(small_checkpoint / "LLM")))
-    answers = [Answer.VOICE_AND_SPEECH, Answer.SPEECH, Answer.VOICE_AND_SPEECH]
+    answers = [OutputGrammar.VOICE_AND_SPEECH, OutputGrammar.SPEECH, OutputGrammar.VOICE_AND_SPEECH]
     batch = runner(config, list(zip(answers, penalties, strict=True)))
     states = [grammar.start(answer) for answer in answers]
     seen = torch.zeros(len(answers), len(grammar.ids), dtype=torch.bool)
@@ -119,7 +119,7 @@ def test_what_may_follow_and_what_is_penalized_is_as_the_torch_backend_has_it(
         batch.append(expected)
         seen[range(len(rules)), expected] = True
         states = [grammar.advance(state, row) for state, row in zip(states, expected, strict=True)]
-    assert DONE not in states
+    assert ACCEPTED not in states
 
 
 def test_a_step_after_the_end_finds_something_to_draw(
@@ -127,7 +127,7 @@ def test_a_step_after_the_end_finds_something_to_draw(
 ) -> None:
     grammar = Grammar(vocabulary)
     config = SimpleNamespace(model_config=SimpleNamespace(model=str(small_checkpoint / "LLM")))
-    batch = runner(config, [(Answer.SPEECH, 1.0), (Answer.VOICE_AND_SPEECH, 1.0)])
+    batch = runner(config, [(OutputGrammar.SPEECH, 1.0), (OutputGrammar.VOICE_AND_SPEECH, 1.0)])
     semantic, end = grammar.row(vocabulary.semantic.first), grammar.row(vocabulary.ends[0])
     voice = grammar.row(vocabulary.acoustic["pitch_value"].first)
     for rows in ([semantic, voice], [end, voice], [end, voice]):  # vLLM steps ahead of what it knows

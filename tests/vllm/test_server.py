@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.llm.remote.promises import CONTEXT, PLACES, Promises, Real, started, wider_heads
+from tests.engine.llm.remote.contract import CONTEXT, PLACES, Real, RemoteServerContract, started, wider_heads
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # two threads of a small model wait for each other more than they compute
@@ -34,5 +34,5 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.mark.timeout(600)
-class TestVllmServer(Promises):
+class TestVllmServer(RemoteServerContract):
     pass

@@ -15,7 +15,7 @@ FAVOUR = 100.0  # added to a logit: more than any two of them are apart
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class CompletionRequest:
     """Ids that a server is asked for in one request.
 
     They are drawn by the rules of `sampling`, from `allowed` alone; `forbidden` are the other rows of the audio
@@ -34,7 +34,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TokenChunk:
     """What one event says: new ids, and whether the server says that an end token stopped it."""
 
     ids: list[int]
@@ -46,11 +46,11 @@ class Dialect(Protocol):
 
     path: str
 
-    def body(self, draw: Draw) -> Json:
+    def body(self, request: CompletionRequest) -> Json:
         """The request, without what only the settings know."""
         ...
 
-    def read(self, event: Json) -> Piece:
+    def read(self, event: Json) -> TokenChunk:
         """One event of the answer; raises LookupError or TypeError if it is none of this dialect."""
         ...
 
@@ -60,17 +60,17 @@ class VLLM:
 
     path = "/v1/completions"
 
-    def body(self, draw: Draw) -> Json:
+    def body(self, request: CompletionRequest) -> Json:
         """See Dialect.body. What the checkpoint's generation_config.json would set is set here."""
-        sampling = draw.sampling
+        sampling = request.sampling
         return {
-            "prompt": draw.prompt,
-            "max_tokens": draw.most,
+            "prompt": request.prompt,
+            "max_tokens": request.most,
             "stream": True,
             "return_token_ids": True,
             "skip_special_tokens": False,
-            "allowed_token_ids": draw.allowed,
-            "stop_token_ids": draw.ends,
+            "allowed_token_ids": request.allowed,
+            "stop_token_ids": request.ends,
             "ignore_eos": True,  # the ends are ours
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,
@@ -79,17 +79,17 @@ class VLLM:
             "repetition_penalty": sampling.repetition_penalty,
             "presence_penalty": 0,
             "frequency_penalty": 0,
-            "seed": draw.seed,
+            "seed": request.seed,
         }
 
-    def read(self, event: Json) -> Piece:
+    def read(self, event: Json) -> TokenChunk:
         """See Dialect.read."""
         ids: list[int] = []
         stopped = False
         for choice in event["choices"]:
             ids += choice.get("token_ids") or []
             stopped |= choice.get("finish_reason") == "stop"
-        return Piece(ids, stopped)
+        return TokenChunk(ids, stopped)
 
 
 class SGLang:
@@ -104,12 +104,12 @@ class SGLang:
     def __init__(self) -> None:
         self._seen = 0
 
-    def body(self, draw: Draw) -> Json:
+    def body(self, request: CompletionRequest) -> Json:
         """See Dialect.body."""
-        sampling = draw.sampling
+        sampling = request.sampling
         rules: Json = {
-            "max_new_tokens": draw.most,
-            "stop_token_ids": draw.ends,
+            "max_new_tokens": request.most,
+            "stop_token_ids": request.ends,
             "ignore_eos": True,
             "skip_special_tokens": False,
             "temperature": sampling.temperature,
@@ -120,18 +120,18 @@ class SGLang:
             "presence_penalty": 0,
             "frequency_penalty": 0,
         }
-        if draw.seed is not None:
-            rules["sampling_seed"] = draw.seed
-        if draw.strict:
-            rules["logit_bias"] = {str(token): FAVOUR for token in draw.allowed}
-        return {"input_ids": draw.prompt, "stream": True, "sampling_params": rules}
+        if request.seed is not None:
+            rules["sampling_seed"] = request.seed
+        if request.strict:
+            rules["logit_bias"] = {str(token): FAVOUR for token in request.allowed}
+        return {"input_ids": request.prompt, "stream": True, "sampling_params": rules}
 
-    def read(self, event: Json) -> Piece:
+    def read(self, event: Json) -> TokenChunk:
         """See Dialect.read. `output_ids` are all so far or, with --incremental-streaming-output, the new ones."""
         ids, meta = event["output_ids"], event["meta_info"]
         new = ids[self._seen :] if len(ids) >= meta["completion_tokens"] else ids
         self._seen += len(new)
-        return Piece(new, (meta["finish_reason"] or {}).get("type") == "stop")
+        return TokenChunk(new, (meta["finish_reason"] or {}).get("type") == "stop")
 
 
 class LlamaServer:
@@ -139,12 +139,12 @@ class LlamaServer:
 
     path = "/completion"
 
-    def body(self, draw: Draw) -> Json:
+    def body(self, request: CompletionRequest) -> Json:
         """See Dialect.body. The samplers are named because their usual order has the temperature last."""
-        sampling = draw.sampling
+        sampling = request.sampling
         return {
-            "prompt": draw.prompt,
-            "n_predict": draw.most,
+            "prompt": request.prompt,
+            "n_predict": request.most,
             "stream": True,
             "return_tokens": True,
             "response_fields": ["tokens", "stop", "stop_type"],  # of the last event: not the request once more
@@ -153,14 +153,14 @@ class LlamaServer:
             "top_k": sampling.top_k,
             "top_p": sampling.top_p,
             "repeat_penalty": sampling.repetition_penalty,
-            "repeat_last_n": len(draw.prompt) + draw.most,
-            "seed": -1 if draw.seed is None else draw.seed,
-            "logit_bias": [(token, False) for token in draw.forbidden],
+            "repeat_last_n": len(request.prompt) + request.most,
+            "seed": -1 if request.seed is None else request.seed,
+            "logit_bias": [(token, False) for token in request.forbidden],
         }
 
-    def read(self, event: Json) -> Piece:
+    def read(self, event: Json) -> TokenChunk:
         """See Dialect.read. The last event of a stream repeats none of its ids."""
-        return Piece(event["tokens"], event["stop"] and event["stop_type"] == "eos")
+        return TokenChunk(event["tokens"], event["stop"] and event["stop_type"] == "eos")
 
 
 DIALECTS: dict[RemoteKind, Callable[[], Dialect]] = {

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from engine.config import RemoteConfig
 from engine.errors import BackendFailed, EngineClosed, InvalidRequest
-from engine.llm.grammar import DONE, Grammar
-from engine.llm.remote.dialects import DIALECTS, Draw, Piece
-from engine.llm.remote.places import Places
+from engine.llm.remote.dialects import DIALECTS, CompletionRequest, TokenChunk
 from engine.llm.remote.servers import Servers
+from engine.llm.remote.slots import PrioritySlots
+from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.types import Prompt, Sampling
 
 CLOSED = "The language model has been closed."
@@ -24,8 +24,8 @@ class RemoteModel:
     """A LanguageModel whose steps are taken elsewhere. Belongs to one event loop.
 
     A server can be told which ids to draw from, but not by what automaton. So it is asked for as many ids as may
-    come from one set of them, then for the next stretch, with the prompt and all so far. Where only one id may
-    come, nobody is asked. Speech is one stretch. An id that may not come where it came is thrown away with all
+    come from one set of them, then for the next span, with the prompt and all so far. Where only one id may
+    come, nobody is asked. Speech is one span. An id that may not come where it came is thrown away with all
     behind it, and the server is asked for another in its place, from exactly those that may.
     """
 
@@ -45,7 +45,7 @@ class RemoteModel:
         self.context = context
         self._grammar, self._ends = grammar, ends
         self._servers = Servers(config, DIALECTS[config.kind])
-        self._places = Places(running)
+        self._slots = PrioritySlots(running)
         self._ids = cache(self._choices)
         self._closed = False
 
@@ -60,7 +60,7 @@ class RemoteModel:
         if room < 1:
             raise InvalidRequest(f"The prompt has {len(prompt.ids)} tokens; this model takes {self.context - 1}.")
         try:
-            async with self._places.take(due):
+            async with self._slots.take(due):
                 if self._closed:
                     raise EngineClosed(CLOSED)
                 async with aclosing(self._answer(prompt, sampling, min(sampling.max_tokens, room))) as answer:
@@ -75,9 +75,9 @@ class RemoteModel:
         await self._servers.close()
 
     async def _answer(self, prompt: Prompt, sampling: Sampling, most: int) -> AsyncGenerator[list[int], None]:
-        """At most so many ids, stretch by stretch."""
+        """At most so many ids, span by span."""
         ids, state, draws, strict = list(prompt.ids), self._grammar.start(prompt.answer), 0, False
-        while state != DONE and most:
+        while state != ACCEPTED and most:
             allowed, forbidden, count = self._ids(state, strict)
             if len(allowed) == 1:
                 state = self._grammar.advance(state, self._grammar.row(allowed[0]))
@@ -86,29 +86,29 @@ class RemoteModel:
                 continue
             seed, draws = _seed(sampling.seed, draws), draws + 1
             wanted = min(most, count or most)
-            draw = Draw(tuple(ids), allowed, forbidden, self._ends, wanted, sampling, seed, strict)
-            drawn, astray = 0, False
-            async with aclosing(self._servers.stream(draw)) as pieces:
-                async for piece in pieces:
-                    new, state, astray = self._follow(state, piece)
+            request = CompletionRequest(tuple(ids), allowed, forbidden, self._ends, wanted, sampling, seed, strict)
+            drawn, invalid = 0, False
+            async with aclosing(self._servers.stream(request)) as chunks:
+                async for chunk in chunks:
+                    new, state, invalid = self._follow(state, chunk)
                     if new:
                         ids, drawn = ids + new, drawn + len(new)
                         yield new
-                    if astray or (state == DONE and not piece.stopped):
+                    if invalid or (state == ACCEPTED and not chunk.stopped):
                         break
-            if state != DONE and drawn < wanted and not astray:
+            if state != ACCEPTED and drawn < wanted and not invalid:
                 raise BackendFailed(
                     f"The language model's server stopped after {drawn} of {wanted} tokens: is its context as large as "
                     f"`max_context`, {self.context}?"
                 )
-            if astray and strict:
+            if invalid and strict:
                 raise BackendFailed("The language model's server draws other ids than it was told; is it of this kind?")
-            most, strict = most - drawn, astray
+            most, strict = most - drawn, invalid
 
-    def _follow(self, state: int, piece: Piece) -> tuple[list[int], int, bool]:
+    def _follow(self, state: int, chunk: TokenChunk) -> tuple[list[int], int, bool]:
         """The ids up to the end or to one that may not come, the state after them, and whether there is such a one."""
-        tokens = piece.ids
-        if piece.stopped and not (tokens and tokens[-1] in self._ends):
+        tokens = chunk.ids
+        if chunk.stopped and not (tokens and tokens[-1] in self._ends):
             tokens = [*tokens, self._ends[0]]  # a server may keep it to itself
         accepted: list[int] = []
         for token in tokens:
@@ -116,18 +116,18 @@ class RemoteModel:
                 state = self._grammar.advance(state, self._grammar.row(token))
             except (KeyError, ValueError):
                 return accepted, state, True
-            if state == DONE:
+            if state == ACCEPTED:
                 break
             accepted.append(token)
         return accepted, state, False
 
     def _choices(self, state: int, strict: bool) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
         """The ids that may come from this state on for a while, the others, and for how many (None: any number)."""
-        rows, count = (self._grammar.allowed[state], 1) if strict else stretch(self._grammar, state)
+        rows, count = (self._grammar.allowed[state], 1) if strict else uniform_span(self._grammar, state)
         return tuple(self._grammar.ids[rows].tolist()), tuple(self._grammar.ids[~rows].tolist()), count
 
 
-def stretch(grammar: Grammar, state: int) -> tuple[npt.NDArray[np.bool_], int | None]:
+def uniform_span(grammar: Grammar, state: int) -> tuple[npt.NDArray[np.bool_], int | None]:
     """The rows that an answer may be drawn from for a while, shape (rows,), and for how many ids (None: any number).
 
     The rows are all that may come in that while. Some of them, such as the end of speech that has not begun, may not
@@ -135,10 +135,11 @@ def stretch(grammar: Grammar, state: int) -> tuple[npt.NDArray[np.bool_], int | 
     """
     allowed, count = grammar.allowed[state], 1
     while True:
-        following = {grammar.advance(state, row) for row in np.flatnonzero(grammar.allowed[state]).tolist()} - {DONE}
-        if len(following) != 1:
+        successors = {grammar.advance(state, row) for row in np.flatnonzero(grammar.allowed[state]).tolist()}
+        successors.discard(ACCEPTED)
+        if len(successors) != 1:
             return allowed, count
-        (successor,) = following
+        (successor,) = successors
         if successor == state:
             return allowed, None
         if (allowed & ~grammar.allowed[successor]).any():

@@ -12,7 +12,7 @@ import httpx2
 
 from engine.config import RemoteConfig
 from engine.errors import BackendFailed
-from engine.llm.remote.dialects import Dialect, Draw, Json, Piece
+from engine.llm.remote.dialects import CompletionRequest, Dialect, Json, TokenChunk
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class ServerFailed(Exception):
         self.answered = answered
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """A server does not take the request, and no other would."""
 
 
@@ -63,7 +63,7 @@ class Servers:
         reasons = "; ".join(f"{server.url}: {server.failure}" for server in self._servers)
         return f"No server of the language model can be used now ({reasons})."
 
-    async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[TokenChunk, None]:
         """What the least busy server answers; closing the generator ends the request there.
 
         If a server fails before it has said anything, another is asked; it is left alone until it is well. Raises
@@ -73,15 +73,15 @@ class Servers:
         while server := self._least_busy(tried):
             begun = False
             try:
-                async with aclosing(self._ask(server, draw)) as pieces:
-                    async for piece in pieces:
+                async with aclosing(self._ask(server, request)) as chunks:
+                    async for chunk in chunks:
                         begun = True
-                        yield piece
+                        yield chunk
                 return
-            except Refused as error:
+            except RequestRejected as error:
                 raise BackendFailed(f"The language model's server {server.url} refused the request: {error}") from error
             except ServerFailed as error:
-                self._leave_alone(server, error)
+                self._mark_unhealthy(server, error)
                 tried[server] = error
                 if begun:
                     raise BackendFailed(f"The language model's server {server.url} failed: {error}") from error
@@ -99,17 +99,17 @@ class Servers:
         well = [server for server in self._servers if server.failure is None and server not in tried]
         return min(well, key=lambda server: server.running, default=None)
 
-    async def _ask(self, server: Server, draw: Draw) -> AsyncGenerator[Piece, None]:
-        """What one server answers; raises ServerFailed or Refused."""
+    async def _ask(self, server: Server, request: CompletionRequest) -> AsyncGenerator[TokenChunk, None]:
+        """What one server answers; raises ServerFailed or RequestRejected."""
         dialect = self._dialect()
-        body = dialect.body(draw) | self._fields
+        body = dialect.body(request) | self._fields
         server.running += 1
         try:
             response = await self._send(server.url + dialect.path, body)
             try:
                 events = aiter(httpx2.EventSource(response))
                 while event := await self._next(events):
-                    yield _piece(dialect, event)
+                    yield _token_chunk(dialect, event)
             finally:
                 await response.aclose()
         except httpx2.HTTPError as error:
@@ -131,7 +131,7 @@ class Servers:
                 await response.aclose()
         if response.is_server_error or response.status_code in (408, 429):
             raise ServerFailed(message, answered=True)
-        raise Refused(message)
+        raise RequestRejected(message)
 
     async def _next(self, events: AsyncIterator[httpx2.ServerSentEvent]) -> str | None:
         """The next event's data; None at the end."""
@@ -139,7 +139,7 @@ class Servers:
             event = await anext(events, None)
         return None if event is None or event.data == DONE else event.data
 
-    def _leave_alone(self, server: Server, error: ServerFailed) -> None:
+    def _mark_unhealthy(self, server: Server, error: ServerFailed) -> None:
         """Ask the server for nothing but its health, until that is good."""
         if server.failure is None:
             logger.warning("The language model's server %s failed: %s", server.url, error)
@@ -163,8 +163,8 @@ class Servers:
         logger.info("The language model's server %s is well again.", server.url)
 
 
-def _piece(dialect: Dialect, data: str) -> Piece:
-    """What an event says; raises ServerFailed or Refused if it says that the request failed, or nothing known."""
+def _token_chunk(dialect: Dialect, data: str) -> TokenChunk:
+    """The chunk in an event; raises ServerFailed or RequestRejected for an error or an unknown event."""
     try:
         event = json.loads(data)
         if "error" not in event:
@@ -173,7 +173,7 @@ def _piece(dialect: Dialect, data: str) -> Piece:
         raise ServerFailed(f"it does not answer as expected, but {data[:100]!r}: is `kind` right?") from error
     code = event["error"].get("code") if isinstance(event["error"], dict) else None
     message = _message(data.encode())
-    raise ServerFailed(message, answered=True) if isinstance(code, int) and code >= 500 else Refused(message)
+    raise ServerFailed(message, answered=True) if isinstance(code, int) and code >= 500 else RequestRejected(message)
 
 
 def _message(body: bytes, status: int | None = None) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from engine.codec import BiCodec
 from engine.codec.bicodec import REFERENCE_SAMPLES, reference_clip
-from engine.codec.layers import unless_even, zero_padding
+from engine.codec.layers import lengths_if_padded, zero_padding
 from engine.types import SAMPLES_PER_TOKEN, Passage, Samples
 from tests.engine.codec.conftest import Arrays, signal_to_noise
 
@@ -55,7 +55,7 @@ def test_what_a_passage_keeps_sounds_as_in_the_whole(codec: BiCodec) -> None:
 
 def test_the_wave_generator_hears_as_far_as_it_reaches_and_no_further(codec: BiCodec) -> None:
     generator = codec.network.decoder
-    assert generator.reach == 11
+    assert generator.receptive_radius == 11
     frames = torch.randn(1, 60, codec.network.prenet.linear.out_features)
     with torch.inference_mode():
         whole = generator(frames.clone(), None)[0, 30 * SAMPLES_PER_TOKEN :][:SAMPLES_PER_TOKEN]
@@ -77,7 +77,7 @@ def test_a_batch_has_the_latents_that_its_items_have_alone(codec: BiCodec, small
     batch = [torch.tensor(wav) for wav in samples(SAMPLE_LENGTHS, small_numbers["wav_16k"])]
     with torch.inference_mode():
         features, lengths = codec.features(batch)
-        latents = codec.network.encoder(features, unless_even(lengths))
+        latents = codec.network.encoder(features, lengths_if_padded(lengths))
         for wav, latent, length in zip(batch, latents, lengths, strict=True):
             features_alone, (length_alone,) = codec.features([wav])
             assert length == length_alone
@@ -87,10 +87,10 @@ def test_a_batch_has_the_latents_that_its_items_have_alone(codec: BiCodec, small
 
 
 def test_only_padding_is_zeroed() -> None:
-    assert unless_even([3, 3]) is None
+    assert lengths_if_padded([3, 3]) is None
     x = torch.ones(2, 3, 1)
     assert zero_padding(x, None).sum() == 6
-    assert zero_padding(x, unless_even([1, 3])).tolist() == [[[1], [0], [0]], [[1], [1], [1]]]
+    assert zero_padding(x, lengths_if_padded([1, 3])).tolist() == [[[1], [0], [0]], [[1], [1], [1]]]
 
 
 def test_one_frame_takes_400_samples(codec: BiCodec) -> None:

@@ -9,18 +9,18 @@ from contextlib import aclosing
 import pytest
 import torch
 
-from engine.batching import Batcher
-from engine.compute import shared
 from engine.errors import BackendFailed, EngineClosed, InvalidRequest
-from engine.llm.grammar import Grammar
 from engine.llm.scheduler import Scheduler
-from engine.types import Answer, Prompt, Sampling
-from engine.vocabulary import Vocabulary
+from engine.runtime.batching import Batcher
+from engine.runtime.compute import run_on
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import OutputGrammar, Prompt, Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=20)
 
 
-class CountingStepper:
+class CountingModelRunner:
     """Answers a prompt of n ids with the semantic tokens n, n + 1, n + 2 ..., and notes what it was asked for."""
 
     device = torch.device("cpu")
@@ -68,20 +68,20 @@ class CountingStepper:
 
 
 @pytest.fixture
-def stepper(vocabulary: Vocabulary) -> CountingStepper:
-    return CountingStepper(Grammar(vocabulary), vocabulary)
+def runner(vocabulary: Vocabulary) -> CountingModelRunner:
+    return CountingModelRunner(Grammar(vocabulary), vocabulary)
 
 
 @pytest.fixture
-async def model(stepper: CountingStepper, vocabulary: Vocabulary) -> AsyncGenerator[Scheduler, None]:
-    scheduler = Scheduler(stepper, Grammar(vocabulary))
+async def model(runner: CountingModelRunner, vocabulary: Vocabulary) -> AsyncGenerator[Scheduler, None]:
+    scheduler = Scheduler(runner, Grammar(vocabulary))
     yield scheduler
-    stepper.gate.set()
+    runner.gate.set()
     await scheduler.close()
 
 
 def prompt(length: int) -> Prompt:
-    return Prompt((0,) * length, Answer.SPEECH)
+    return Prompt((0,) * length, OutputGrammar.SPEECH)
 
 
 async def tokens(model: Scheduler, vocabulary: Vocabulary, length: int, sampling: Sampling = GREEDY) -> list[int]:
@@ -103,60 +103,60 @@ async def test_each_of_several_gets_its_own_answer(model: Scheduler, vocabulary:
     assert answers == [list(range(length, length + 20)) for length in (10, 50, 200)]
 
 
-async def test_an_observer_hears_how_many_share_each_step(stepper: CountingStepper, vocabulary: Vocabulary) -> None:
+async def test_an_observer_hears_how_many_share_each_step(runner: CountingModelRunner, vocabulary: Vocabulary) -> None:
     heard: list[int] = []
-    model = Scheduler(stepper, Grammar(vocabulary), on_step=heard.append)
+    model = Scheduler(runner, Grammar(vocabulary), on_step=heard.append)
     await asyncio.gather(*(tokens(model, vocabulary, n) for n in (1, 2, 3)))
     await model.close()
-    assert heard == [len(batch) for batch in stepper.batches]
+    assert heard == [len(batch) for batch in runner.batches]
     assert sum(heard) == 3 * 19  # the first of each comes with the prompt
 
 
 async def test_sequences_share_steps_and_join_and_leave_between_them(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     short = Sampling(temperature=0, max_tokens=5)
     await asyncio.gather(*(tokens(model, vocabulary, n, short if n == 1 else GREEDY) for n in (1, 2, 3)))
-    assert [0, 1] in stepper.batches
-    assert max(len(batch) for batch in stepper.batches) == 2  # no more than there are slots
-    assert len(stepper.batches) < 3 * 20  # fewer steps than one after the other would take
+    assert [0, 1] in runner.batches
+    assert max(len(batch) for batch in runner.batches) == 2  # no more than there are slots
+    assert len(runner.batches) < 3 * 20  # fewer steps than one after the other would take
     await settled(model)
-    assert len(stepper.released) == 3
-    assert stepper.moved[0] == (1, 0)  # the second took the place that the short one left, so that no step is wider
-    assert stepper.batches[-1] == [0]  # than there are sequences
+    assert len(runner.released) == 3
+    assert runner.moved[0] == (1, 0)  # the second took the place that the short one left, so that no step is wider
+    assert runner.batches[-1] == [0]  # than there are sequences
 
 
 async def test_ids_come_while_the_answer_is_made(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
-    stepper.gate.clear()  # no step after the prompt ends until the first id has been seen
+    runner.gate.clear()  # no step after the prompt ends until the first id has been seen
     async with aclosing(model.generate(prompt(3), GREEDY)) as answer:
         first = await anext(answer)
         assert first == [vocabulary.semantic.first + 3]
-        stepper.gate.set()
+        runner.gate.set()
         rest = [token async for ids in answer for token in ids]
     assert len(rest) == 19
 
 
 async def test_a_closed_request_stops_costing(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     endless = Sampling(temperature=0, max_tokens=900)
     async with aclosing(model.generate(prompt(3), endless)) as answer:
         await anext(answer)
     await settled(model)
-    steps = len(stepper.batches)
+    steps = len(runner.batches)
     assert steps < 800
-    assert stepper.released == [0]
+    assert runner.released == [0]
     await asyncio.sleep(0.05)
-    assert len(stepper.batches) == steps
+    assert len(runner.batches) == steps
     assert await tokens(model, vocabulary, 7) == list(range(7, 27))
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
-    stepper.gate.clear()
+    runner.gate.clear()
     running = [asyncio.create_task(tokens(model, vocabulary, length)) for length in (10, 11)]
     waiting = asyncio.create_task(tokens(model, vocabulary, 12))
     async with asyncio.timeout(5):
@@ -164,20 +164,20 @@ async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
             await asyncio.sleep(0.01)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    stepper.gate.set()
+    runner.gate.set()
     await asyncio.gather(*running)
     await settled(model)
-    assert {length for _, _, length in stepper.chunks} == {10, 11}
+    assert {length for _, _, length in runner.chunks} == {10, 11}
 
 
 async def test_who_is_due_first_gets_the_next_place(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     async def ask(length: int, due: float) -> None:
         async for _ in model.generate(prompt(length), GREEDY, due):
             pass
 
-    stepper.gate.clear()
+    runner.gate.clear()
     requests = [asyncio.create_task(ask(1, 0)), asyncio.create_task(ask(2, 0))]
     async with asyncio.timeout(5):
         while sum(model.load) != 2:
@@ -186,19 +186,19 @@ async def test_who_is_due_first_gets_the_next_place(
     async with asyncio.timeout(5):
         while sum(model.load) != 5:
             await asyncio.sleep(0.01)
-    stepper.gate.set()
+    runner.gate.set()
     await asyncio.gather(*requests)
-    assert [length for _, _, length in stepper.chunks][2:] == [5, 4, 3]
+    assert [length for _, _, length in runner.chunks][2:] == [5, 4, 3]
 
 
 async def test_a_long_prompt_is_taken_in_in_chunks_between_the_steps_of_others(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
-    length = 3 * CountingStepper.chunk + 5
+    length = 3 * CountingModelRunner.chunk + 5
     await asyncio.gather(
         tokens(model, vocabulary, 4, Sampling(temperature=0, max_tokens=300)), tokens(model, vocabulary, length)
     )
-    chunks = [(start, size) for slot, start, size in stepper.chunks if size != 4]
+    chunks = [(start, size) for slot, start, size in runner.chunks if size != 4]
     assert chunks == [(0, 256), (256, 256), (512, 256), (768, 5)]
 
 
@@ -209,9 +209,9 @@ async def test_a_prompt_that_does_not_fit_is_refused(model: Scheduler, vocabular
 
 
 async def test_a_failing_step_reaches_all_who_were_in_it_and_no_one_else(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
-    stepper.fail_decode_at = 3
+    runner.fail_decode_at = 3
     answers = await asyncio.gather(*(tokens(model, vocabulary, n) for n in (1, 2, 3)), return_exceptions=True)
     failed = [answer for answer in answers if isinstance(answer, BackendFailed)]
     assert 1 <= len(failed) <= 2
@@ -222,19 +222,19 @@ async def test_a_failing_step_reaches_all_who_were_in_it_and_no_one_else(
 
 
 async def test_a_failing_prompt_harms_only_its_own_request(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
-    stepper.fail_prefill_of = 13
+    runner.fail_prefill_of = 13
     answers = await asyncio.gather(*(tokens(model, vocabulary, n) for n in (10, 13)), return_exceptions=True)
     assert answers[0] == list(range(10, 30))
     assert isinstance(answers[1], BackendFailed)
 
 
 async def test_the_codec_and_the_model_take_turns_in_one_thread(
-    stepper: CountingStepper, vocabulary: Vocabulary
+    runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     threads: set[str] = set()
-    decode = stepper.decode
+    decode = runner.decode
 
     def noting(*arguments: list[int]) -> torch.Tensor:
         threads.add(threading.current_thread().name)
@@ -244,9 +244,9 @@ async def test_the_codec_and_the_model_take_turns_in_one_thread(
         threads.add(threading.current_thread().name)
         return [2 * item for item in items]
 
-    stepper.decode = noting  # type: ignore[assignment]
+    runner.decode = noting  # type: ignore[assignment]
     with ThreadPoolExecutor(1, "cores") as cores:
-        model, batcher = Scheduler(stepper, Grammar(vocabulary), shared(cores)), Batcher("codec", 100, shared(cores))
+        model, batcher = Scheduler(runner, Grammar(vocabulary), run_on(cores)), Batcher("codec", 100, run_on(cores))
         answers = await asyncio.gather(
             tokens(model, vocabulary, 3), *(batcher.run(double, n, 1, due=0) for n in range(5))
         )
@@ -257,22 +257,22 @@ async def test_the_codec_and_the_model_take_turns_in_one_thread(
 
 
 async def test_a_failure_while_one_leaves_does_not_stop_the_model(
-    model: Scheduler, stepper: CountingStepper, vocabulary: Vocabulary
+    model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
-    stepper.fail_release_at = 1
+    runner.fail_release_at = 1
     short = Sampling(temperature=0, max_tokens=5)
     async with asyncio.timeout(20):
         await asyncio.gather(tokens(model, vocabulary, 1, short), tokens(model, vocabulary, 2), return_exceptions=True)
         assert await tokens(model, vocabulary, 7) == list(range(7, 27))
 
 
-async def test_closing_ends_what_runs_and_what_waits(stepper: CountingStepper, vocabulary: Vocabulary) -> None:
-    model = Scheduler(stepper, Grammar(vocabulary))
+async def test_closing_ends_what_runs_and_what_waits(runner: CountingModelRunner, vocabulary: Vocabulary) -> None:
+    model = Scheduler(runner, Grammar(vocabulary))
     endless = Sampling(temperature=0, max_tokens=900)
-    stepper.gate.clear()
+    runner.gate.clear()
     requests = [asyncio.create_task(tokens(model, vocabulary, n, endless)) for n in (1, 2, 3)]
     await asyncio.sleep(0.05)
-    stepper.gate.set()
+    runner.gate.set()
     await model.close()
     assert all(isinstance(e, EngineClosed) for e in await asyncio.gather(*requests, return_exceptions=True))
     with pytest.raises(EngineClosed):

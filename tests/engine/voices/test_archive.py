@@ -65,7 +65,7 @@ def test_a_created_voice_moves_and_changes_no_other(here: VoiceStore, there: Voi
     kept = there.tokens(voice.id, "weights")
     assert kept is not None
     assert kept[1].tolist() == TOKENS[1].tolist()
-    assert there.made_up("weights", alto.attributes) is None  # type: ignore[arg-type]
+    assert there.created_tokens("weights", alto.attributes) is None  # type: ignore[arg-type]
 
 
 def changed(exported: bytes, manifest: dict[str, str] | None = None, **tensors: Any) -> bytes:

@@ -20,8 +20,8 @@ from engine.errors import (
     VoiceExists,
 )
 from engine.speech import SpeechEngine
-from engine.types import Answer, VoiceAttributes
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import OutputGrammar, VoiceAttributes
 from engine.voices.catalogue import BUILT_IN
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 
@@ -111,7 +111,7 @@ async def test_a_created_voice_is_made_once_however_many_ask(parts: Parts) -> No
     first, *others = await asyncio.gather(*asking, return_exceptions=True)
     assert isinstance(first, asyncio.CancelledError)
     assert {id(tokens) for tokens in others} == {id(others[0])}
-    assert [prompt.answer for prompt in parts.language_model.prompts] == [Answer.VOICE_AND_SPEECH]
+    assert [prompt.answer for prompt in parts.language_model.prompts] == [OutputGrammar.VOICE_AND_SPEECH]
     assert parts.language_model.running == 0  # its speech was not waited for
 
 

@@ -13,8 +13,8 @@ import soundfile
 
 from engine.errors import InvalidRequest
 from engine.types import CODEC_SAMPLE_RATE, Recording, Samples
-from engine.voices import confined, decoder
-from engine.voices.decoder import RefusedAudio
+from engine.voices import audio_decoder, sandbox
+from engine.voices.audio_decoder import RefusedAudio
 from engine.voices.samples import Heard, SampleReader, listen, normalise_volume
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -35,7 +35,7 @@ def write(samples: npt.ArrayLike, rate: int, container: str = "WAV", subtype: st
 def hear(data: bytes, *, min_seconds: float = 1.0, max_seconds: float = 30.0) -> Heard:
     """As `SampleReader` does it, but in this process: that is faster."""
     try:
-        decoded = decoder.decode(data, max_seconds)
+        decoded = audio_decoder.decode(data, max_seconds)
     except RefusedAudio as error:
         raise InvalidRequest(f"The audio {error}.", "audio_sample") from error
     return listen(data, decoded, min_seconds, max_seconds, "audio_sample")
@@ -262,11 +262,11 @@ async def test_the_reader_decodes_elsewhere_and_hears_the_same() -> None:
 def test_a_decoder_that_takes_too_much_is_stopped(speech: tuple[npt.NDArray[np.float32], int], tmp_path: Path) -> None:
     wav = write(*speech)
     for code in ("import numpy; numpy.ones(2**30)", "while True: pass", "import os; os.kill(os.getpid(), 11)"):
-        script = tmp_path / "decoder.py"
-        limits = Path(decoder.__file__).read_text().partition("    try:\n        decoded = decode(sys")[0]
+        script = tmp_path / "audio_decoder.py"
+        limits = Path(audio_decoder.__file__).read_text().partition("    try:\n        decoded = decode(sys")[0]
         script.write_text(limits.replace("CPU_SECONDS = 20", "CPU_SECONDS = 1") + f"    {code}\nmain()\n")
         with pytest.raises(InvalidRequest, match="too much time or memory"):
-            confined.decode(wav, 30, "audio_sample", script)
+            sandbox.decode(wav, 30, "audio_sample", script)
 
 
 def test_volume_follows_the_louder_tenth_of_what_is_audible() -> None:

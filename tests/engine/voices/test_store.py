@@ -256,17 +256,17 @@ def test_a_deleted_voice_leaves_nothing(store: VoiceStore, raw: Engine) -> None:
     with pytest.raises(UnknownVoice):
         store.delete(made.id, "")
     with pytest.raises(UnknownVoice):
-        store.keep_tokens(made.id, "weights", TOKENS)
+        store.save_tokens(made.id, "weights", TOKENS)
 
 
 def test_the_tokens_that_were_kept_first_stay(store: VoiceStore) -> None:
     made, later = voice("Ada"), (TOKENS[0] + 1, TOKENS[1])
     store.add(made, SAMPLE, {"weights": TOKENS})
-    assert store.keep_tokens(made.id, "weights", later)[0].tolist() == TOKENS[0].tolist()
-    assert store.keep_tokens(made.id, "others", later)[0].tolist() == later[0].tolist()
+    assert store.save_tokens(made.id, "weights", later)[0].tolist() == TOKENS[0].tolist()
+    assert store.save_tokens(made.id, "others", later)[0].tolist() == later[0].tolist()
     first, second = (VoiceTokens(TOKENS[0] + n, VoiceAttributes("female"), (n,)) for n in (0, 1))
-    assert store.keep_created("weights", first) == first
-    assert store.keep_created("weights", second).acoustic_ids == (0,)
+    assert store.save_created("weights", first) == first
+    assert store.save_created("weights", second).acoustic_ids == (0,)
 
 
 def test_consents_belong_to_who_made_them(consents: ConsentStore) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from engine.vocabulary import Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 from server.bench.client import Level, Workload, connect, measure
 from server.encoding import FORMATS, AudioFormat
 from server.settings import Settings

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from engine.text import normalise, split_sentences
-from engine.vocabulary import Vocabulary
-from server.bench.client import Answer, Level
+from engine.tokens.vocabulary import Vocabulary
+from server.bench.client import Level, OutputGrammar
 from server.bench.command import BenchError, Length, bundled_texts
 from server.bench.plot import write_plot
 from server.bench.report import Percentiles, Summary, as_table
@@ -117,8 +117,8 @@ def test_the_texts_are_of_both_languages_and_lengths() -> None:
 
 
 LEVELS = [
-    Level(1, 10, [Answer(total=n, first_audio=n / 10, audio=2, underruns=n % 2) for n in range(1, 5)]),
-    Level(64, 10, [Answer(total=1, error="429: busy")] * 2),
+    Level(1, 10, [OutputGrammar(total=n, first_audio=n / 10, audio=2, underruns=n % 2) for n in range(1, 5)]),
+    Level(64, 10, [OutputGrammar(total=1, error="429: busy")] * 2),
 ]
 
 

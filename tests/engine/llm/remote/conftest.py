@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from engine.config import RemoteConfig, RemoteKind
-from engine.llm.grammar import Grammar
 from engine.llm.remote.model import RemoteModel
-from engine.vocabulary import Vocabulary
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
 from tests.engine.llm.remote.fake_server import FakeServer, served
 
 

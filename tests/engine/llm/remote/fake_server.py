@@ -18,8 +18,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from engine.config import RemoteKind
-from engine.llm.grammar import Grammar
-from engine.vocabulary import Vocabulary
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
 
 IDS = 6112  # of the small checkpoint
 
@@ -29,8 +29,8 @@ def preferences(position: int, seed: int | None) -> npt.NDArray[np.float32]:
     return np.random.default_rng([position, abs(seed or 0)]).random(IDS, np.float32)
 
 
-class LikingStepper:
-    """A Stepper with these preferences."""
+class LikingModelRunner:
+    """A ModelRunner with these preferences."""
 
     device = torch.device("cpu")
     slots, context, chunk = 4, 4096, 256
@@ -95,7 +95,7 @@ class FakeServer:
                 yield f"data: {json.dumps(self.error)}\n\n"
                 return
             drawn: list[int] = []
-            for token, reason in self._draw(body):
+            for token, reason in self._sample(body):
                 if len(drawn) == self.dies_after:
                     raise ConnectionResetError  # and no end of the stream
                 if len(drawn) == self.stops_after:
@@ -109,11 +109,11 @@ class FakeServer:
                 stop_type = "eos" if reason == "stop" else "limit"
                 yield f"data: {json.dumps({'tokens': [], 'stop': True, 'stop_type': stop_type})}\n\n"
             else:
-                yield "data: [DONE]\n\n"
+                yield "data: [ACCEPTED]\n\n"
         finally:
             self.running -= 1
 
-    def _draw(self, body: dict[str, Any]) -> Iterator[tuple[int, str | None]]:
+    def _sample(self, body: dict[str, Any]) -> Iterator[tuple[int, str | None]]:
         """Each id, and why it is the last if it is."""
         rules = body["sampling_params"] if self.kind == "sglang" else body
         position = len(body["input_ids" if self.kind == "sglang" else "prompt"])

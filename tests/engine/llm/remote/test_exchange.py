@@ -6,12 +6,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
+from engine.tokens.vocabulary import Vocabulary
 from engine.types import Sampling
-from engine.vocabulary import Vocabulary
+from tests.engine.llm.pytorch.test_runner import generate
 from tests.engine.llm.remote.conftest import Elsewhere
 from tests.engine.llm.remote.fake_server import served
 from tests.engine.llm.remote.test_model import speech
-from tests.engine.llm.test_torch_backend import generate
 
 META = (
     '"meta_info":{"id":"6f0c","finish_reason":%s,"prompt_tokens":3,"weight_version":"default","completion_tokens":%d,'

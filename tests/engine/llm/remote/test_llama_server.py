@@ -10,10 +10,10 @@ import gguf
 import numpy as np
 import pytest
 
-from engine.llm.grammar import Grammar
 from engine.llm.registry import convert
-from engine.vocabulary import Vocabulary
-from tests.engine.llm.remote.promises import CONTEXT, PLACES, Promises, Real, started
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
+from tests.engine.llm.remote.contract import CONTEXT, PLACES, Real, RemoteServerContract, started
 
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -35,7 +35,7 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield real
 
 
-class TestLlamaServer(Promises):
+class TestLlamaServer(RemoteServerContract):
     pass
 
 

@@ -7,14 +7,14 @@ import pytest
 
 from engine.config import RemoteKind
 from engine.errors import BackendFailed, EngineClosed, InvalidRequest
-from engine.llm.grammar import DONE, Grammar
-from engine.llm.remote.model import stretch
+from engine.llm.remote.model import uniform_span
 from engine.llm.scheduler import Scheduler
-from engine.types import Answer, Prompt, Sampling
-from engine.vocabulary import Vocabulary
+from engine.tokens.grammar import ACCEPTED, Grammar
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import OutputGrammar, Prompt, Sampling
+from tests.engine.llm.pytorch.test_runner import generate, prompts
 from tests.engine.llm.remote.conftest import Elsewhere
-from tests.engine.llm.remote.fake_server import IDS, LikingStepper, preferences
-from tests.engine.llm.test_torch_backend import generate, prompts
+from tests.engine.llm.remote.fake_server import IDS, LikingModelRunner, preferences
 
 GREEDY = Sampling(temperature=0, max_tokens=300)
 SHORT = Sampling(temperature=0, max_tokens=60)  # this model strays nearly always where it may, and is asked once more
@@ -22,11 +22,11 @@ KINDS: list[RemoteKind] = ["vllm", "sglang", "llama-server"]
 
 
 def speech(length: int) -> Prompt:
-    return Prompt((0,) * length, Answer.SPEECH)
+    return Prompt((0,) * length, OutputGrammar.SPEECH)
 
 
 async def here(grammar: Grammar, asked: list[Prompt], sampling: Sampling = GREEDY) -> list[list[int]]:
-    model = Scheduler(LikingStepper(grammar), grammar)
+    model = Scheduler(LikingModelRunner(grammar), grammar)
     try:
         return await asyncio.gather(*(generate(model, prompt, sampling) for prompt in asked))
     finally:
@@ -209,14 +209,14 @@ async def test_closing_the_model_ends_what_runs_and_what_waits(elsewhere: Elsewh
 
 def test_a_stretch_is_as_long_as_ids_come_from_the_same_rows(vocabulary: Vocabulary) -> None:
     grammar = Grammar(vocabulary)
-    rows, count = stretch(grammar, grammar.start(Answer.SPEECH))
+    rows, count = uniform_span(grammar, grammar.start(OutputGrammar.SPEECH))
     assert set(grammar.ids[rows]) == {*vocabulary.semantic.ids, *vocabulary.ends}
     assert count is None
-    state = grammar.start(Answer.VOICE_AND_SPEECH)
-    assert stretch(grammar, state)[1] == 1  # a value takes itself out of what may follow
+    state = grammar.start(OutputGrammar.VOICE_AND_SPEECH)
+    assert uniform_span(grammar, state)[1] == 1  # a value takes itself out of what may follow
     for name in ("<|start_acoustic_token|>", "<|pitch_value_3|>", "<|start_global_token|>"):
         state = grammar.advance(state, grammar.row(vocabulary.id(name)))
-    rows, count = stretch(grammar, state)
+    rows, count = uniform_span(grammar, state)
     assert (set(grammar.ids[rows]), count) == (set(vocabulary.globals.ids), 32)
-    assert state != DONE
+    assert state != ACCEPTED
     assert int(grammar.ids.max()) < IDS

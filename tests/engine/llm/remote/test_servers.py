@@ -10,9 +10,9 @@ import pytest
 from engine.config import RemoteKind
 from engine.errors import BackendFailed
 from engine.types import Sampling
+from tests.engine.llm.pytorch.test_runner import generate
 from tests.engine.llm.remote.conftest import Elsewhere
 from tests.engine.llm.remote.test_model import speech
-from tests.engine.llm.test_torch_backend import generate
 
 FIVE = Sampling(temperature=0, max_tokens=5)
 SOON = {"connect_seconds": 0.5, "token_seconds": 0.5, "retry_seconds": 0.1}
@@ -153,5 +153,5 @@ async def test_the_key_and_the_models_name_are_sent(elsewhere: Elsewhere) -> Non
     server = await elsewhere.server()
     model = elsewhere.model(f"{server.url}/v1/", model="spark", api_key="a-key-of-somebody")
     await generate(model, speech(3), FIVE)
-    assert server.keys == ["Bearer a-key-of-somebody"]
+    assert server.auth == ["Bearer a-key-of-somebody"]
     assert server.requests[0]["model"] == "spark"

@@ -1,0 +1,1 @@
+"""Benchmarks: what the documentation says of speed, measured on the host at hand."""

@@ -1,0 +1,216 @@
+"""The decoder's speed: `python -m benchmarks.codec CHECKPOINT`, with a checkpoint of full size.
+
+    fast-spark models synthesize DIR --size full
+    python -m benchmarks.codec DIR --compiled
+
+Every form decodes the same windows in turn, in one process, so that what else the machine does meets all of them.
+Compare figures of one run only. With OMP_NUM_THREADS=1 they are the thread's own time, for machines that are busy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+
+from engine.codec.bicodec import BiCodec
+from engine.codec.decoder import Snake, Upsampling, WaveGenerator
+from engine.codec.layers import Convolution
+from engine.codec.loader import load_features, load_network
+from engine.codec.windows import WindowPlan, Windows
+from engine.types import TOKENS_PER_SECOND, Passage, Samples, TokenIds
+from tests.engine.codec.conftest import signal_to_noise
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "full.npz"
+Decode = Callable[[TokenIds, slice], Samples]
+
+
+class Published(nn.Module):
+    """The wave generator as the reference implementation has it: one-dimensional, in one precision."""
+
+    def __init__(self, generator: WaveGenerator) -> None:
+        super().__init__()
+        self.generator = generator  # not prepared
+
+    def forward(self, x: Tensor, lengths: None) -> Tensor:
+        conv_in, *stages, snake, conv_out = self.generator.model
+        x = self.convolve(conv_in, x.transpose(1, 2).to(conv_in.weight.dtype))
+        for stage in stages:
+            before, up, *units = stage.block
+            x = F.conv_transpose1d(self.bend(before, x), up.weight, up.bias, stride=up.rate, padding=up.padding)
+            for unit in units:
+                snake_1, dilated, snake_2, pointwise = unit.block
+                h = self.bend(snake_2, self.convolve(dilated, self.bend(snake_1, x)))
+                x = x + self.convolve(pointwise, h)
+        return torch.tanh(self.convolve(conv_out, self.bend(snake, x)))[:, 0].float()
+
+    def convolve(self, layer: Convolution, x: Tensor) -> Tensor:
+        return F.conv1d(x, layer.weight, layer.bias, padding=layer.padding, dilation=layer.dilation)
+
+    def bend(self, snake: Snake, x: Tensor) -> Tensor:
+        return x + (snake.alpha * x).sin().square() / (snake.alpha + 1e-9)
+
+
+class CompilableSnake(nn.Module):
+    """Snake without pieces: a compiler makes one loop of it."""
+
+    def __init__(self, snake: Snake) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(snake.alpha.flatten(), requires_grad=False)
+
+    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        return (x + (x * self.alpha).sin().square() / (self.alpha + 1e-9)).to(dtype)
+
+
+def published(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
+    generator = load_network(checkpoint).decoder
+    codec = BiCodec.from_checkpoint(checkpoint)
+    codec.network.decoder = Published(generator.to(dtype))  # type: ignore[assignment]
+    return codec
+
+
+def compiled(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
+    """Ours, compiled for each window's size with the weights frozen into the code."""
+    import torch._inductor.config
+
+    torch._inductor.config.freezing = True
+    codec = BiCodec.from_checkpoint(checkpoint, dtype=dtype)
+    for name, layer in list(codec.network.decoder.named_modules()):
+        if isinstance(layer, Convolution | Upsampling):
+            weight = layer.weight.to_dense().contiguous(memory_format=torch.channels_last)
+            layer.weight = nn.Parameter(weight, requires_grad=False)
+        elif isinstance(layer, Snake):
+            codec.network.decoder.set_submodule(name, CompilableSnake(layer))
+    codec.network.decoder.compile(dynamic=False)
+    return codec
+
+
+def streamed(decode: Decode, tokens: TokenIds) -> None:
+    """Decode all windows of a sentence that the default plan makes of so many tokens."""
+    windows = Windows(WindowPlan())
+    while window := windows.next(len(tokens), ended=True):
+        kept = slice(window.keep_start - window.start, window.keep_end - window.start)
+        decode(tokens[window.start : window.end], kept)
+
+
+def least_seconds(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Seconds that each takes when it is least disturbed, all measured in turn."""
+    seconds = dict.fromkeys(functions, float("inf"))
+    # A single thread's own time hardly depends on who else uses the machine.
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    for _ in track(range(rounds), "Measuring", console=Console(stderr=True), transient=True):
+        for name, function in functions.items():
+            begin = clock()
+            function()
+            seconds[name] = min(seconds[name], clock() - begin)
+    return seconds
+
+
+def forms_table(checkpoint: Path, frames: list[int], rounds: int, with_compiled: bool) -> Table:
+    """Each form of the decoder: seconds per second of audio, and signal to noise on the golden tokens."""
+    with np.load(GOLDEN) as arrays:
+        voice, semantic, wave = (arrays[name] for name in ("global_tokens", "decode_semantic_tokens", "decode_wave"))
+    forms = {
+        f"{name}, {str(dtype).removeprefix('torch.')}": form(checkpoint, dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+        for name, form in (
+            ("published form", published),
+            ("ours", lambda path, dtype: BiCodec.from_checkpoint(path, dtype=dtype)),
+            ("ours, compiled", compiled),
+        )
+        if with_compiled or form is not compiled
+    }
+    noise = {name: signal_to_noise(wave, codec.decode(semantic, voice)) for name, codec in forms.items()}
+    table = Table("form", *(f"{count} frames" for count in frames), "signal to noise", title="s per s of audio")
+    rows: dict[str, list[str]] = {name: [name] for name in forms}
+    for count in frames:
+        tokens = np.random.default_rng(count).integers(0, 8192, count)
+        for codec in forms.values():
+            codec.decode(tokens, voice)
+        functions = {name: partial(codec.decode, tokens, voice) for name, codec in forms.items()}
+        for name, seconds in least_seconds(functions, rounds).items():
+            rows[name].append(f"{seconds / count * TOKENS_PER_SECOND:.3f}")
+    for name, row in rows.items():
+        table.add_row(*row, f"{noise[name]:.1f} dB")
+    return table
+
+
+def parts_table(checkpoint: Path, rounds: int) -> Table:
+    """What the parts of the decode path cost, and streaming and padding over a whole decode."""
+    codec = BiCodec.from_checkpoint(checkpoint)
+    network = codec.network
+    count = 500
+    rng = np.random.default_rng(0)
+    tokens, voice = rng.integers(0, 8192, count), rng.integers(0, 4096, 32)
+    latent, d_vector = torch.randn(1, count, network.prenet.linear_pre.in_features), torch.randn(1, 1024)
+    frames = torch.randn(1, count, 1024)
+    even, padded = [Passage(tokens[:100], voice)] * 4, [Passage(tokens[:length], voice) for length in (100, 99, 98, 97)]
+    functions: dict[str, Callable[[], object]] = {
+        "prenet": lambda: network.prenet(latent, d_vector, None),
+        "wave generator": lambda: network.decoder(frames, None),
+        "whole decode": lambda: codec.decode(tokens, voice),
+        "the same in the default windows": lambda: streamed(lambda part, kept: codec.decode(part, voice, kept), tokens),
+        "4 x 2 s in a batch": lambda: codec.decode_batch(even),
+        "the same, padded": lambda: codec.decode_batch(padded),
+    }
+    with torch.inference_mode():
+        seconds = least_seconds(functions, rounds)
+    audio = dict.fromkeys(functions, count / TOKENS_PER_SECOND) | {"4 x 2 s in a batch": 8.0, "the same, padded": 7.88}
+    table = Table("part, float32", "s per s of audio", title=f"{count / TOKENS_PER_SECOND:.0f} s of speech")
+    for name, value in seconds.items():
+        table.add_row(name, f"{value / audio[name]:.3f}")
+    return table
+
+
+@torch.inference_mode()
+def encoder_table(checkpoint: Path) -> Table:
+    """How many semantic tokens of the golden clip survive an encoder in bfloat16."""
+    with np.load(GOLDEN.with_name("small.npz")) as arrays:
+        clip = torch.tensor(arrays["wav_16k"])
+    with np.load(GOLDEN) as arrays:
+        expected = arrays["semantic_tokens"]
+    network = load_network(checkpoint)
+    network.prepare(torch.float32)
+    features = load_features(checkpoint)
+    table = Table("encoder", "tokens that survive", title="the golden clip")
+    exact, _ = features([clip])
+    features.wav2vec2.to(torch.bfloat16)
+    # The same features but for the precision of wav2vec2, whose input must be of its own.
+    wav = F.layer_norm(clip, clip.shape, eps=1e-7).to(torch.bfloat16)[None]
+    states = features.wav2vec2(wav, output_hidden_states=True).hidden_states
+    coarse = torch.stack([states[layer].float() for layer in (11, 14, 16)]).mean(dim=0)
+    for name, value in (("float32", exact), ("wav2vec2 in bfloat16", coarse)):
+        tokens = network.quantizer.tokens(network.encoder(value, None))[0].numpy()
+        table.add_row(name, f"{np.mean(tokens == expected):.1%}")
+    return table
+
+
+def main(
+    checkpoint: Path,
+    frames: Annotated[list[int], typer.Option(help="Windows to decode, in frames of 20 ms.")] = [24, 150],  # noqa: B006
+    rounds: int = 5,
+    with_compiled: Annotated[bool, typer.Option("--compiled", help="Compile too: minutes.")] = False,
+) -> None:
+    """Print the tables."""
+    console = Console()
+    console.print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.cpu.get_capabilities()['cpu_name']}"
+    )
+    console.print(encoder_table(checkpoint))
+    console.print(parts_table(checkpoint, rounds))
+    console.print(forms_table(checkpoint, frames, rounds, with_compiled))
+
+
+if __name__ == "__main__":
+    typer.run(main)

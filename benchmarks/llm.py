@@ -1,0 +1,200 @@
+"""How fast the language model speaks, by backend, precision and how many sequences share a step.
+
+    python -m benchmarks.llm CHECKPOINT
+
+Both sides are measured in one run: the servers of today, which call llama-cpp-python's `generate` with the whole
+vocabulary for one client after the other, and this project's backends. Use a full-size checkpoint
+(`fast-spark models synthesize DIR --size full`) and a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from engine.checkpoints.layout import cache_directory, fingerprint
+from engine.config import EngineConfig, Quantization
+from engine.llm.llama_cpp.gguf_file import model_file
+from engine.llm.registry import load_language_model
+from engine.llm.sampling import sample
+from engine.llm.weights import open_weights
+from engine.runtime.compute import run_on
+from engine.tokens.grammar import Grammar
+from engine.tokens.prompts import Prompts
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import GLOBAL_TOKENS, Prompt, Sampling, VoiceTokens
+
+Result = TypeVar("Result")
+CONTEXT = 1024
+WIDTHS = (1, 2, 4, 8, 16, 32)  # sequences at once
+VLLM_WIDTHS = (1, 4, 16)  # ... in vLLM, which is slow on a CPU
+QUANTIZATIONS: tuple[Quantization, ...] = ("float16", "q8_0", "q4_0")
+
+
+def prompt_of(vocabulary: Vocabulary) -> Prompt:
+    """The beginning of a cloned voice's prompt: what is measured are the steps behind it."""
+    prompt = Prompts(vocabulary).speak("Hello.", VoiceTokens(np.arange(GLOBAL_TOKENS)))
+    return replace(prompt, ids=prompt.ids[:8])
+
+
+def high_level(checkpoint: Path, quantization: Quantization, steps: int) -> float:
+    """Tokens/s of `llama_cpp.Llama.generate` with the head of the whole vocabulary, one sequence."""
+    from llama_cpp import Llama
+
+    vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
+    directory = cache_directory() / "bench"
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        (directory / name).unlink(missing_ok=True)
+        (directory / name).symlink_to((checkpoint / "LLM" / name).resolve())
+    with open_weights(directory) as file:
+        everything = np.arange(file.config.vocab_size)
+    path = model_file(directory, fingerprint(checkpoint), everything, quantization, directory)
+    model = Llama(str(path), n_ctx=CONTEXT, n_threads=torch.get_num_threads(), verbose=False)
+    stamps = []
+    for _ in model.generate(list(prompt_of(vocabulary).ids), top_k=50, top_p=0.95, temp=0.8):
+        stamps.append(time.perf_counter())
+        if len(stamps) > steps:
+            break
+    model.close()
+    return 1 / statistics.median(b - a for a, b in pairwise(stamps))
+
+
+async def together(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
+    """Tokens/s in all of each number of sequences at once, while all of them generate."""
+    vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
+    config = EngineConfig.model_validate(
+        {"model": str(checkpoint), "backend": backend, "llm_precision": precision, "llm_device": "cpu"}
+        | {"max_running": max(widths, default=1), "max_context": CONTEXT}
+    )
+    # As in the engine: what loads and what steps is one thread, with one pool of threads behind it.
+    cores = ThreadPoolExecutor(1)
+    model = cores.submit(load_language_model, checkpoint, config, vocabulary, run_on(cores)).result()
+    prompt = prompt_of(vocabulary)
+
+    async def listen(sampling: Sampling, stamps: list[float], enough: asyncio.Event) -> None:
+        async with aclosing(model.generate(prompt, sampling)) as answer:
+            async for ids in answer:
+                stamps += [time.perf_counter()] * len(ids)
+                if enough.is_set():
+                    return
+
+    rates: list[float] = []
+    for width in widths:
+        sampling = Sampling(max_tokens=CONTEXT - len(prompt.ids))
+        stamps: list[list[float]] = [[] for _ in range(width)]
+        enough = asyncio.Event()
+        listeners = [
+            asyncio.create_task(listen(replace(sampling, seed=n), own, enough)) for n, own in enumerate(stamps)
+        ]
+        while min(len(own) for own in stamps) < steps:
+            await asyncio.sleep(0.01)
+        enough.set()
+        await asyncio.gather(*listeners)
+        latest = stamps[int(np.argmax([own[0] for own in stamps]))]  # since it joined, all have generated
+        rates.append(width / statistics.median(b - a for a, b in pairwise(latest[: steps + 1])))
+    await model.close()
+    cores.shutdown()
+    return rates
+
+
+def backend_rates(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
+    """Do `together` to its end."""
+    return asyncio.run(together(checkpoint, backend, precision, widths, steps))
+
+
+def sampling_time(rows: int, width: int = 8) -> float:
+    """Median seconds that drawing a token for each of `width` sequences takes."""
+    logits, allowed = torch.randn(width, rows), torch.ones(width, rows, dtype=torch.bool)
+    times = []
+    for _ in range(50):
+        start = time.perf_counter()
+        sample(logits, allowed, [Sampling()] * width, [0.5] * width, ~allowed)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def peak_memory(checkpoint: Path) -> tuple[float, float]:
+    """GB at most with eight sequences at Q8_0, and GB of it that Python and torch take before a model is loaded."""
+    import llama_cpp  # noqa: F401
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    backend_rates(checkpoint, "llama-cpp", "q8_0", [8], 8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, before / 1e6
+
+
+def vllm_rates(checkpoint: Path, python: Path, steps: int) -> dict[str, list[float]]:
+    """What `benchmarks.vllm` measures in another Python's environment, by side."""
+    command = [python, "-m", "benchmarks.vllm", checkpoint, "--steps", str(steps)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    rates: dict[str, list[float]] = json.loads(output.splitlines()[-1])
+    return rates
+
+
+def main(
+    checkpoint: Annotated[Path, typer.Argument(help="A full-size checkpoint.")],
+    steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
+    vllm: Annotated[
+        Path | None, typer.Option(help="The Python of an environment with vLLM, to measure it too.")
+    ] = None,
+) -> None:
+    """Print the table."""
+    console = Console(width=150)
+    table = Table("backend", "weights", *(f"{width} at once" for width in WIDTHS), title="tokens per second, in all")
+    # Each in a process of its own: an idle pool of threads that another left behind slows the next one down.
+    with (
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh,
+        Progress() as bar,
+    ):
+        task = bar.add_task("Measuring", total=2 * len(QUANTIZATIONS) + 5 + (vllm is not None))
+
+        def measure(function: Callable[..., Result], *arguments: object) -> Result:
+            result = fresh.submit(function, *arguments).result()
+            bar.advance(task)
+            bar.console.log(function.__name__, *arguments[1:], result)
+            return result
+
+        whole = {quantization: measure(high_level, checkpoint, quantization, steps) for quantization in QUANTIZATIONS}
+        for quantization, rate in whole.items():
+            table.add_row("Llama.generate", quantization, f"{rate:.0f}", *["in turns"] * (len(WIDTHS) - 1))
+        for quantization, one in whole.items():
+            rates = measure(backend_rates, checkpoint, "llama-cpp", quantization, WIDTHS[:-1], steps)
+            table.add_row("llama-cpp", quantization, *(f"{rate:.0f} ({rate / one:.1f} x)" for rate in rates))
+        for precision in ("float32", "int8", "bfloat16"):
+            rates = measure(backend_rates, checkpoint, "torch", precision, WIDTHS, steps)
+            table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x)" for rate in rates))
+        for side, rates in (measure(vllm_rates, checkpoint, vllm, steps) if vllm else {}).items():
+            at = dict(zip(VLLM_WIDTHS, rates, strict=True))
+            table.add_row("vllm", side, *(f"{at[width]:.0f}" if width in at else "" for width in WIDTHS))
+        rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
+        sampling = measure(sampling_time, rows)
+        peak, before = measure(peak_memory, checkpoint)
+    console.print(table)
+    console.print("x: times Llama.generate with these weights; torch: with float16.")
+    console.print(f"Drawing 8 tokens of {rows} rows: {sampling * 1e3:.2f} ms.")
+    console.print(
+        f"Peak memory at q8_0, 8 sequences of {CONTEXT} tokens: {peak:.2f} GB, {before:.2f} GB without a model."
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,176 @@
+"""The second stage: the decoder learns to speak semantic tokens in the voice of global tokens.
+
+    python -m demo.train_decoder
+
+The tokens are given. The speech has a flat pitch (`demo.flatten_pitch`), so it is a sum of shapes
+(`demo.waveform_basis`). This stage learns the weight of each shape.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor, nn
+
+from demo.model import SHAPES, codec_config
+from demo.runs import Run
+from demo.tokens import FACTORS, PHASES, STATES, UNVOICED, VOICED, unknown_phase
+from demo.train_speaker import SpeakerTask, Voices
+from demo.trainable import trainable
+from demo.waveform_basis import components, frames, overlapped
+from engine.codec.mel import MelSpectrogram
+from engine.codec.network import CodecNetwork
+from engine.types import SAMPLES_PER_TOKEN
+
+WINDOW = 32  # frames
+BATCH = 20
+FLOOR = 1e-4  # of mel bands
+MUFFLED = 3.0  # weight of the loss in mel bands: it is what ears and recognisers go by
+SILENCE = 0.02  # energy of a frame that hardly matters
+
+
+class Codebook(nn.Module):
+    """A semantic token's vector is the sum of its phoneme's, its third's and its phase's, at length 1.
+
+    So a token that the corpus hardly has is learnt from its relatives.
+    """
+
+    factors: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        counts = len(UNVOICED) + len(VOICED), STATES, PHASES
+        self.parts = nn.ModuleList(nn.Embedding(count, dim) for count in counts)
+        for part, spread in zip(self.parts, (1.0, 0.4, 0.4), strict=True):
+            assert isinstance(part, nn.Embedding)
+            nn.init.normal_(part.weight, std=spread)
+        self.register_buffer("factors", torch.tensor(FACTORS), persistent=False)
+
+    def forward(self) -> Tensor:
+        """All rows, (tokens, dim)."""
+        sums = [part(self.factors[:, place]) for place, part in enumerate(self.parts)]
+        return F.normalize(torch.stack(sums).sum(0), dim=-1)
+
+
+class Speaking(nn.Module):
+    """What decodes: the codebook, and the networks from tokens to amounts of shapes."""
+
+    def __init__(self, network: CodecNetwork) -> None:
+        super().__init__()
+        self.codebook = Codebook(network.quantizer.codebook.embedding_dim)
+        self.out_project = network.quantizer.out_project
+        self.fsq = network.speaker_encoder.quantizer
+        self.project = network.speaker_encoder.project
+        self.prenet = network.prenet
+        self.conv_in = network.decoder.model[0]
+
+    def forward(self, semantic: Tensor, voice: Tensor) -> Tensor:
+        """Tokens (B, T) and (B, 32) to amounts (B, T, SHAPES)."""
+        latent = self.out_project(self.codebook()[semantic].transpose(1, 2)).transpose(1, 2)
+        d_vector = self.project(self.fsq.vectors(voice).transpose(1, 2).flatten(1))
+        amounts: Tensor = self.conv_in(self.prenet(latent, d_vector, None) + d_vector[:, None])
+        return amounts
+
+
+class FlatWindows:
+    """Stretches of flattened speech as amounts of shapes, with tokens and the voice's; each pitch as often."""
+
+    def __init__(self, voices: Voices, directory: Path, random: np.random.Generator) -> None:
+        content = np.load(directory / "flat.npz")
+        self._voices, self._random = voices, random
+        self.said = torch.load(directory / "global_tokens.pt", weights_only=True)
+        chosen, pitch = content["utterances"], content["pitch"]
+        self._first = dict(zip(chosen.tolist(), np.cumsum(voices.frames[chosen]) - voices.frames[chosen], strict=True))
+        bounds = np.cumsum(voices.frames[chosen]) * SAMPLES_PER_TOKEN
+        waves = np.split(content["samples"].astype(np.float32) / 32_767, bounds[:-1])
+        pieces = torch.cat([frames(torch.atanh(torch.from_numpy(wave).clamp(-0.95, 0.95))) for wave in waves])
+        main, self.deviations = components(pieces)
+        self.shapes = main * self.deviations[:, None]  # so that amounts have variance 1
+        self._amounts = pieces @ (main / self.deviations[:, None]).T
+        kept = (self._amounts * self.deviations).square().sum() / pieces.square().sum()
+        typer.echo(f"{SHAPES} shapes hold {kept:.1%} of the energy.")
+        by_pitch = [chosen[(pitch[chosen] == p) & (voices.frames[chosen] >= WINDOW)] for p in np.unique(pitch)]
+        self._by_pitch = [utterances for utterances in by_pitch if len(utterances)]
+
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Semantic tokens (B, WINDOW), global tokens (B, 32), amounts (B, WINDOW, SHAPES)."""
+        semantic, voice, amounts = [], [], []
+        for _ in range(BATCH):
+            group = self._by_pitch[int(self._random.integers(len(self._by_pitch)))]
+            utterance = int(self._random.choice(group))
+            start = int(self._random.integers(self._voices.frames[utterance] - WINDOW + 1))
+            semantic.append(self._voices.tokens[self._voices.starts[utterance] + start :][:WINDOW])
+            amounts.append(self._amounts[self._first[utterance] + start :][:WINDOW])
+            voice.append(self.said[utterance])
+        return torch.stack(semantic), torch.stack(voice), torch.stack(amounts)
+
+
+@torch.no_grad()
+def spread(task: SpeakerTask, said: Tensor) -> None:
+    """Begin with d-vectors in which what tells voices apart is large: what the first stage reads, then main components.
+
+    `said` holds the global tokens of many voices, (N, 32).
+    """
+    project, reading = task.encoder.project, task.reading
+    codes = task.encoder.quantizer.vectors(said).transpose(1, 2).flatten(1)  # (N, inputs)
+    _, _, components = torch.pca_lowrank(codes, q=project.out_features - reading.out_features)
+    weight = torch.cat([reading.weight @ project.weight, components.T])  # (out_features, inputs)
+    values = codes @ weight.T
+    project.weight.copy_(weight / values.std(dim=0, keepdim=True).T.clamp(min=0.05))
+    project.bias.copy_(-(codes @ project.weight.T).mean(dim=0))
+
+
+def error(spoken: Tensor, target: Tensor, deviations: Tensor) -> Tensor:
+    """How far amounts are from what they should be: for each frame, beside its own loudness."""
+    difference = ((spoken - target) * deviations).square().sum(-1)
+    loudness = (target * deviations).square().sum(-1)
+    return ((difference + SILENCE) / (loudness + SILENCE)).sqrt().mean()
+
+
+def muffled(spoken: Tensor, target: Tensor, shapes: Tensor, mel: MelSpectrogram) -> Tensor:
+    """How far the sounds of amounts (B, T, SHAPES) are from each other in log mel bands.
+
+    What is not certain comes out too quiet when amounts are compared one by one, above all high notes; here that costs.
+    """
+    bands = [torch.log(FLOOR + mel(overlapped(amounts @ shapes))) for amounts in (spoken, target)]
+    return (bands[0] - bands[1]).abs().mean()
+
+
+def main(
+    corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
+    out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 130,
+    threads: Annotated[int, typer.Option(help="Cores.")] = 1,
+) -> None:
+    """Train the decoder, beginning with the voice's projections from the first stage."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    random = np.random.default_rng()
+    windows = FlatWindows(Voices(corpus), out, random)
+    network = trainable(codec_config())
+    task = SpeakerTask(network.speaker_encoder)
+    task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
+    spread(task, windows.said)
+    torch.save(windows.shapes, out / "shapes.pt")
+    speaking = Speaking(network)
+
+    def losses() -> dict[str, Tensor]:
+        semantic, voice, target = windows.batch()
+        if random.random() < 0.15:
+            semantic = unknown_phase(semantic)
+        spoken = speaking(semantic, voice)
+        return {
+            "frames": error(spoken, target, windows.deviations),
+            "muffled": MUFFLED * muffled(spoken, target, windows.shapes, network.speaker_encoder.mel),
+        }
+
+    Run(out, "codec", {"speaking": speaking}, minutes, 1e-3).train(losses)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,66 @@
+"""The wave generator as a dictionary: a frame's sound is a sum of shapes, laid over its neighbours'.
+
+Speech with a flat pitch (`demo.flatten_pitch`) repeats: the same phoneme gives the same frame. A few principal
+components describe such a frame, with half of the one before and half of the one behind. They fit into the wave
+generator's own layers: the first transposed convolution writes each shape in blocks of 64 samples, the second aligns
+the blocks, and the layers between do nothing. What is left to learn is the weight of each shape, 50 times a second.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from demo.model import CODEC, SHAPES
+from engine.codec.decoder import Upsampling, UpsamplingStage, WaveGenerator
+from engine.codec.layers import Convolution
+from engine.types import SAMPLES_PER_TOKEN
+
+LENGTH = 2 * SAMPLES_PER_TOKEN
+STRAIGHT = 1e4  # a Snake's alpha, at which it does nothing
+
+
+def frames(wave: Tensor) -> Tensor:
+    """Overlapping pieces of a wave (320 T,), (T, 640), which laid over each other are the wave again."""
+    half = SAMPLES_PER_TOKEN // 2
+    window = torch.hann_window(LENGTH)
+    return torch.nn.functional.pad(wave, (half, half)).unfold(0, LENGTH, SAMPLES_PER_TOKEN) * window
+
+
+def overlapped(pieces: Tensor) -> Tensor:
+    """Pieces (B, T, 640) laid over each other, (B, 320 T)."""
+    B, T, _ = pieces.shape
+    half = SAMPLES_PER_TOKEN // 2
+    whole = torch.zeros(B, T * SAMPLES_PER_TOKEN + LENGTH - SAMPLES_PER_TOKEN)
+    first, second = pieces.chunk(2, dim=2)
+    whole[:, : T * SAMPLES_PER_TOKEN] += first.flatten(1)
+    whole[:, SAMPLES_PER_TOKEN:] += second.flatten(1)
+    return whole[:, half : half + T * SAMPLES_PER_TOKEN]
+
+
+def components(pieces: Tensor) -> tuple[Tensor, Tensor]:
+    """The main components (SHAPES, 640) of many pieces (N, 640), orthonormal, and each one's deviation (SHAPES,)."""
+    covariance = (pieces.T @ pieces / len(pieces)).double()
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors.T.flip(0)[:SHAPES].float(), values.flip(0)[:SHAPES].clamp(min=1e-12).sqrt().float()
+
+
+@torch.no_grad()
+def build(generator: WaveGenerator, shapes: Tensor) -> None:
+    """Make an unprepared wave generator lay down `shapes`, (SHAPES, 640), by the amounts that its input has first."""
+    conv_in, first, second, _, conv_out = generator.model
+    assert isinstance(conv_in, Convolution)
+    assert isinstance(conv_out, Convolution)
+    laid, lined = (stage.block[1] for stage in (first, second) if isinstance(stage, UpsamplingStage))
+    assert isinstance(laid, Upsampling)
+    assert isinstance(lined, Upsampling)
+    block = SHAPES // 2
+    rate = CODEC["decoder"]["rates"][0]
+    for name, value in generator.named_parameters():
+        value.fill_(STRAIGHT if name.endswith("alpha") else 0)
+    conv_in.weight[:, :SHAPES, 3] = torch.eye(SHAPES)
+    # Blocks of 64 samples: a frame's ten begin half a frame, 2.5 of them, before it, so shapes begin 32 samples in.
+    padded = torch.nn.functional.pad(shapes, (block // 2, block // 2))  # (SHAPES, 704): eleven blocks
+    laid.weight[:] = padded.view(SHAPES, 2 * rate + 1, block).transpose(1, 2)
+    lined.weight[torch.arange(block), 0, torch.arange(block)] = 1
+    conv_out.weight[0, 0, 3] = 1

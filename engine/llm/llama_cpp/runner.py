@@ -1,0 +1,186 @@
+"""`backend: llama-cpp`: the language model in llama.cpp, through its C API, on a CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+import torch
+
+from engine.config import Quantization
+from engine.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+LIBRARY = Path(llama.__file__).with_name("lib")
+SPLIT = 255  # the position from which on llama.cpp may split a sequence's attention: its cells come in blocks of 256
+CHUNK = 64  # ids of a prompt at once: 0.2 to 0.3 s at full size on two cores; larger chunks are hardly faster
+LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}  # ggml_log_level: info, warn, error
+
+
+def _log(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
+    """llama.cpp tells much; what it calls an error is told again by what raises for it."""
+    logger.log(LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
+
+
+log_callback = llama.llama_log_callback(_log)  # C holds no reference to it
+
+
+class Batch:
+    """The arrays of a `llama_batch`, made once; each entry belongs to one sequence."""
+
+    def __init__(self, entries: int, width: int = 0) -> None:
+        """Make room for `entries` tokens or, if `width` is given, embeddings of that width."""
+        self.tokens = np.zeros(entries, np.int32)
+        self.embeddings = np.zeros((entries, width), np.float32)
+        self.positions = np.zeros(entries, np.int32)
+        self.sequences = np.zeros(entries, np.int32)
+        self.wanted = np.zeros(entries, np.int8)  # whether logits are computed
+        self._one_each = np.ones(entries, np.int32)
+        self._addresses = self.sequences.ctypes.data + 4 * np.arange(entries, dtype=np.uintp)
+        integers = ctypes.POINTER(ctypes.c_int32)
+        self._batch = llama.llama_batch(
+            n_tokens=0,
+            token=None if width else self.tokens.ctypes.data_as(integers),
+            embd=self.embeddings.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) if width else None,
+            pos=self.positions.ctypes.data_as(integers),
+            n_seq_id=self._one_each.ctypes.data_as(integers),
+            seq_id=self._addresses.ctypes.data_as(ctypes.POINTER(integers)),
+            logits=self.wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def first(self, entries: int) -> llama.llama_batch:
+        """The C structure of the first entries."""
+        self._batch.n_tokens = entries
+        return self._batch
+
+
+class LlamaCppModelRunner:
+    """A ModelRunner in llama.cpp. The rows of the head are the vocabulary of the model's file."""
+
+    device = torch.device("cpu")
+
+    def __init__(
+        self,
+        path: Path,
+        quantization: Quantization,
+        embedding: torch.Tensor,
+        rows: int,
+        *,
+        slots: int,
+        context: int,
+        threads: int,
+        repack: bool,
+    ) -> None:
+        """Load a file that `gguf_file.model_file` made.
+
+        Args:
+            path: the file.
+            quantization: that it has.
+            embedding: (vocabulary, C), of the checkpoint; prompts are taken from it.
+            rows: of the head that are used.
+            slots: sequences at once.
+            context: ids that each may have.
+            threads: that llama.cpp computes with.
+            repack: whether weights are laid out anew for the CPU's vector units (`probe`).
+
+        Raises CheckpointError if llama.cpp cannot load the file.
+
+        """
+        self.slots, self.context, self.chunk = slots, context, CHUNK
+        self._embedding, self._rows = embedding, rows
+        self._float = quantization in ("float32", "bfloat16", "float16")
+        llama.llama_log_set(log_callback, ctypes.c_void_p(0))
+        # Looked up through libllama: the package holds copies of ggml, and this is the one that llama.cpp uses.
+        if not llama._lib.ggml_backend_dev_count():  # a build with a variant for each kind of processor (docker/)
+            llama._lib.ggml_backend_load_all_from_path(str(LIBRARY).encode())
+        llama.llama_backend_init()
+        model = llama.llama_model_default_params()
+        model.n_gpu_layers = 0
+        model.use_extra_bufts = repack
+        self._model = llama.llama_model_load_from_file(str(path).encode(), model)
+        if not self._model:
+            raise CheckpointError(f"llama.cpp cannot load {path}. Delete it, and it is made anew.")
+        weakref.finalize(self, llama.llama_model_free, self._model).atexit = False
+        params = llama.llama_context_default_params()
+        params.n_seq_max = entries = max(slots, 2)
+        params.n_ctx = entries * context
+        params.n_batch = params.n_ubatch = max(CHUNK, entries)
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified = False  # or each sequence would attend to, and mask, the cells of all
+        params.no_perf = True
+        if quantization == "float32":
+            params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED  # it rounds to float16 inside
+            params.type_k = params.type_v = llama.GGML_TYPE_F32
+        self._context = llama.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise CheckpointError(f"llama.cpp cannot take {slots} sequences of {context} tokens at once.")
+        weakref.finalize(self, llama.llama_free, self._context).atexit = False  # before the model: last in, first out
+        self._memory = llama.llama_get_memory(self._context)
+        self._prompt = Batch(CHUNK, embedding.shape[1])
+        self._step = Batch(entries)
+        self._step.sequences[:] = np.arange(entries)
+        self._step.wanted[:] = 1
+        self._lengths = np.zeros(entries, np.int32)
+
+    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
+        """See ModelRunner.prefill."""
+        n, batch = len(ids), self._prompt
+        batch.embeddings[:n] = self._embedding[torch.tensor(ids)].float().numpy()
+        batch.positions[:n] = np.arange(start, start + n)
+        batch.sequences[:n] = slot
+        self._lengths[slot] = start + n
+        batch.wanted[: n - 1], batch.wanted[n - 1] = 0, 1
+        return self._decode(batch.first(n), 1)[0]
+
+    def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
+        """See ModelRunner.decode.
+
+        llama.cpp computes sequences together only if their numbers leave no gap. In a gap, where a prompt is
+        being taken in, a token is computed in vain and forgotten again.
+        """
+        n, batch = max(*slots, self._least(max(positions))) + 1, self._step
+        batch.tokens[:n], batch.positions[:n] = 0, self._lengths[:n]
+        batch.tokens[list(slots)], batch.positions[list(slots)] = rows, positions
+        logits = self._decode(batch.first(n), n)
+        self._lengths[list(slots)] += 1
+        for slot in set(range(n)) - set(slots):
+            llama.llama_memory_seq_rm(self._memory, slot, self._lengths[slot], -1)
+        return logits[list(slots)]
+
+    def _least(self, position: int) -> int:
+        """The lowest number that the last place of a batch may have.
+
+        llama.cpp multiplies float matrices with one vector by another routine than with several, and splits the
+        attention of a single sequence that holds more than 256 ids; both round differently. So that a seed gives
+        the same ids whoever else is served, there are always two sequences where that would matter.
+        """
+        return 1 if self._float or position >= SPLIT else 0
+
+    def move(self, source: int, target: int) -> None:
+        """See ModelRunner.move."""
+        llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._lengths[target] = self._lengths[source]
+        self.release(source)
+
+    def release(self, slot: int) -> None:
+        """See ModelRunner.release."""
+        llama.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        self._lengths[slot] = 0
+
+    def held(self, slot: int) -> int:
+        """How many cells of its cache the slot takes."""
+        return int(llama.llama_memory_seq_pos_max(self._memory, slot)) + 1
+
+    def _decode(self, batch: llama.llama_batch, outputs: int) -> torch.Tensor:
+        """Run a batch; return the logits of the entries that want them, (outputs, rows), valid until the next."""
+        if code := llama.llama_decode(self._context, batch):
+            raise RuntimeError(f"llama_decode returned {code}")
+        shape = (outputs, llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model)))
+        logits = np.ctypeslib.as_array(llama.llama_get_logits(self._context), shape)
+        return torch.from_numpy(logits[:, : self._rows])

@@ -1,0 +1,1 @@
+"""PyTorch, on a CPU or a CUDA device."""

@@ -1,0 +1,48 @@
+"""Spark-TTS's language model as vLLM runs it: its vocabulary is the audio rows, and text only goes in.
+
+vLLM's sampler and head work on `vocab_size` rows. Told that those are the 13,349 that an answer can use, nothing of it
+sees the other 152,651 any more. The embedding keeps them all, audio rows first, so that a generated row is the id
+that goes in next, and the rows of the text follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from vllm.config import VllmConfig
+from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+from vllm.model_executor.models.qwen2 import Qwen2ForCausalLM
+
+from engine.llm.vllm.plugin import embedding_permutation
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
+
+EMBEDDING = "model.embed_tokens.weight"
+
+
+class FastSparkForCausalLM(Qwen2ForCausalLM):
+    """vLLM's Qwen2; `config.embedding_rows` is the whole vocabulary, `config.vocab_size` the audio rows."""
+
+    def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
+        super().__init__(vllm_config=vllm_config, prefix=prefix)
+        self._ids = grammar_of(vllm_config).ids
+        self.model.embed_tokens = VocabParallelEmbedding(self.config.embedding_rows, self.config.hidden_size)
+
+    def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
+        """Load a checkpoint's tensors, the embedding's rows in their new order."""
+        loaded: set[str] = super().load_weights(self._arranged(weights))
+        return loaded
+
+    def _arranged(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterable[tuple[str, torch.Tensor]]:
+        for name, value in weights:
+            if name == EMBEDDING:
+                yield "lm_head.weight", value[torch.from_numpy(self._ids)]
+                value = value[torch.from_numpy(embedding_permutation(self._ids, len(value)))]
+            yield name, value
+
+
+def grammar_of(vllm_config: VllmConfig) -> Grammar:
+    """The grammar of the checkpoint whose `LLM/` vLLM was given."""
+    return Grammar(Vocabulary(Path(vllm_config.model_config.model) / "tokenizer.json"))

@@ -1,0 +1,162 @@
+"""`backend: vllm`: the language model in vLLM's engine, which is a process of its own that batches and samples.
+
+Two parts inside it are ours: the model's head has the audio rows alone (`architecture`), and the sampler obeys the
+grammar (`logits_processor`). vLLM's ids are rows of that model's embedding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.errors import BackendFailed, EngineClosed, EngineError, InvalidRequest
+from engine.llm.vllm.plugin import embedding_permutation
+from engine.llm.weights import Qwen2Config
+from engine.observer import Observer
+from engine.tokens.grammar import Grammar
+from engine.types import Prompt, Sampling
+
+if TYPE_CHECKING:
+    import torch
+    from vllm import SamplingParams
+
+DEATH = "vLLM's engine has died; its log says of what."
+GREEDY = 0.01  # temperatures below this are the likeliest token to vLLM's sampler, within its rounding
+
+
+class VllmModel:
+    """A LanguageModel over vLLM's AsyncLLM."""
+
+    def __init__(
+        self,
+        directory: Path,
+        grammar: Grammar,
+        *,
+        running: int,
+        context: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        gpu_memory_utilization: float,
+        observer: Observer,
+    ) -> None:
+        """Start the engine with `LLM/` of a checkpoint; blocks until it is loaded.
+
+        `running` sequences share a step. `gpu_memory_utilization` is the share of the GPU's memory for the engine,
+        weights included. Raises CheckpointError, or EngineError if vLLM cannot start.
+        """
+        model = Qwen2Config.from_file(directory / "config.json")
+        self.context = min(context, model.max_position_embeddings)
+        self._observer = observer
+        self._watcher: asyncio.Task[None] | None = None
+        self._closed = False
+        self._numbers = count()
+        self._running: set[str] = set()
+        arguments = {
+            "model": str(directory.resolve()),
+            "max_model_len": self.context,
+            "max_num_seqs": running,
+            "device_ids": None if device.index is None else [device.index],
+            "dtype": str(dtype).removeprefix("torch."),
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "hf_overrides": {"vocab_size": len(grammar.ids), "embedding_rows": model.vocab_size},
+            "enforce_eager": device.type == "cpu",
+        }
+        try:
+            from engine.llm.vllm.engine import start
+
+            self._llm = start(arguments, device.type, observer.step)
+        except Exception as error:
+            raise EngineError(
+                f"vLLM could not be started: {error} (its log says more; `backend: torch` needs nothing but torch)"
+            ) from error
+        self._ids = grammar.ids
+        self._rows = np.argsort(embedding_permutation(grammar.ids, model.vocab_size))  # of each id
+        self._ends = {int(self._rows[token]) for token in grammar.ends}
+
+    @property
+    def failure(self) -> str | None:
+        """Why no request can be answered any more; None as long as one can."""
+        return DEATH if self._llm.errored and not self._closed else None
+
+    async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
+        """See LanguageModel.generate."""
+        from vllm.inputs import tokens_input
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        room = self.context - len(prompt.ids)
+        if room < 1:
+            raise InvalidRequest(f"The prompt has {len(prompt.ids)} tokens; this model takes {self.context - 1}.")
+        if self._closed:
+            raise EngineClosed("The language model has been closed.")
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+        number = str(next(self._numbers))
+        outputs = self._llm.generate(
+            tokens_input(self._rows[list(prompt.ids)].tolist()),
+            self._parameters(prompt, sampling, room),
+            number,
+            priority=int(due * 1000),
+        )
+        self._running.add(number)
+        try:
+            async with aclosing(outputs):
+                async for output in outputs:
+                    [answer] = output.outputs
+                    if ids := [int(self._ids[row]) for row in answer.token_ids if row not in self._ends]:
+                        yield ids
+                    if answer.finish_reason == "abort":
+                        raise EngineClosed("The language model has been closed.")
+        except EngineDeadError as error:
+            if self._closed:
+                raise EngineClosed("The language model has been closed.") from error
+            raise BackendFailed(f"The language model failed: {DEATH}") from error
+        except EngineError:
+            raise
+        except Exception as error:
+            raise BackendFailed(f"The language model failed: {error}") from error
+        finally:
+            self._running.discard(number)
+
+    async def close(self) -> None:
+        """See LanguageModel.close."""
+        self._closed = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+        await self._llm.abort(list(self._running))  # whoever listens to one hears of its end
+        await asyncio.to_thread(self._llm.shutdown)
+
+    async def _watch(self) -> None:
+        """Look once a second whether the engine's process still lives."""
+        while True:
+            await asyncio.sleep(1)
+            if self._llm.errored:
+                self._observer.death(DEATH)
+                return
+
+    def _parameters(self, prompt: Prompt, sampling: Sampling, room: int) -> SamplingParams:
+        """The sampling in vLLM's words.
+
+        The repetition penalty is applied by our own rules: vLLM's counts the prompt too, whose ids its sampler
+        does not know.
+        """
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(
+            temperature=0 if sampling.temperature < GREEDY else sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            seed=None if sampling.seed is None else sampling.seed % 2**63,  # vLLM's are signed
+            max_tokens=min(sampling.max_tokens, room),
+            stop_token_ids=sorted(self._ends),
+            ignore_eos=True,  # the checkpoint's own number of it is another row here
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+            extra_args={"answer": prompt.answer.name, "repetition_penalty": sampling.repetition_penalty},
+        )

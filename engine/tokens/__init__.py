@@ -1,0 +1,1 @@
+"""Tokens of the language model: the vocabulary, prompts, and the grammar of outputs."""

@@ -1,0 +1,297 @@
+"""The torch backend beside transformers' own Qwen2, on the small checkpoint and, slow, on the full-size one."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from transformers import LogitsProcessor, Qwen2ForCausalLM
+
+from engine.config import EngineConfig
+from engine.errors import CheckpointError
+from engine.llm.base import LanguageModel
+from engine.llm.pytorch.cuda_graphs import bucket
+from engine.llm.pytorch.runner import TorchModelRunner
+from engine.llm.registry import load_language_model
+from engine.tokens.grammar import Grammar
+from engine.tokens.prompts import Prompts
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import Prompt, Sampling, VoiceAttributes, VoiceTokens
+
+VOICE = VoiceTokens(np.arange(32) * 5)
+SAMPLED = VoiceTokens(np.arange(32) * 7, transcript="Some words.", semantic_tokens=np.arange(40) * 3)
+
+
+def prompts(vocabulary: Vocabulary) -> list[Prompt]:
+    """One of each form."""
+    forms = Prompts(vocabulary)
+    return [
+        forms.speak("Hello world, how are you?", VOICE),
+        forms.speak("你好。", SAMPLED),
+        forms.create_voice("Good morning.", VoiceAttributes("female")),
+    ]
+
+
+class FollowGrammar(LogitsProcessor):
+    """Makes transformers' generate keep to the grammar of the answer."""
+
+    def __init__(self, grammar: Grammar, prompt: Prompt) -> None:
+        self._grammar, self._length = grammar, len(prompt.ids)
+        self._state = grammar.start(prompt.answer)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if input_ids.shape[1] > self._length:
+            self._state = self._grammar.advance(self._state, self._grammar.row(int(input_ids[0, -1])))
+        allowed = torch.from_numpy(self._grammar.ids[self._grammar.allowed[self._state]])
+        return torch.full_like(scores, -torch.inf).index_copy(1, allowed, scores[:, allowed])
+
+
+def reference(checkpoint: Path, vocabulary: Vocabulary, count: int) -> list[list[int]]:
+    """Greedy answers by transformers, without the end token."""
+    grammar = Grammar(vocabulary)
+    model = Qwen2ForCausalLM.from_pretrained(checkpoint / "LLM", dtype=torch.float32).eval()
+    answers = []
+    for prompt in prompts(vocabulary):
+        output = model.generate(
+            torch.tensor([prompt.ids]),
+            do_sample=False,
+            max_new_tokens=count,
+            logits_processor=[FollowGrammar(grammar, prompt)],
+            eos_token_id=list(vocabulary.ends),
+        )
+        answer = output[0, len(prompt.ids) :].tolist()
+        answers.append(answer[:-1] if answer[-1] in vocabulary.ends else answer)
+    return answers
+
+
+async def generate(model: LanguageModel, prompt: Prompt, sampling: Sampling, delay: float = 0) -> list[int]:
+    await asyncio.sleep(delay)
+    return [token async for ids in model.generate(prompt, sampling) for token in ids]
+
+
+@pytest.fixture
+async def model(small_checkpoint: Path, vocabulary: Vocabulary) -> AsyncGenerator[LanguageModel, None]:
+    config = EngineConfig(max_running=4, llm_device="cpu", llm_precision="float32")
+    model = load_language_model(small_checkpoint, config, vocabulary)
+    yield model
+    await model.close()
+
+
+async def test_greedy_ids_are_those_of_transformers(
+    model: LanguageModel, small_checkpoint: Path, vocabulary: Vocabulary
+) -> None:
+    greedy = Sampling(temperature=0, max_tokens=150)
+    answers = await asyncio.gather(
+        *(generate(model, prompt, greedy, n * 0.02) for n, prompt in enumerate(prompts(vocabulary)))
+    )
+    assert answers == reference(small_checkpoint, vocabulary, 150)
+    assert min(len(answer) for answer in answers) > 50
+
+
+@pytest.mark.slow
+async def test_greedy_ids_are_those_of_transformers_at_full_size(full_checkpoint: Path) -> None:
+    vocabulary = Vocabulary(full_checkpoint / "LLM" / "tokenizer.json")
+    config = EngineConfig(max_running=3, llm_device="cpu", llm_precision="float32")
+    model = load_language_model(full_checkpoint, config, vocabulary)
+    try:
+        greedy = Sampling(temperature=0, max_tokens=40)
+        answers = await asyncio.gather(*(generate(model, prompt, greedy) for prompt in prompts(vocabulary)))
+    finally:
+        await model.close()
+    assert answers == reference(full_checkpoint, vocabulary, 40)
+
+
+async def test_a_created_voice_answers_with_a_voice_and_then_speech(
+    model: LanguageModel, vocabulary: Vocabulary
+) -> None:
+    prompt = prompts(vocabulary)[2]
+    answer = await generate(model, prompt, Sampling(seed=3, max_tokens=80))
+    start = answer.index(vocabulary.id("<|start_global_token|>"))
+    assert all(token in vocabulary.globals.ids for token in answer[start + 1 : start + 33])
+    assert answer[start + 33] == vocabulary.id("<|end_global_token|>")
+    assert answer[start + 34] == vocabulary.id("<|start_semantic_token|>")
+    assert all(token in vocabulary.semantic.ids for token in answer[start + 35 :])
+    assert len(answer) > start + 35
+
+
+async def test_the_same_seed_gives_the_same_ids_whatever_else_runs(
+    model: LanguageModel, vocabulary: Vocabulary
+) -> None:
+    prompt = prompts(vocabulary)[0]
+    seeded = Sampling(seed=11, max_tokens=60)
+    alone = await generate(model, prompt, seeded)
+    others = [generate(model, prompt, Sampling(seed=n, max_tokens=40 + 10 * n), n * 0.01) for n in range(3)]
+    among_others, *rest = await asyncio.gather(generate(model, prompt, seeded, 0.015), *others)
+    assert among_others == alone
+    assert all(answer[:40] != alone[:40] for answer in rest)
+
+
+async def test_without_a_seed_answers_differ(model: LanguageModel, vocabulary: Vocabulary) -> None:
+    prompt = prompts(vocabulary)[0]
+    first, second = [await generate(model, prompt, Sampling(max_tokens=30)) for _ in range(2)]
+    assert first != second
+
+
+def test_bfloat16_is_close_to_float32(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    ids = prompts(vocabulary)[0].ids
+    exact, rounded = (
+        TorchModelRunner(
+            small_checkpoint / "LLM",
+            Grammar(vocabulary).ids,
+            slots=1,
+            context=512,
+            device=torch.device("cpu"),
+            dtype=dtype,
+        )
+        .prefill(0, ids, 0)
+        .float()
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert 0 < (exact - rounded).norm() / exact.norm() < 0.05
+
+
+def test_a_prompt_in_chunks_is_the_prompt_in_one(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    ids = prompts(vocabulary)[1].ids
+    runner = TorchModelRunner(
+        small_checkpoint / "LLM",
+        Grammar(vocabulary).ids,
+        slots=2,
+        context=512,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    whole = runner.prefill(0, ids, 0)
+    runner.prefill(1, ids[:17], 0)
+    runner.prefill(1, ids[17:60], 17)
+    torch.testing.assert_close(runner.prefill(1, ids[60:], 60), whole, atol=1e-5, rtol=0)
+
+
+def runner(checkpoint: Path, vocabulary: Vocabulary, *, fixed: bool = False, int8: bool = False) -> TorchModelRunner:
+    """One with five slots, on the CPU."""
+    return TorchModelRunner(
+        checkpoint / "LLM",
+        Grammar(vocabulary).ids,
+        slots=5,
+        context=400,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        fixed=fixed,
+        int8=int8,
+    )
+
+
+def test_fixed_shapes_give_what_exact_ones_give(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    """With places that are idle, between and behind those that run, and sequences past the shortest length."""
+    exact, fixed = (runner(small_checkpoint, vocabulary, fixed=fixed) for fixed in (False, True))
+    ids = list(range(100, 360))
+    for each in (exact, fixed):
+        each.prefill(0, ids[:250], 0)
+        each.prefill(1, ids[:9], 0)
+        each.prefill(2, ids[:40], 0)
+        each.prefill(3, ids[:17], 0)  # half of its prompt, taken in on both sides of the steps
+    for n in range(10):
+        step = [0, 2], [n, 7 * n], [250 + n, 40 + n]
+        torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)
+    late = [each.prefill(3, ids[17:60], 17) for each in (exact, fixed)]
+    torch.testing.assert_close(late[1], late[0], atol=1e-5, rtol=0)
+    step = [0, 1, 2, 3], [1, 2, 3, 4], [260, 9, 50, 60]
+    torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+async def test_recorded_steps_give_the_ids_of_transformers(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    config = EngineConfig(max_running=3, backend="torch", llm_device="cuda", llm_precision="float32")
+    model = load_language_model(small_checkpoint, config, vocabulary)
+    greedy = Sampling(temperature=0, max_tokens=150)
+    answers = await asyncio.gather(*(generate(model, prompt, greedy) for prompt in prompts(vocabulary)))
+    await model.close()
+    assert answers == reference(small_checkpoint, vocabulary, 150)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, 1), (2, 2), (3, 4), (5, 8), (9, 12), (12, 12)])
+def test_buckets_are_powers_of_two_and_the_most_there_is(size: int, expected: int) -> None:
+    assert bucket(size, 1, 12) == expected
+
+
+def test_int8_is_close_to_float32_and_does_not_depend_on_the_batch(
+    small_checkpoint: Path, vocabulary: Vocabulary
+) -> None:
+    ids = prompts(vocabulary)[0].ids
+    exact, rounded = (runner(small_checkpoint, vocabulary, int8=int8) for int8 in (False, True))
+    expected, found = exact.prefill(0, ids, 0), rounded.prefill(0, ids, 0)
+    assert 0 < (expected - found).norm() / expected.norm() < 0.08
+    for slot in (1, 2):
+        rounded.prefill(slot, ids[: 10 * slot], 0)
+    alone = rounded.decode([0], [5], [len(ids)])[0].clone()
+    together = rounded.decode([0, 1, 2], [5, 6, 7], [len(ids), 10, 20])
+    torch.testing.assert_close(together[0], alone, atol=1e-5, rtol=0)
+
+
+async def test_int8_speaks_by_its_name_and_keeps_its_seeds(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    model = load_language_model(small_checkpoint, EngineConfig(llm_precision="int8", llm_device="cpu"), vocabulary)
+    prompt, seeded = prompts(vocabulary)[0], Sampling(seed=11, max_tokens=60)
+    alone = await generate(model, prompt, seeded)
+    others = [generate(model, prompt, Sampling(seed=n, max_tokens=40 + 10 * n), n * 0.01) for n in range(5)]
+    among_others, *_ = await asyncio.gather(generate(model, prompt, seeded, 0.015), *others)
+    await model.close()
+    assert among_others == alone
+    assert len(alone) == 60
+    assert all(token in vocabulary.semantic.ids for token in alone)
+
+
+@pytest.fixture
+def broken(small_checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of the language model's files, to be broken."""
+    return Path(shutil.copytree(small_checkpoint / "LLM", tmp_path / "LLM")).parent
+
+
+def load(checkpoint: Path, vocabulary: Vocabulary) -> None:
+    load_language_model(checkpoint, EngineConfig(llm_device="cpu"), vocabulary)
+
+
+def test_a_missing_tensor_is_named(broken: Path, vocabulary: Vocabulary) -> None:
+    file = broken / "LLM" / "model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    safetensors.torch.save_file(tensors, file)
+    with pytest.raises(CheckpointError, match=r"model.safetensors has no tensor model.layers.1.mlp.up_proj.weight"):
+        load(broken, vocabulary)
+
+
+def test_a_misshapen_tensor_is_named(broken: Path, vocabulary: Vocabulary) -> None:
+    file = broken / "LLM" / "model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    tensors["model.norm.weight"] = torch.zeros(7)
+    safetensors.torch.save_file(tensors, file)
+    with pytest.raises(CheckpointError, match=r"model.norm.weight has shape \(7,\), not \(64,\)"):
+        load(broken, vocabulary)
+
+
+def test_a_truncated_file_is_named(broken: Path, vocabulary: Vocabulary) -> None:
+    file = broken / "LLM" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"model.safetensors cannot be read"):
+        load(broken, vocabulary)
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": "many"}, {"num_hidden_layers": None}])
+def test_a_wrong_configuration_is_named(broken: Path, vocabulary: Vocabulary, change: dict[str, object]) -> None:
+    file = broken / "LLM" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=f"config.json is not a Qwen2 configuration: {next(iter(change))}"):
+        load(broken, vocabulary)
+
+
+def test_a_vocabulary_too_small_for_the_tokenizer_is_named(broken: Path, vocabulary: Vocabulary) -> None:
+    config, weights = broken / "LLM" / "config.json", broken / "LLM" / "model.safetensors"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "vocab_size": 5000}))
+    tensors = safetensors.torch.load_file(weights)
+    tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"][:5000].contiguous()
+    safetensors.torch.save_file(tensors, weights)
+    with pytest.raises(CheckpointError, match=r"5000 rows, but the tokenizer has the id"):
+        load(broken, vocabulary)

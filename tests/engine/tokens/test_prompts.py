@@ -1,0 +1,92 @@
+"""The three prompt forms, token by token."""
+
+import numpy as np
+import pytest
+
+from engine.tokens.prompts import Prompts
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import OutputGrammar, Prompt, VoiceAttributes, VoiceTokens
+
+GLOBALS = np.arange(32) * 3
+
+
+def names(vocabulary: Vocabulary, *parts: str) -> list[int]:
+    """Ids of control tokens by name, and of text in double quotes."""
+    ids: list[int] = []
+    for part in parts:
+        ids += vocabulary.text(part[1:-1]) if part.startswith('"') else [vocabulary.id(f"<|{part}|>")]
+    return ids
+
+
+def global_names() -> list[str]:
+    return [f"bicodec_global_{token}" for token in GLOBALS]
+
+
+def test_a_cloned_voice(vocabulary: Vocabulary) -> None:
+    prompt = Prompts(vocabulary).speak("Hello.", VoiceTokens(GLOBALS))
+    expected = names(
+        vocabulary,
+        *("task_tts", "start_content", '"Hello."', "end_content"),
+        *("start_global_token", *global_names(), "end_global_token", "start_semantic_token"),
+    )
+    assert prompt == Prompt(tuple(expected), OutputGrammar.SPEECH)
+
+
+def test_a_cloned_voice_with_the_transcript_of_its_sample(vocabulary: Vocabulary) -> None:
+    voice = VoiceTokens(GLOBALS, transcript="A sample.", semantic_tokens=np.array([5, 6, 7]))
+    prompt = Prompts(vocabulary).speak("Hello.", voice)
+    expected = names(
+        vocabulary,
+        *("task_tts", "start_content", '"A sample. Hello."', "end_content"),
+        *("start_global_token", *global_names(), "end_global_token", "start_semantic_token"),
+        *("bicodec_semantic_5", "bicodec_semantic_6", "bicodec_semantic_7"),
+    )
+    assert prompt == Prompt(tuple(expected), OutputGrammar.SPEECH)
+
+
+def test_a_voice_to_be_created(vocabulary: Vocabulary) -> None:
+    prompt = Prompts(vocabulary).create_voice("Hello.", VoiceAttributes("male", "very_high", "low"))
+    expected = names(
+        vocabulary,
+        *("task_controllable_tts", "start_content", '"Hello."', "end_content"),
+        *("start_style_label", "gender_1", "pitch_label_4", "speed_label_1", "end_style_label"),
+    )
+    assert prompt == Prompt(tuple(expected), OutputGrammar.VOICE_AND_SPEECH)
+
+
+def test_a_created_voice_that_speaks_again(vocabulary: Vocabulary) -> None:
+    acoustic = tuple(names(vocabulary, "start_acoustic_token", "pitch_value_80", "end_acoustic_token"))
+    voice = VoiceTokens(GLOBALS, VoiceAttributes("female"), acoustic)
+    prompt = Prompts(vocabulary).speak("Hello.", voice)
+    expected = names(
+        vocabulary,
+        *("task_controllable_tts", "start_content", '"Hello."', "end_content"),
+        *("start_style_label", "gender_0", "pitch_label_2", "speed_label_2", "end_style_label"),
+        *("start_acoustic_token", "pitch_value_80", "end_acoustic_token"),
+        *("start_global_token", *global_names(), "end_global_token", "start_semantic_token"),
+    )
+    assert prompt == Prompt(tuple(expected), OutputGrammar.SPEECH)
+
+
+@pytest.mark.parametrize(
+    ("transcript", "text", "joined"),
+    [
+        ("One.", "Two.", "One. Two."),
+        (" One. ", "Two.", "One. Two."),
+        ("一。", "二", "一。二"),
+        ("一。", "Two", "一。Two"),
+    ],
+)
+def test_a_transcript_is_joined_as_its_script_wants(
+    vocabulary: Vocabulary, transcript: str, text: str, joined: str
+) -> None:
+    voice = VoiceTokens(GLOBALS, transcript=transcript, semantic_tokens=np.array([1]))
+    prompt = Prompts(vocabulary).speak(text, voice)
+    start = names(vocabulary, "task_tts", "start_content")
+    assert list(prompt.ids[2 : 2 + len(vocabulary.text(joined)) + 1]) == names(vocabulary, f'"{joined}"', "end_content")
+    assert list(prompt.ids[:2]) == start
+
+
+def test_a_voice_without_32_globals_is_refused(vocabulary: Vocabulary) -> None:
+    with pytest.raises(ValueError, match="32 global tokens"):
+        Prompts(vocabulary).speak("Hello.", VoiceTokens(np.arange(31)))
