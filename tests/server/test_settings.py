@@ -115,7 +115,7 @@ def test_the_configurations_that_come_along_are_valid(file: Path) -> None:
 
 
 def test_the_demo_configuration_names_every_setting_with_its_default() -> None:
-    assert load_settings(CONFIGS / "demo.yaml").model_dump() == load_settings().model_dump()
-    named = yaml.safe_load((CONFIGS / "demo.yaml").read_text())
+    assert load_settings(CONFIGS / "reference.yaml").model_dump() == load_settings().model_dump()
+    named = yaml.safe_load((CONFIGS / "reference.yaml").read_text())
     assert set(named) == set(Settings.model_fields)
     assert set(named["engine"]) == set(EngineConfig.model_fields)
