@@ -38,6 +38,7 @@ from engine import convert as convert_model
 from engine import prepare as prepare_model
 from server.app import create_app
 from server.bench.command import bench
+from server.connections import ClientConnection
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
 from server.errors import invalid_field
@@ -91,7 +92,8 @@ def serve(
 
     application = create_app(settings, on_change=tell)
     service = application.state.service
-    server = DrainingServer(uvicorn.Config(application, log_level="info", timeout_graceful_shutdown=1), service)
+    config = uvicorn.Config(application, http=ClientConnection, log_level="info", timeout_graceful_shutdown=1)
+    server = DrainingServer(config, service)
     server.run(sockets=[listener])
     if service.failure:
         raise EngineError(service.failure)
