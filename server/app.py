@@ -36,7 +36,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     open_paths = ["/", "/health/live", "/health/ready"]
     open_paths += ["/docs", "/openapi.json"] if settings.open_docs else []
     open_paths += ["/metrics"] if settings.open_metrics else []
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    max_form_bytes = settings.max_upload_bytes + MULTIPART_OVERHEAD
+    app.add_middleware(BodyLimit, max_form_bytes=max_form_bytes, max_json_bytes=settings.max_json_bytes)
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths))
     if settings.cors_origins:

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     """The model's name in the API; by default the last part of the engine's `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
     """Largest voice sample; the specification says 10 MiB."""
-    max_json_bytes: int = Field(128 * 2**10, ge=2**10)
+    max_json_bytes: int = Field(128 * 2**10, ge=2**10, le=2**20)
     """Largest body of any other request. The longest text, each character escaped, and instructions are 100 KB."""
     max_connections: int = Field(512, ge=1)
     """Clients that are connected at once, those that ask for nothing included; one more gets 503."""

@@ -7,11 +7,12 @@ from fastapi.responses import StreamingResponse
 
 from server.auth import CallerDependency
 from server.encoding import MEDIA_TYPES
+from server.json_body import JsonRoute
 from server.schemas import CreateSpeechRequest
 from server.service import EngineDependency, ServiceDependency
 from server.streaming import ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
-router = APIRouter(prefix="/audio/speech", tags=["Audio"])
+router = APIRouter(prefix="/audio/speech", tags=["Audio"], route_class=JsonRoute)
 
 
 @router.post(

@@ -1,5 +1,7 @@
 """HEAD, OPTIONS, Allow, slashes and preflights: what clients, proxies and browsers try on every path."""
 
+import gzip
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -112,3 +114,16 @@ def test_browsers_may_ask_from_a_page_that_is_allowed(http: httpx.Client, path: 
     refused = http.options(concrete(path), headers={"Origin": "https://other.example"} | ask)
     assert refused.status_code == 400
     assert "access-control-allow-origin" not in refused.headers
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZip", "deflate", "br", "zstd"])
+def test_a_compressed_body_is_refused_by_name(http: httpx.Client, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = http.post("/v1/audio/speech", content=gzip.compress(json.dumps(BODY).encode()), headers=headers)
+    assert answer.status_code == 415
+    assert answer.headers["accept-encoding"] == "identity"
+    assert f"Content-Encoding: {encoding}; send it without" in answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_said_not_to_be_compressed_is_taken(http: httpx.Client) -> None:
+    assert http.post("/v1/audio/speech", json=BODY, headers={"Content-Encoding": "identity"}).status_code == 200
