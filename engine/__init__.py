@@ -15,6 +15,7 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
+from engine.native import Native
 from engine.observer import Observer
 from engine.prepare import convert, prepare
 from engine.speech import SpeechEngine, open_database
@@ -53,6 +54,7 @@ __all__ = [
     "Hub",
     "InvalidRequest",
     "Level",
+    "Native",
     "NotOwner",
     "Observer",
     "Page",
