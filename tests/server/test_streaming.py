@@ -1,6 +1,7 @@
 """What becomes of the chunks when a response ends early, without sockets."""
 
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from engine import AudioChunk, Usage
+from server.encoding import stream_encoder
 from server.streaming import ClosingResponse, as_audio
 
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.4"}}
@@ -42,7 +44,8 @@ async def test_a_client_that_leaves_at_any_message_closes_the_chunks(leaves_at: 
 
     generator = chunks.generate()
     first = await anext(generator)
-    response = ClosingResponse(as_audio(first, generator, "pcm", 24_000), generator, "audio/pcm")
-    with pytest.raises(ClientDisconnect):
-        await response(SCOPE, receive, send)
+    with ThreadPoolExecutor() as threads:
+        body = as_audio(first, generator, stream_encoder(threads, "pcm", 24_000))
+        with pytest.raises(ClientDisconnect):
+            await ClosingResponse(body, generator, "audio/pcm")(SCOPE, receive, send)
     assert chunks.closed
