@@ -74,6 +74,13 @@ class ClientConnection(H11Protocol):
         """Answer what is not HTTP."""
         self._refuse(400, msg)
 
+    def cut_off(self) -> bool:
+        """End the request that is being answered, if there is one, and say whether there was."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering:
+            self._refuse(503, "The server is shutting down.")
+        return answering
+
     def _should_upgrade(self) -> bool:
         """Never, and without uvicorn's two warnings: the answer to an offer of HTTP/2 is one in HTTP/1.1."""
         return False

@@ -250,7 +250,13 @@ class VoiceLibrary:
         task = self._being_made.get(key)
         if task is None:
             task = self._being_made[key] = asyncio.create_task(make())
-            task.add_done_callback(lambda _: self._being_made.pop(key))
+
+            def forget(done: asyncio.Task[Any]) -> None:
+                del self._being_made[key]
+                if not done.cancelled():
+                    pass  # asyncio logs it with its stack if nobody asks, and all callers may have gone
+
+            task.add_done_callback(forget)
         result: Result = await asyncio.shield(task)  # a caller that goes away takes it from no one else
         return result
 
