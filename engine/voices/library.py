@@ -254,7 +254,7 @@ class VoiceLibrary:
             def forget(done: asyncio.Task[Any]) -> None:
                 del self._being_made[key]
                 if not done.cancelled():
-                    pass  # asyncio logs it with its stack if nobody asks, and all callers may have gone
+                    done.exception()  # asyncio logs it with its stack if nobody asks, and all callers may have gone
 
             task.add_done_callback(forget)
         result: Result = await asyncio.shield(task)  # a caller that goes away takes it from no one else

@@ -156,6 +156,7 @@ async def test_a_voice_that_fails_when_nobody_waits_any_more_is_not_a_crash(part
     while parts.language_model.running:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0)
+    del asking  # whose stack holds what it waited for
     gc.collect()
     assert not crashes
     assert (await parts.voices.tokens("alloy")).global_tokens.shape == (32,)
