@@ -60,6 +60,9 @@ class BackendFailed(EngineError):
 class EngineClosed(EngineError):
     """The engine is shutting down and takes no more work."""
 
+    def __init__(self) -> None:
+        super().__init__("The engine has been closed.")
+
 
 class VoiceExists(EngineError):
     """A voice of this name is there already."""

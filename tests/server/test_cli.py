@@ -90,14 +90,14 @@ def test_convert_writes_a_file_for_llama_cpp_once(small_checkpoint: Path) -> Non
 
 def test_convert_refuses_what_is_no_model(tmp_path: Path) -> None:
     assert "There is no directory" in refused("models", "convert", str(tmp_path / "none"))
-    assert "is not a whole Spark-TTS checkpoint" in refused("models", "convert", str(tmp_path))
+    assert "is not a complete Spark-TTS checkpoint" in refused("models", "convert", str(tmp_path))
 
 
 def test_synthesize_writes_a_checkpoint_that_can_be_used(tmp_path: Path) -> None:
     directory, file = tmp_path / "model", tmp_path / "hello.wav"
     assert run("models", "synthesize", str(directory), "--size", "small").returncode == 0
     assert run("say", "Hi.", "-o", str(file), "--model", str(directory)).returncode == 0
-    assert "exists already" in refused("models", "synthesize", str(directory))
+    assert "already exists" in refused("models", "synthesize", str(directory))
 
 
 def test_a_checkpoint_that_is_not_whole_is_refused_in_one_line(small_checkpoint: Path, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ async def test_a_damaged_file_is_made_anew(checkpoint: Path, vocabulary: Vocabul
 async def test_a_file_that_llama_cpp_refuses_is_one_error(checkpoint: Path) -> None:
     path = convert(checkpoint, "float32")
     path.write_bytes(path.read_bytes().replace(b"output_norm.weight", b"output_mron.weight"))
-    with pytest.raises(CheckpointError, match=r"cannot load .*fast-spark-float32\.gguf.*made anew"):
+    with pytest.raises(CheckpointError, match=r"cannot load .*fast-spark-float32\.gguf.*made again"):
         async with loaded(checkpoint):
             pass
 

@@ -206,5 +206,5 @@ class RemoteServerContract:
                 async for _ in answer:
                     pass
             assert server.url in str(model.failure)
-            with pytest.raises(BackendFailed, match="No server of the language model can be used now"):
+            with pytest.raises(BackendFailed, match="None of the language model's servers can be used now"):
                 await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=5))

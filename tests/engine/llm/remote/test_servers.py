@@ -70,7 +70,7 @@ async def test_a_server_that_falls_silent_amid_an_answer_is_an_error_for_that_an
     model = elsewhere.model(server.url, other.url, **SOON)
     async with aclosing(model.generate(speech(3), FIVE)) as answer:
         heard = [await anext(answer) for _ in range(3)]
-        with pytest.raises(BackendFailed, match=r"127.0.0.1:\d+ failed: it has said nothing for 0.5 seconds"):
+        with pytest.raises(BackendFailed, match=r"127.0.0.1:\d+ failed: it has sent nothing for 0.5 seconds"):
             await anext(answer)
     assert len(heard) == 3
     assert other.requests == []  # what was heard is not said again
@@ -99,7 +99,7 @@ async def test_all_dead_is_an_error_at_once_that_says_why(elsewhere: Elsewhere) 
         await generate(model, speech(3), FIVE)
     assert all(address in str(first.value) for address in addresses)
     assert model.failure == str(first.value)
-    with pytest.raises(BackendFailed, match="No server of the language model can be used now"):
+    with pytest.raises(BackendFailed, match="None of the language model's servers can be used now"):
         await generate(model, speech(3), FIVE)
 
 
