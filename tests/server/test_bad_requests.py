@@ -4,17 +4,9 @@ import httpx
 import openai
 import pytest
 
+from tests.server.errors import assert_error
+
 GOOD = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "max_tokens": 5}
-
-
-def assert_error(response: httpx.Response, status: int, param: str | None, message: str) -> None:
-    assert response.status_code == status, response.text
-    body = response.json()
-    assert set(body) == {"error"}
-    assert set(body["error"]) == {"message", "type", "param", "code"}
-    assert body["error"]["type"] == "invalid_request_error"
-    assert body["error"]["param"] == param
-    assert message in body["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,12 @@
 """The command `fast-spark`, run as a user runs it."""
 
-import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from tests.server.conftest import COMMAND
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment},
-    )
-
-
-def refused(*arguments: str, **environment: str) -> str:
-    """The one line that a refusal prints."""
-    result = run(*arguments, **environment)
-    assert result.returncode == 1, result
-    assert result.stdout == ""
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("fast-spark: ")
-    return lines[0]
+from tests.server.commands import refused, run
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])

@@ -20,8 +20,9 @@ from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
 from tests.server.conftest import serving
-from tests.server.fakes import Fakes, ready, until
+from tests.server.fakes import Fakes, ready
 from tests.server.uploads import agree, sound, upload
+from tests.waiting import wait_until
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
@@ -38,7 +39,7 @@ def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> It
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("contract")).app) as running,
         httpx.Client(base_url=running.url, timeout=60) as http,
     ):
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
 
 

@@ -15,10 +15,11 @@ from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
 from server.settings import Settings
 from tests.server.conftest import Server, serving
-from tests.server.fakes import BODY, Fakes, ready, until
+from tests.server.errors import assert_error
+from tests.server.fakes import BODY, Fakes, ready
 from tests.server.specification import conforms
-from tests.server.test_bad_requests import assert_error
 from tests.server.uploads import agree, sound, upload
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -45,7 +46,7 @@ def running(fakes: Fakes) -> Iterator[Server]:
 def http(running: Server) -> Iterator[httpx.Client]:
     """A client, after which no voice and no consent is left."""
     with httpx.Client(base_url=running.url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
         for path in (VOICES, CONSENTS):
             for item in http.get(path, params={"limit": 100}).json()["data"]:
@@ -247,7 +248,7 @@ def test_consents_that_are_refused(http: httpx.Client, clip: bytes) -> None:
 def test_where_consent_is_required(serve: Serve, vocabulary: Vocabulary, tmp_path: Path, clip: bytes) -> None:
     fakes = Fakes(vocabulary, tmp_path, config=EngineConfig(require_consent=True))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         assert_error(upload(http, "Ada", clip), 400, "consent", "requires a consent")
         assert_error(upload(http, "Ada", clip, consent="cons_0"), 400, "consent", "no consent 'cons_0'")
         consent = agree(http, clip).json()["id"]
@@ -275,7 +276,7 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         with closing(sqlite3.connect(tmp_path / "fast-spark.db")) as database:
             database.execute("ALTER TABLE voices RENAME TO elsewhere")
         for response in (http.get(VOICES), upload(http, "Ada", clip)):
@@ -290,11 +291,11 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
 def test_making_voices_is_admitted_as_speaking_is(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=1, max_waiting=0))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(1) as pool:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         fakes.language_model.gate.clear()
         begun = len(fakes.language_model.prompts)
         first = pool.submit(http.post, VOICES, data={"name": "Bass", "gender": "male"})
-        until(lambda: len(fakes.language_model.prompts) > begun)
+        wait_until(lambda: len(fakes.language_model.prompts) > begun)
         refused = http.post(VOICES, data={"name": "Alto", "gender": "female"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
         fakes.language_model.loop.call_soon_threadsafe(fakes.language_model.gate.set)

@@ -17,8 +17,9 @@ from engine.checkpoints.layout import COMPANIONS, LAYOUT
 from engine.config import SPARK_TTS
 from engine.config import Hub as HubName
 from engine.errors import CheckpointError
+from tests.engine.checkpoints.files import WEIGHTS, make_layout
 from tests.engine.checkpoints.hubs import Hub
-from tests.engine.checkpoints.test_layout import WEIGHTS, make_layout
+from tests.waiting import wait_until
 
 COMMAND = Path(sys.executable).parent / "fast-spark"
 MODEL = "acme/spark-tts"
@@ -266,10 +267,3 @@ def sizes_stand_still(directory: Path) -> bool:
     before = {path: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
     time.sleep(0.5)
     return before == {path: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

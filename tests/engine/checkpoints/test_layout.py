@@ -12,8 +12,7 @@ from engine.checkpoints.layout import LAYOUT
 from engine.checkpoints.synthetic import write_checkpoint
 from engine.config import SPARK_TTS
 from engine.errors import CheckpointError
-
-WEIGHTS = "LLM/model.safetensors"
+from tests.engine.checkpoints.files import WEIGHTS, make_layout
 
 
 def test_importing_the_module_imports_no_heavy_library() -> None:
@@ -86,10 +85,3 @@ def test_an_interrupted_synthesis_leaves_nothing_that_looks_whole(tmp_path: Path
     write_checkpoint(tmp_path / "model", "small")
     assert checkpoints.missing_files(tmp_path / "model") == []
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def make_layout(directory: Path) -> None:
-    """Files under all names of the layout, long enough that their beginning and end are not the same bytes."""
-    for name in LAYOUT:
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(name.encode() * 10_000)

@@ -52,13 +52,17 @@ def test_the_demo_model_runs_in_torch(host: Host) -> None:
         ({"backend": "llama-cpp"}, BARE, "make llama"),
         ({"backend": "llama-cpp", "llm_device": "cuda"}, GPU, "backend: vllm"),
         ({"backend": "vllm"}, GPU_ALONE, r"pip install 'fast-spark\[vllm\]'"),
-        ({"backend": "torch", "llm_precision": "q8_0"}, PLAIN, "float32 and bfloat16. For q8_0 choose `backend: llama-cpp`"),
+        (
+            {"backend": "torch", "llm_precision": "q8_0"},
+            PLAIN,
+            "bfloat16. For q8_0 choose `backend: llama-cpp`",
+        ),
         ({"llm_precision": "q8_0"}, GPU, "vllm backend supports .* float32 and bfloat16"),
         ({"backend": "llama-cpp", "llm_precision": "int8"}, PLAIN, "int8 needs torch on a CPU"),
         ({"llm_device": "cuda", "llm_precision": "int8"}, GPU, "llm_device: cpu"),
     ],
 )
-def test_an_unavailable_choice_is_refused_with_an_available_one(settings: dict[str, object], host: Host, message: str) -> None:
+def test_an_unavailable_choice_is_refused(settings: dict[str, object], host: Host, message: str) -> None:
     with pytest.raises(EngineError, match=message):
         choose(EngineConfig.model_validate(settings), host, demo=False)
 
