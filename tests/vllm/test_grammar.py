@@ -1,7 +1,7 @@
 """The grammar as vLLM's two model runners call it, beside the automaton itself.
 
-The first runner is tested as a whole in test_backend.py. The second runs on GPUs only: here it is called with the tensors
-that it would have there.
+The first runner is tested as a whole in test_backend.py. The second runs on GPUs only: here it is called with the
+tensors that it would have there.
 """
 
 from pathlib import Path

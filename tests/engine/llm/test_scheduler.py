@@ -262,6 +262,7 @@ async def test_closing_ends_running_and_waiting_requests(runner: CountingModelRu
     requests = [asyncio.create_task(tokens(model, vocabulary, n, endless)) for n in (1, 2, 3)]
     await until(lambda: sum(model.load) == 3)
     closing = asyncio.create_task(model.close())
+    await asyncio.sleep(0)  # it has begun
     runner.gate.set()
     await closing
     assert all(isinstance(e, EngineClosed) for e in await asyncio.gather(*requests, return_exceptions=True))

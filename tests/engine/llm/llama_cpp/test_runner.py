@@ -69,9 +69,7 @@ async def test_a_seed_gives_the_same_ids_in_any_batch(
     small_checkpoint: Path, vocabulary: Vocabulary, precision: str
 ) -> None:
     asked = prompts(vocabulary)
-    asked.append(
-        Prompt(asked[0].ids * 8, OutputGrammar.SPEECH)
-    )  # prefilled in several chunks, between the others' steps
+    asked.append(Prompt(asked[0].ids * 8, OutputGrammar.SPEECH))  # prefilled in several chunks
     sampling = Sampling(seed=3, max_tokens=60)
     async with loaded(small_checkpoint, precision=precision) as model:
         alone = [await generate(model, prompt, sampling) for prompt in asked]
@@ -205,7 +203,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(checkpoint: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(checkpoint)], capture_output=True, text=True, check=True
     )
-    assert re.search(r"fast-spark-float32\.gguf cannot be written: .* The disk has \d+\.\d GB left\.", done.stdout)
+    assert re.search(r"fast-spark-float32\.gguf cannot be written: .* The disk has \d+\.\d GB free\.", done.stdout)
     assert len(done.stdout.splitlines()) == 1
     assert [file.name for file in (checkpoint / "LLM").glob("fast-spark*") if file.suffix != ".lock"] == []
     assert convert(checkpoint, "float32").is_file()

@@ -1,4 +1,4 @@
-"""A remote model gives the same answers as a model in this process, for each kind of server, and follows the grammar."""
+"""A remote model answers like a model in this process, for each kind of server, and follows the grammar."""
 
 import asyncio
 from contextlib import aclosing
