@@ -17,6 +17,7 @@ from engine.errors import (
 )
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
+from engine.runtime.native import Native
 from engine.speech import SpeechEngine, open_database
 from engine.types import (
     AudioChunk,
@@ -53,6 +54,7 @@ __all__ = [
     "Hub",
     "InvalidRequest",
     "Level",
+    "Native",
     "NotOwner",
     "Observer",
     "Page",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Final, Literal, cast, get_args
 
 import av
 import numpy as np
 import numpy.typing as npt
 
-from engine import InvalidRequest
+from engine import InvalidRequest, Native
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 """OpenAI's `response_format`: aac is ADTS, opus is in Ogg, pcm is signed 16-bit little-endian, no header."""
@@ -81,7 +83,8 @@ class Encoder:
     """One stream of one format: bytes as soon as the format allows, whose concatenation is a valid file.
 
     As the length is not known in advance, wav says 4 GiB (0xFFFFFFFF, as players expect of a stream), flac
-    "unknown", and mp3 has no gapless information. Not for two threads at once.
+    "unknown", and mp3 has no gapless information. Not for two threads at once: a server has
+    it from `stream_encoder`.
     """
 
     def __init__(self, audio_format: AudioFormat, sample_rate: int) -> None:
@@ -100,6 +103,11 @@ class Encoder:
         """Return the last bytes, or none the second time; do so too when the client has gone, to free memory."""
         self._file.close()
         return self._pipe.take()
+
+
+def stream_encoder(threads: Executor, audio_format: AudioFormat, sample_rate: int) -> Native[Encoder]:
+    """An encoder that works in these threads, and is closed there."""
+    return Native(threads, partial(Encoder, audio_format, sample_rate), Encoder.close)
 
 
 def encode_all(samples: npt.NDArray[np.float32], audio_format: AudioFormat, sample_rate: int) -> bytes:
@@ -162,8 +170,10 @@ class _File:
         if self._closed:
             return
         self._closed = True
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        try:
+            self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
 
     def _as_encoded(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.int16]:
         # LAME aborts the whole process on NaN.

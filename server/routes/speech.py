@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from server.auth import CallerDependency
-from server.encoding import MEDIA_TYPES
+from server.encoding import MEDIA_TYPES, stream_encoder
 from server.schemas import CreateSpeechRequest
 from server.service import EngineDependency, ServiceDependency
 from server.streaming import ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
@@ -36,8 +36,7 @@ async def create_speech(
     asked = body.to_engine(caller)
     chunks = service.metrics.observe(asked, service.admit(caller, engine.synthesize(asked), len(asked.text)))
     first = await first_chunk_or_disconnect(request, chunks)
+    encoder = stream_encoder(service.encoders, body.response_format, body.sample_rate)
     if body.stream_format == "sse":
-        events = as_events(first, chunks, body.response_format, body.sample_rate)
-        return ClosingResponse(events, chunks, "text/event-stream")
-    audio = as_audio(first, chunks, body.response_format, body.sample_rate)
-    return ClosingResponse(audio, chunks, MEDIA_TYPES[body.response_format])
+        return ClosingResponse(as_events(first, chunks, encoder), chunks, "text/event-stream")
+    return ClosingResponse(as_audio(first, chunks, encoder), chunks, MEDIA_TYPES[body.response_format])
