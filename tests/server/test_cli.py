@@ -1,5 +1,6 @@
 """The command `fast-spark`, run as a user runs it."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 
 from tests.server.commands import refused, run
+from tests.server.conftest import Server
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
@@ -127,3 +129,9 @@ def test_help_names_the_commands() -> None:
     text = run("--help").stdout
     for command in ("serve", "say", "models", "bench"):
         assert command in text
+
+
+def test_serve_logs_each_step_of_its_start_with_its_time(server: Server) -> None:
+    log = server.log.read_text()
+    for step in ("Importing the libraries", "Loading the codec", "Loading the language model", "Warming up"):
+        assert re.search(rf"{step} took \d+\.\d s\.", log)

@@ -46,7 +46,7 @@ def test_a_directory_that_lacks_files_is_refused_by_their_names(tmp_path: Path) 
 
 @pytest.mark.parametrize("path", ["/no/such/place", "../elsewhere", "spark"])
 def test_an_unknown_path_is_refused_with_what_can_be_given(path: str, cache: Path) -> None:
-    with pytest.raises(CheckpointError, match=f"There is no directory {path}: .*'demo'.*{SPARK_TTS}"):
+    with pytest.raises(CheckpointError, match=rf"There is no directory {path}\. .*'demo'.*{SPARK_TTS}"):
         checkpoints.locate(path)
 
 
