@@ -1,4 +1,4 @@
-"""The one table from what went wrong to a status and OpenAI's error body."""
+"""The table that maps errors to an HTTP status and OpenAI's error body."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        message = "The server failed at this request; its log says why."
+        message = "The server failed to answer this request. Its log has the reason."
         return respond(500, Error(message=message, type=FAILED, param=None, code=None))
 
 

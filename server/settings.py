@@ -96,13 +96,15 @@ class Settings(BaseSettings):
             return self.api_keys | KEYS.validate_python(content)
         except OSError as error:
             raise SettingsError(f"The file of API keys cannot be read: {error}.") from error
-        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # whose messages may hold a key
+        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # their messages can contain a key
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is not YAML"
-            raise SettingsError(f"{self.api_keys_file} has no lines `name: key` of API keys: {reason}.") from None
+            raise SettingsError(
+                f"{self.api_keys_file} must have a line `name: key` for each API key: {reason}."
+            ) from None
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Read the settings; raises SettingsError, one line that names the setting at fault."""
+    """Read the settings; raises SettingsError, one line that names the wrong setting."""
 
     class Sources(Settings):
         @classmethod
@@ -127,12 +129,12 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
         if where.startswith(("api_keys", "engine.remote")):
-            raise SettingsError(f"Setting {where}: {reason}.") from None  # a key is not for the log
+            raise SettingsError(f"Setting {where}: {reason}.") from None  # a key must not be logged
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    except UnreadableVariable as error:  # of one that holds JSON
-        raise SettingsError(f"{error}: it has to be JSON.") from None
+    except UnreadableVariable as error:  # of a setting whose value is JSON
+        raise SettingsError(f"{error}: the value must be JSON.") from None
     except ValueError as error:
         raise SettingsError(
             f"{file} has no settings. Write `name: value` lines, as in configs/reference.yaml."
@@ -140,7 +142,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt variable would otherwise be ignored without a word."""
+    """Raise SettingsError for an environment variable that names no setting, such as a misspelt one."""
 
     def names(model: type[BaseModel], prefix: str) -> set[str]:
         known = {prefix + name.upper() for name in model.model_fields}
@@ -152,4 +154,4 @@ def _refuse_unknown_variables() -> None:
     known = names(Settings, ENV_PREFIX)
     for variable in os.environ:
         if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
-            raise SettingsError(f"{variable} is no setting; there are {', '.join(sorted(known))}.")
+            raise SettingsError(f"There is no setting {variable}. The settings are {', '.join(sorted(known))}.")

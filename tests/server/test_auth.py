@@ -305,6 +305,6 @@ def test_a_variable_or_a_file_of_keys_that_cannot_be_read(tmp_path: Path, monkey
     with pytest.raises(SettingsError, match="file of API keys cannot be read"):
         Settings(api_keys_file=tmp_path / "none").keys()
     monkeypatch.setenv("FAST_SPARK_API_KEYS", "secret-one")
-    with pytest.raises(SettingsError, match=r"api_keys.*has to be JSON") as caught:
+    with pytest.raises(SettingsError, match=r"api_keys.*must be JSON") as caught:
         load_settings()
     assert "secret-one" not in str(caught.value)

@@ -112,7 +112,7 @@ def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path: Path) -> None
     file = tmp_path / "settings.yaml"
     file.write_text("prot: 1")
     assert "Setting prot: there is no such setting" in refused("serve", "--config", str(file))
-    assert "FAST_SPARK_PROT is no setting" in refused("serve", FAST_SPARK_PROT="1")
+    assert "There is no setting FAST_SPARK_PROT" in refused("serve", FAST_SPARK_PROT="1")
     assert "no directory nowhere" in refused("serve", "--model", "nowhere")
     assert "no directory [/red]nowhere" in refused("serve", "--model", "[/red]nowhere")  # rich would take it for markup
 

@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there() -> None:
 @pytest.mark.parametrize("name", ["FAST_SPARK_PROT", "FAST_SPARK_ENGINE__MODLE", "FAST_SPARK_MODEL"])
 def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
-    with pytest.raises(SettingsError, match=f"{name} is no setting"):
+    with pytest.raises(SettingsError, match=f"There is no setting {name}"):
         load_settings()
 
 
