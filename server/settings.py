@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # their messages can contain a key
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is not YAML"
             raise SettingsError(
-                f"{self.api_keys_file} must have a line `name: key` for each API key: {reason}."
+                f"{self.api_keys_file} must have lines `name: key`, one for each key: {reason}."
             ) from None
 
 
