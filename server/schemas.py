@@ -114,6 +114,19 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
+class ModelName(BaseModel):
+    """A model as a client shows it for choice."""
+
+    id: str
+    name: str
+
+
+class AudioModelList(ModelList):
+    """The models that speak, which are all."""
+
+    models: list[ModelName]
+
+
 class Error(BaseModel):
     """What went wrong."""
 
