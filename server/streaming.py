@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -52,8 +52,10 @@ class ClosingResponse(StreamingResponse):
     collector.
     """
 
-    def __init__(self, body: AsyncGenerator[bytes, None], chunks: Chunks, media_type: str) -> None:
-        super().__init__(body, media_type=media_type)
+    def __init__(
+        self, body: AsyncGenerator[bytes, None], chunks: Chunks, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(body, media_type=media_type, headers=headers)
         self._body = body
         self._chunks = chunks
 

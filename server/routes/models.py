@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from server.schemas import AudioModelList, Model, ModelList, ModelName
 from server.service import Service, ServiceDependency
@@ -19,7 +19,7 @@ async def list_models(service: ServiceDependency) -> ModelList:
 
 
 @router.get("/models/{model:path}")
-async def retrieve_model(model: str, service: ServiceDependency) -> Model:
+async def retrieve_model(model: Annotated[str, Path(max_length=256)], service: ServiceDependency) -> Model:
     """The served model; its name on a hub and OpenAI's names for speech models are understood too."""
     service.check_model(model)
     return _model(service, model)
