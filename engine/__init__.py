@@ -20,6 +20,7 @@ from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.speech import SpeechEngine, open_database
 from engine.types import (
+    CODEC_SAMPLE_RATE,
     AudioChunk,
     Caller,
     Consent,
@@ -39,6 +40,7 @@ from engine.voices.samples import SAMPLE_TYPES
 from engine.voices.store import VoiceStore
 
 __all__ = [
+    "CODEC_SAMPLE_RATE",
     "SAMPLE_TYPES",
     "SPARK_TTS",
     "AudioChunk",

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """Whether a field of a speech request that no client is known to send is an error, or ignored as others are."""
     speak_nothing: Literal["silence", "error"] = "silence"
     """What a text without words gets."""
+    flashtts: bool = False
+    """Whether FlashTTS's own endpoints are there too: /speak, /clone_voice and so on."""
     engine: EngineConfig = EngineConfig()
 
     @property
