@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from typing import Final, Literal
 from urllib.parse import quote
 
+from asgi_correlation_id import correlation_id
+
 from engine import InvalidRequest
 
 logger = logging.getLogger(__name__)
@@ -69,5 +71,5 @@ def ignored_header(names: list[str]) -> dict[str, str]:
         return {}
     # A client chose these names: percent-encoded, no character of theirs means anything in a header or a log.
     listed = ", ".join(quote(name) for name in names)[:LONGEST_HEADER]
-    logger.info("ignored fields: %s", listed)
+    logger.info("speech id=%s ignored=%s", correlation_id.get(), listed)
     return {"X-Ignored-Fields": listed}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import secrets
 from contextlib import aclosing
@@ -145,7 +144,7 @@ async def _sample(service: Service, file: UploadFile | None, text: str | None, p
         raise InvalidRequest(f"This server fetches no URLs: send the audio as {param}_file, or in base64.", param)
     try:
         return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidRequest(f"{param} is not base64: {error}.", param) from error
 
 

@@ -24,7 +24,8 @@ from tests.server.fakes import Fakes, ready, until
 from tests.server.uploads import agree, sound, upload
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+SETTINGS = Settings(flashtts=True)
+SCHEMA = schemathesis.openapi.from_dict(create_app(SETTINGS).openapi())
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]
 
 
@@ -35,7 +36,7 @@ WAV = sound()
 @pytest.fixture(scope="module")
 def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
-        serving(Fakes(vocabulary, tmp_path_factory.mktemp("contract")).app) as running,
+        serving(Fakes(vocabulary, tmp_path_factory.mktemp("contract"), SETTINGS).app) as running,
         httpx.Client(base_url=running.url, timeout=60) as http,
     ):
         until(lambda: ready(http))
