@@ -18,6 +18,7 @@ from engine.errors import (
 )
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
+from engine.runtime.native import Native
 from engine.speech import SpeechEngine, open_database
 from engine.types import (
     CODEC_SAMPLE_RATE,
@@ -56,6 +57,7 @@ __all__ = [
     "Hub",
     "InvalidRequest",
     "Level",
+    "Native",
     "NotOwner",
     "NothingToSay",
     "Observer",

@@ -23,6 +23,7 @@ from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
+from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
 from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.tokens.prompts import Prompts
@@ -46,6 +47,8 @@ from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
+
+FILTER_THREADS = 2  # a second of speech takes one of them a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class SpeechEngine:
     ) -> None:
         """Compose an engine. `codec_compute` says where the codec works; `cores` is shut down with the engine."""
         self._cores = cores
+        self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
         self._plan = WindowPlan(
             context=config.window_context,
@@ -163,18 +167,19 @@ class SpeechEngine:
         """
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
         sentences = await self._sentences(request)
-        processor = PostProcessor(request.speed, request.sample_rate)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
-        async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
-            async for samples, used in spoken:
-                usage = Usage(usage.input_tokens + used.input_tokens, usage.output_tokens + used.output_tokens)
-                ready = await asyncio.to_thread(processor.push, samples)
-                if ready.size:
-                    yield AudioChunk(ready, usage)
-        rest = await asyncio.to_thread(processor.flush)
-        if rest.size:
-            yield AudioChunk(rest, usage)
+        make = partial(PostProcessor, request.speed, request.sample_rate)
+        async with Native(self._filters, make, PostProcessor.close) as processor:
+            async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
+                async for samples, used in spoken:
+                    usage = Usage(usage.input_tokens + used.input_tokens, usage.output_tokens + used.output_tokens)
+                    ready = await processor.run(PostProcessor.push, samples)
+                    if ready.size:
+                        yield AudioChunk(ready, usage)
+            rest = await processor.run(PostProcessor.flush)
+            if rest.size:
+                yield AudioChunk(rest, usage)
 
     async def close(self) -> None:
         """Stop all work; requests that still run get EngineClosed."""
@@ -182,8 +187,9 @@ class SpeechEngine:
         await self._codec.close()
         await self.voices.close()
         await asyncio.to_thread(self._database.close)
-        if self._cores is not None:
-            self._cores.shutdown()
+        for executor in (self._filters, self._cores):
+            if executor is not None:
+                await asyncio.to_thread(executor.shutdown)
 
     async def _sentences(self, request: SpeechRequest) -> list[Sentence]:
         texts = await asyncio.to_thread(lambda: split_sentences(normalise(request.text)))

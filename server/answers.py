@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -11,8 +10,8 @@ import numpy as np
 from fastapi import Request
 from starlette.responses import Response
 
-from engine import AudioChunk, NothingToSay, SpeechEngine, SpeechRequest, Usage
-from server.encoding import MEDIA_TYPES, AudioFormat, encode_all
+from engine import AudioChunk, Native, NothingToSay, SpeechEngine, SpeechRequest, Usage
+from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder, whole_file
 from server.schemas import Delivery
 from server.service import Service
 from server.streaming import Chunks, ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
@@ -37,17 +36,16 @@ async def answer(
     """
     chunks = service.metrics.observe(asked, service.admit(asked.caller or "", chunks, len(asked.text)))
     headers = HEADERS | headers
+    media_type, rate = MEDIA_TYPES[audio_format], asked.sample_rate
     if delivery == "whole":
-        async with aclosing(_joined(chunks)) as whole:
-            speech = await first_chunk_or_disconnect(request, whole)
-        data = await asyncio.to_thread(encode_all, speech.samples, audio_format, asked.sample_rate)
-        return Response(data, media_type=MEDIA_TYPES[audio_format], headers=headers)
+        async with aclosing(_written(chunks, whole_file(service.encoders, audio_format, rate))) as written:
+            data = await first_chunk_or_disconnect(request, written)
+        return Response(data, media_type=media_type, headers=headers)
     first = await first_chunk_or_disconnect(request, chunks)
+    encoder = stream_encoder(service.encoders, audio_format, rate)
     if delivery == "events":
-        events = as_events(first, chunks, audio_format, asked.sample_rate)
-        return ClosingResponse(events, chunks, "text/event-stream", headers)
-    audio = as_audio(first, chunks, audio_format, asked.sample_rate)
-    return ClosingResponse(audio, chunks, MEDIA_TYPES[audio_format], headers)
+        return ClosingResponse(as_events(first, chunks, encoder), chunks, "text/event-stream", headers)
+    return ClosingResponse(as_audio(first, chunks, encoder), chunks, media_type, headers)
 
 
 async def speech(service: Service, engine: SpeechEngine, asked: SpeechRequest) -> Chunks:
@@ -65,8 +63,12 @@ async def speech(service: Service, engine: SpeechEngine, asked: SpeechRequest) -
         yield AudioChunk(np.zeros(round(SILENCE_SECONDS * asked.sample_rate), np.float32), Usage())
 
 
-async def _joined(chunks: Chunks) -> AsyncGenerator[AudioChunk, None]:
-    """All of the chunks as one."""
+async def _written(chunks: Chunks, file: Native[WholeFile]) -> AsyncGenerator[bytes, None]:
+    """All of the chunks as one file. It is written as they come: a long one would hold up others' at the end."""
     async with aclosing(chunks):
-        parts = [chunk async for chunk in chunks]
-    yield AudioChunk(np.concatenate([part.samples for part in parts]), parts[-1].usage)
+        first = await anext(chunks)
+        async with file:
+            await file.run(WholeFile.write, first.samples)
+            async for chunk in chunks:
+                await file.run(WholeFile.write, chunk.samples)
+            yield await file.run(WholeFile.close)

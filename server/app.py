@@ -21,6 +21,7 @@ from server.routes import consents, flashtts, health, metrics, models, speech, v
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
+from server.watchdog import watched
 
 MULTIPART_OVERHEAD = 64 * 1024  # bytes beside the file itself in an upload
 
@@ -59,11 +60,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        starting = asyncio.create_task(service.start())
-        yield
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-        await service.stop()
+        with watched(settings.watchdog_seconds, service.summary):
+            starting = asyncio.create_task(service.start())
+            yield
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await service.stop()
 
     app = FastAPI(
         title="Fast-Spark",

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """How long a request may take, waiting included."""
     drain_seconds: float = Field(30, ge=0)
     """How long requests may go on after the signal to stop."""
+    watchdog_seconds: float = Field(60, ge=0)
+    """How long the event loop may be blocked until the process ends with an error; 0 for ever."""
     api_keys: dict[KeyName, KeyHash] = {}
     """Names of keys, and each key or its SHA-256 as `sha256:HEX`. Without any, everybody may use the server."""
     api_keys_file: Path | None = None

@@ -1,0 +1,111 @@
+"""Native objects, such as encoders and filters, that are never entered by two threads nor closed under a call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from functools import partial
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from engine.errors import EngineClosed
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Native(Generic[T]):
+    """An object that is made, called and closed in an executor's threads: one call at a time, in the order asked for.
+
+    It exists from entering the context to leaving it:
+
+        async with Native(executor, make, close) as encoder:
+            data = await encoder.run(Encoder.encode, samples)
+
+    Cancelling the wait for a call cannot stop its thread. So leaving never waits and never closes: it puts the closing
+    behind the call that still runs, and the object is closed there, once, whatever became of its user.
+    """
+
+    def __init__(self, executor: Executor, make: Callable[[], T], close: Callable[[T], object]) -> None:
+        self._executor = executor
+        self._make = make
+        self._close = close
+        self._made: T | None = None
+        self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._lock = threading.Lock()  # of the calls, and of whether a thread works on them
+        self._busy = False
+
+    async def __aenter__(self) -> Native[T]:
+        """Make the object; raises what `make` raises."""
+        try:
+            await asyncio.wrap_future(self._submit(self._begin))
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Have the object closed."""
+        self._leave()
+
+    async def run(self, function: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return `function(object, ...)`. A caller that is cancelled before the call begins costs nothing.
+
+        Raises what the function raises, EngineClosed when the executor was shut down, RuntimeError outside the context.
+        """
+        return await asyncio.wrap_future(self._submit(partial(self._call, function, *args, **kwargs)))
+
+    def _submit(self, call: Callable[[], R]) -> Future[R]:
+        future: Future[R] = Future()
+        with self._lock:
+            if not self._busy:
+                try:
+                    self._executor.submit(self._work)
+                except RuntimeError as error:  # it was shut down
+                    raise EngineClosed("The engine has been closed.") from error
+                self._busy = True
+            self._calls.append((future, call))
+        return future
+
+    def _work(self) -> None:
+        """Run the calls until there is none."""
+        while True:
+            with self._lock:
+                if not self._calls:
+                    self._busy = False
+                    return
+                future, call = self._calls.popleft()
+            if future.set_running_or_notify_cancel():  # False if its caller was cancelled
+                try:
+                    future.set_result(call())
+                except Exception as error:
+                    future.set_exception(error)
+            del future, call  # what they hold is not kept until the next call, nor in a cycle with an error
+
+    def _begin(self) -> None:
+        self._made = self._make()
+
+    def _call(self, function: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._made is None:
+            raise RuntimeError("The native object is not open.")
+        return function(self._made, *args, **kwargs)
+
+    def _leave(self) -> None:
+        with suppress(EngineClosed):  # no thread is left that could close it: the process ends
+            self._submit(self._end)
+
+    def _end(self) -> None:
+        made, self._made = self._made, None
+        if made is None:
+            return
+        try:
+            self._close(made)
+        except Exception:
+            logger.exception("A native object could not be closed")
