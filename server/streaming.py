@@ -56,7 +56,11 @@ class ClosingResponse(StreamingResponse):
     """
 
     def __init__(
-        self, body: AsyncGenerator[bytes, None], chunks: Chunks, media_type: str, headers: Mapping[str, str]
+        self,
+        body: AsyncGenerator[bytes, None],
+        chunks: Chunks,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(body, media_type=media_type, headers=headers)
         self._body = body
