@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from engine.vocabulary import Vocabulary
 
+from engine.tokens.vocabulary import Vocabulary
 from server.settings import Settings
 from tests.server.fakes import Fakes, ready, until
 
