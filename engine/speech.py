@@ -18,7 +18,7 @@ from engine import checkpoints
 from engine.codec.windows import Window, WindowPlan, Windows
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import EngineConfig
-from engine.errors import InvalidRequest
+from engine.errors import NothingToSay
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
@@ -167,11 +167,11 @@ class SpeechEngine:
     async def synthesize(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """Yield the speech as soon as it exists, in order.
 
-        Closing the generator frees all that the request holds. Raises InvalidRequest or UnknownVoice before
-        the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
+        Closing the generator frees all that the request holds. Raises InvalidRequest, NothingToSay or UnknownVoice
+        before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
-        sentences = await self._sentences(request)
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
+        sentences = await self._sentences(request)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
         make = partial(PostProcessor, request.speed, request.sample_rate)
@@ -199,7 +199,7 @@ class SpeechEngine:
     async def _sentences(self, request: SpeechRequest) -> list[Sentence]:
         texts = await asyncio.to_thread(lambda: split_sentences(normalise(request.text)))
         if not texts:
-            raise InvalidRequest("There is nothing to say in this text: it has neither letters nor digits.", "input")
+            raise NothingToSay
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
         now = asyncio.get_running_loop().time()

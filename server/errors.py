@@ -17,6 +17,7 @@ from engine import (
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NothingToSay,
     NotOwner,
     StoreFailed,
     UnknownConsent,
@@ -47,6 +48,7 @@ class NotReady(EngineError):
 HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
     # status, type, param, code
     InvalidRequest: (400, INVALID, None, None),
+    NothingToSay: (400, INVALID, None, "nothing_to_say"),
     UnknownVoice: (400, INVALID, "voice", "voice_not_found"),
     UnknownConsent: (400, INVALID, "consent", "consent_not_found"),
     ConsentRequired: (403, INVALID, "voice", "consent_required"),

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
@@ -21,6 +21,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from engine import EngineConfig, EngineError, RemoteConfig
+from server.client_fields import UnknownFields
 
 ENV_PREFIX = "FAST_SPARK_"
 SHORTEST_KEY = 16  # characters
@@ -80,6 +81,12 @@ class Settings(BaseSettings):
     """Characters of one key that are spoken a minute; beyond that it gets 429."""
     cors_origins: list[str] = []
     """Web pages that may use the server from a browser, such as https://example.com; `*` is all."""
+    unknown_fields: UnknownFields = "error"
+    """Whether a field of a speech request that no client is known to send is an error, or ignored as others are."""
+    speak_nothing: Literal["silence", "error"] = "silence"
+    """What a text without words gets."""
+    flashtts: bool = False
+    """Whether FlashTTS's own endpoints are there too: /speak, /clone_voice and so on."""
     engine: EngineConfig = EngineConfig()
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.config import EngineConfig
-from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
+from engine.errors import BackendFailed, NothingToSay, UnknownVoice
 from engine.observer import Observer
 from engine.postprocess import FADE
 from engine.speech import SpeechEngine
@@ -97,7 +97,7 @@ async def test_rate_and_speed_change_the_length(parts: Parts) -> None:
 
 @pytest.mark.parametrize("text", ["   ", "...!?", "🎉🎉", "\n\t", "，。！"])
 async def test_text_with_nothing_to_say_is_refused(parts: Parts, text: str) -> None:
-    with pytest.raises(InvalidRequest, match="nothing to say") as caught:
+    with pytest.raises(NothingToSay, match="nothing to say") as caught:
         await collect(parts.engine, replace(REQUEST, text=text))
     assert caught.value.param == "input"
 

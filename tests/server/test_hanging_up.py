@@ -58,6 +58,8 @@ def hang_up_often(server: Server, audio_format: AudioFormat, times: int) -> None
         first_bytes = chance.choice([1, 1, 2_000, 10_000])
         body = BODY | {"input": chance.choice([SHORT, LONG]), "response_format": audio_format}
         body |= {"speed": chance.choice([1, 1.3]), "stream_format": chance.choice(["audio", "sse"])}
+        if body["input"] == SHORT:
+            body["stream"] = chance.choice([True, False])
         client = clients[number % 2]
         try:
             timeout = httpx.Timeout(60, read=moment)

@@ -59,7 +59,7 @@ def test_the_served_name(file: Path) -> None:
         ("engine:\n  remote: {urls: [], kind: vllm}", "Setting engine.remote.urls: .*at least 1 item"),
         ("engine:\n  remote: {kind: vllm}", "Setting engine.remote.urls: Field required"),
         ("engine:\n  remote: {url: http://a:1}", "Setting engine.remote.*"),
-        ("- port", "holds no settings"),
+        ("- port", "has no settings"),
         ("port: [", "is not YAML"),
     ],
 )

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
+from engine.voices.catalogue import BUILT_IN
 from server.settings import Settings
 from tests.server.conftest import Server, serving
 from tests.server.errors import assert_error
@@ -109,6 +110,21 @@ def test_a_sample_and_attributes_exclude_each_other(http: httpx.Client, clip: by
     assert_error(upload(http, "Ada", clip, pitch="low"), 400, "pitch", "not both")
 
 
+def every_voice(*made: dict[str, str]) -> list[dict[str, str]]:
+    """All voices as `voices` has them: the built-in ones, and then these."""
+    built_in = [{"id": name, "name": name} for name in BUILT_IN]
+    return built_in + [{"id": voice["id"], "name": voice["name"]} for voice in made]
+
+
+def test_each_voice_has_the_type_that_the_sdk_requires(sdk: openai.OpenAI, http: httpx.Client, golden: Path) -> None:
+    made = sdk.audio.voices.create(name="Ada", consent="cons_0", audio_sample=golden.joinpath("clip.wav").open("rb"))
+    assert made.type == "audio_sample"
+    assert http.post(VOICES, data={"name": "Bass", "gender": "male"}).json()["type"] == "created"
+    listed = http.get(VOICES, params={"limit": 100}).json()["data"]
+    assert [voice["type"] for voice in listed] == ["built_in"] * len(BUILT_IN) + ["audio_sample", "created"]
+    assert http.get(f"{VOICES}/alloy").json()["type"] == "built_in"
+
+
 def test_details_of_a_voice(http: httpx.Client, clip: bytes) -> None:
     consent = agree(http, clip).json()["id"]
     made = upload(http, "Ada", clip, transcript="What the clip says, in about five seconds.", consent=consent).json()
@@ -125,6 +141,7 @@ def test_details_of_a_voice(http: httpx.Client, clip: bytes) -> None:
         "first_id": made["id"],
         "last_id": made["id"],
         "has_more": False,
+        "voices": every_voice(made),
     }
     alloy = http.get(f"{VOICES}/alloy").json()
     assert (alloy["scope"], alloy["attributes"]["gender"]) == ("built_in", "female")
@@ -188,6 +205,7 @@ def test_lists_have_pages(http: httpx.Client) -> None:
         "object": "list",
         "data": [],
         "has_more": False,
+        "voices": every_voice(*({"id": voice_id, "name": f"V{n}"} for n, voice_id in enumerate(made))),
     }
 
 
