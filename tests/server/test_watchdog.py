@@ -1,6 +1,5 @@
 """A process whose event loop is blocked says so and ends; one that is merely stopped goes on."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -13,27 +12,18 @@ import httpx
 import pytest
 
 from server.watchdog import EXIT_CODE
-from tests.server import blocking
-from tests.server.fakes import ready, until
+from tests.server import forked
 
 SECONDS = 1.0
 
 
 @contextmanager
 def serving(checkpoint: Path, directory: Path, seconds: float = SECONDS) -> Iterator[tuple[BaseProcess, httpx.Client]]:
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([blocking.__name__])
-    here, there = processes.Pipe()
-    tokenizer = checkpoint / "LLM" / "tokenizer.json"
-    process = processes.Process(target=blocking.run, args=(tokenizer, directory, seconds, there))
-    process.start()
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{here.recv()}", timeout=30) as http:
-            until(lambda: ready(http))
-            yield process, http
-    finally:
-        process.kill()
-        process.join()
+    with (
+        forked.serving(checkpoint, directory, seconds) as (process, url),
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
+        yield process, http
 
 
 def block(http: httpx.Client, how: str) -> None:

@@ -1,16 +1,40 @@
-"""A server of fakes with an endpoint that blocks its event loop; its modules are loaded once, and it is forked."""
+"""A server of fakes in a process of its own, which may come to harm; it has endpoints that block its event loop."""
 
 import logging
+import multiprocessing
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import httpx
 import uvicorn
 
 from engine.vocabulary import Vocabulary
 from server.settings import Settings
-from tests.server.fakes import Fakes
+from tests.server.fakes import Fakes, ready, until
+
+
+@contextmanager
+def serving(checkpoint: Path, directory: Path, seconds: float) -> Iterator[tuple[BaseProcess, str]]:
+    """The process and its URL, from when it is ready until it is killed."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])
+    here, there = processes.Pipe()
+    tokenizer = checkpoint / "LLM" / "tokenizer.json"
+    process = processes.Process(target=run, args=(tokenizer, directory, seconds, there))
+    process.start()
+    try:
+        url = f"http://127.0.0.1:{here.recv()}"
+        with httpx.Client(base_url=url) as http:
+            until(lambda: ready(http))
+        yield process, url
+    finally:
+        process.kill()
+        process.join()
 
 
 def run(tokenizer: Path, directory: Path, seconds: float, port: Connection) -> None:
