@@ -9,6 +9,7 @@ CJK = HAN + "\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af"  # and kana and Hangul: ab
 LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 
 _HAN = re.compile(f"[{HAN}]")
+_CJK = re.compile(f"[{CJK}]")
 _WORD = re.compile(r"[^\W\d_]+")
 _ONLY_HAN = re.compile(f"[{HAN}]+")
 
@@ -16,6 +17,11 @@ _ONLY_HAN = re.compile(f"[{HAN}]+")
 def is_han(char: str) -> bool:
     """Whether this one character is a Chinese one; the empty string is not."""
     return _HAN.match(char) is not None
+
+
+def is_cjk(char: str) -> bool:
+    """Whether this one character is a Chinese, Japanese or Korean one: written without spaces, or nearly so."""
+    return _CJK.match(char) is not None
 
 
 def is_chinese(text: str) -> bool:

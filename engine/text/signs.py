@@ -1,0 +1,124 @@
+"""Mathematical and other signs beside numbers and letters, powers, and what stands for a word."""
+
+from __future__ import annotations
+
+import re
+
+from engine.text.numerals import AMOUNT, count
+from engine.text.rules import Place, rule
+from engine.text.script import HAN
+
+_WORDS = {
+    "+": ("plus", "加"), "=": ("equals", "等于"), "×": ("times", "乘"), "*": ("times", "乘"), "÷": ("divided by", "除以"),
+    "<": ("is less than", "小于"), ">": ("is greater than", "大于"), "≤": ("is less than or equal to", "小于等于"),
+    "≥": ("is greater than or equal to", "大于等于"), "<=": ("is less than or equal to", "小于等于"),
+    ">=": ("is greater than or equal to", "大于等于"), "≠": ("is not equal to", "不等于"), "!=": ("is not equal to", "不等于"),
+    "≈": ("is approximately", "约等于"), "±": ("plus or minus", "正负"), "√": ("the square root of", "根号"),
+    "~": ("about", "约"), "-": ("minus", "减"), "−": ("minus", "减"),
+}  # fmt: skip
+_ALONE = {"≥": "at least", ">=": "at least", "≤": "at most", "<=": "at most", ">": "more than", "<": "less than", "≈": "approximately"}
+_BEFORE = re.compile(rf"(?:[A-Za-z0-9_)\]²³%°π⁰¹⁴-⁹{HAN}])\Z")
+_DIGIT_BEFORE = re.compile(r"[0-9)\]²³%]\Z")
+_SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
+_SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-")
+
+
+def _is_name_of_heart(match: re.Match[str]) -> bool:
+    """<3."""
+    return match["sign"] == "<" and re.match(r"<+3(?![0-9.])", match[0] + match.string[match.end() : match.end() + 2]) is not None
+
+
+@rule("sign", r"(?P<left>[ ]?)(?P<sign><=|>=|!=|[=×÷<>≤≥≠≈±√~+*])(?P<right>[ ]?)(?=[-+.]?[0-9]|[A-Za-z(√$€£¥αβγπ]|[一二三四五六七八九十百])")
+def operator(match: re.Match[str], place: Place) -> str | None:
+    """2+3, x = 5, ≥100; between words and without a number they stay: a < b."""
+    sign, before, after = match["sign"], place.before, place.after
+    if _is_name_of_heart(match) and not _DIGIT_BEFORE.search(before):
+        return match[0]
+    beside, spaced_alike = _BEFORE.search(before), bool(match["left"]) == bool(match["right"])
+    digits_near = (_DIGIT_BEFORE.search(before), re.match(r"[-+.$€£¥]?[0-9]", after))
+    if sign in "~+±√" and (not beside or sign == "√" or (sign in "~±" and (match["left"] or re.search(rf"[{HAN}]\Z", before)))) and digits_near[1]:
+        if sign == "+" and before and not before.endswith((" ", "(", "（")) and not match["left"] and not re.search(rf"[{HAN}]\Z", before):
+            return None
+        return _word(sign, match, place)
+    if sign in ("≥", "≤", ">", "<", ">=", "<=", "≈") and digits_near[1] and not (beside and (_DIGIT_BEFORE.search(before) or re.search(r"(?:\A|[^A-Za-z])[A-Za-z]\Z", before))):
+        return _word(sign, match, place) if place.chinese else f"{match['left']}{_ALONE[sign]} "
+    if not beside or not spaced_alike or sign in "~√":
+        return None
+    if sign in "<>" and not any(digits_near):
+        return None
+    if sign in "+*×" and not all(digits_near) and not re.search(r"=|(?:\A|[^A-Za-z])[A-Za-z0-9]\Z", before):
+        return None
+    if sign in "+" and not any(digits_near) and "=" not in before + after:
+        return None
+    if sign in ("*", "×") and all(digits_near) and "=" not in before[-16:] + after[:16] and not (sign == "×" and match["left"]):
+        return ("乘" if place.chinese else " by ")
+    return _word(sign, match, place)
+
+
+def _word(sign: str, match: re.Match[str], place: Place) -> str:
+    if place.chinese:
+        return _WORDS[sign][1]
+    return f"{' ' * bool(place.before)}{_WORDS[sign][0]} "
+
+
+@rule("sign", r"[xX](?=[ ]?[0-9])")
+def by(match: re.Match[str], place: Place) -> str | None:
+    """1920x1080."""
+    return (("乘" if place.chinese else " by ") if re.search(r"(?:\A|[^A-Za-z0-9])[0-9]+(?:\.[0-9]+)?\Z", place.before) else None)
+
+
+@rule("sign", rf"(?P<first>{AMOUNT})[ ]?[-−–][ ]?(?P<last>{AMOUNT})(?=[ ]?[=＝])")
+def difference(match: re.Match[str], place: Place) -> str:
+    """1-2=5."""
+    first, last = (count(match[name], place.say) for name in ("first", "last"))
+    return f"{first}减{last}" if place.chinese else f"{first} minus {last}"
+
+
+_POWERS = {"2": ("squared", "的平方"), "3": ("cubed", "的立方")}
+
+
+@rule("power", r"(?P<up>[⁺⁻]?[⁰¹²³⁴-⁹]+)|\^(?P<caret>-?[0-9]{1,6}|\{-?[0-9]{1,6}\}|[A-Za-z](?![A-Za-z]))")
+def power(match: re.Match[str], place: Place) -> str | None:
+    """10⁻³, x², 2^10."""
+    exponent = (match["up"] or match["caret"]).translate(_SUPER).strip("{}+")
+    if not re.search(r"[A-Za-z0-9)\]πα-ω一-鿿]\Z", place.before):
+        return None
+    if exponent in _POWERS:
+        return _POWERS[exponent][1] if place.chinese else f" {_POWERS[exponent][0]}"
+    negative, exponent = exponent.startswith("-"), exponent.lstrip("-")
+    spoken = place.say.cardinal(exponent) if exponent.isdigit() else exponent
+    if place.chinese:
+        return f"的{'负' * negative}{spoken}次方"
+    return f" to the power of {'minus ' * negative}{spoken}"
+
+
+@rule("subscript", r"(?P<down>[₊₋]?[₀-₉]+)")
+def subscript(match: re.Match[str], place: Place) -> str:
+    """H₂O."""
+    digits = match["down"].translate(_SUB).strip("+-")
+    return place.say.cardinal(digits) if len(digits) < 3 else place.say.digits(digits)
+
+
+@rule("sign", r"\#[ ]?(?=[0-9])")
+def number_sign(match: re.Match[str], place: Place) -> str | None:
+    """#1."""
+    if place.before and not place.before.endswith((" ", "(", "“", '"')) and not place.chinese:
+        return None
+    return "第" if place.chinese else "number "
+
+
+@rule("sign", r"&(?=[ ])")
+def ampersand(match: re.Match[str], place: Place) -> str | None:
+    """Tea & milk; R&D stays."""
+    if not place.before.endswith(" "):
+        return None
+    return "和" if place.chinese else "and"
+
+
+@rule("sign", r"(?P<plus>\+)(?![0-9A-Za-z+])")
+def and_more(match: re.Match[str], place: Place) -> str | None:
+    """18+."""
+    if place.chinese or not re.search(r"(?:\A|[^A-Za-z0-9])[0-9,]+\Z", place.before):
+        return None
+    return " plus"
+
