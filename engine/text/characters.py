@@ -10,6 +10,7 @@ from functools import lru_cache
 from engine.text.draft import Draft, Edit
 from engine.text.length import is_speakable
 
+LONGEST_SILENCE = 32  # signs in a row, which have no sound but take of a model's context
 MOST_MARKS = 8  # on one letter; Vietnamese needs two, pointed Hebrew four
 
 # NFKC of whole texts would also turn ，：？ into ASCII and … into dots. Only letters, numbers and signs of
@@ -19,6 +20,7 @@ _FULL_WIDTH = str.maketrans("％＠＆＃＊／．－＇＂＼＿−﹣", "%@&#*
 _KEPT_SIGNS = frozenset("+<=>|~^`±×÷°¬∞√≤≥≠≈⁄∥⁺⁻₊₋")
 _NOT_ASCII = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]+")
 _MANY_MARKS = re.compile(rf"[^\x00-\u02ff]{{{MOST_MARKS + 1},}}")
+_LONG_SILENCE = re.compile(rf"[^\w\s](?:\s?[^\w\s]){{{LONGEST_SILENCE},}}")
 _UNUSUAL = re.compile(r"[^\n -~\u4e00-\u9fff，。！？；：、“”‘’（）《》…—–°]")
 _LONE = re.compile("[\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -40,6 +42,11 @@ def fold(draft: Draft) -> None:
     draft.apply(_composed(draft.text))
 
 
+def shorten_silence(draft: Draft) -> None:
+    """Bound the signs that stand in a row."""
+    draft.substitute(_LONG_SILENCE, lambda match: match[0][:LONGEST_SILENCE], "characters")
+
+
 def _composed(text: str) -> Iterator[Edit]:
     """Canonical composition (NFC); ASCII characters are borders that it never crosses backwards."""
     if not unicodedata.is_normalized("NFC", text):
@@ -51,7 +58,7 @@ def _bounded(text: str) -> Iterator[Edit]:
     for match in _MANY_MARKS.finditer(text):
         kept, count = [], 0
         for char in match[0]:
-            count = count + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+            count = count + 1 if unicodedata.category(char) [0] == "M" else 0
             if count <= MOST_MARKS:
                 kept.append(char)
         yield Edit(*match.span(), "".join(kept), "characters")

@@ -50,7 +50,7 @@ def in_context(match: re.Match[str], place: Place) -> str | None:
     | (?:[0-9]{{1,3}}[ -]?)?\(0?[0-9]{{2,3}}\)[ -]?[0-9]{{3,4}}[ -]?[0-9]{{4}}
     | (?:1[ .-])?[0-9]{{3}}(?P<mark>[ .-])[0-9]{{3}}(?P=mark)[0-9]{{4}}
     | 1-?8(?:00|33|44|55|66|77|88)(?:-[0-9A-Z]+){{1,6}}
-    | (?>[0-9]+(?:-[0-9]+){{2,}})
+    | (?>[0-9]+(?:-[0-9]+){{2,}}) | [0-9]{{5}}-[0-9]{{4}}
     | (?:[0-9]{{4}}[ ]){{2,5}}[0-9]{{2,4}}
     | 0[0-9]{{2,3}}[- ][0-9]{{3,4}}[ -]?[0-9]{{4}} | [0-9]{{3}}-[0-9]{{4}}
     | 1[3-9][0-9][ -][0-9]{{4}}[ -][0-9]{{4}}
@@ -78,7 +78,7 @@ def mobile(match: re.Match[str], place: Place) -> str | None:
     return chinese.phone(match["digits"]) if place.chinese else None
 
 
-@rule("version", rf"{START}(?P<numbers>(?>[0-9]+(?:\.[0-9]+){{2,}}))(?![0-9])")
+@rule("version", r"(?<![0-9_.])(?P<numbers>(?>[0-9]+(?:\.[0-9]+){2,}))(?![0-9])")
 def version(match: re.Match[str], place: Place) -> str:
     """1.2.3, 192.168.1.1: every number, and the points between them; those of an IP address digit by digit."""
     numbers = match["numbers"].split(".")
@@ -116,7 +116,7 @@ def boeing(match: re.Match[str], place: Place) -> str:
     return f"{english.pairs(match['one'])} {english.pairs(two) if len(two) == 3 else english.cardinal(two)}"
 
 
-@rule("serial", rf"(?<=[{LATIN}])(?P<hyphen>-?)(?P<digits>[0-9]+)(?![0-9]|[.,:/-][0-9])|(?P<lone>[0-9]+)(?=[{LATIN}])")
+@rule("serial", rf"(?<=[{LATIN}])(?P<hyphen>(?:-(?=[0-9]{{1,5}}(?![A-Za-z0-9]))))?(?P<digits>[0-9]+)(?![0-9]|[.,:/-][0-9])|(?P<lone>[0-9]+)(?=[{LATIN}])")
 def serial(match: re.Match[str], place: Place) -> str | None:
     """The digits in GPT4, C24, B2A23C, x86: up to two are a number, more are read one by one, years as years."""
     digits = match["digits"] or match["lone"]

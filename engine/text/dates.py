@@ -159,6 +159,10 @@ def chinese_year(match: re.Match[str], place: Place) -> str | None:
         by_digits = False
     if not by_digits and match["kind"] in ("初", "末", "底", "春", "夏", "秋", "冬", "度") and len(year) == 2:
         by_digits = True
+    if match["era"] is None and not match["month"] and (year > "2100" or (year.endswith("00") and re.match(r"[ ]?(?:之?前|的?历史|以上|以来|间|里|过去)", place.after))):
+        by_digits = False
+    if len(year) == 2 and year > "50" and re.match(r"[ ]?(?:出生|毕业|入学|参军|结婚|去世|世界杯|奥运|版)", place.after):
+        by_digits = True
     if len(year) == 3 and match["era"] is None or (last and len(last) == 3):
         by_digits = False
     read = chinese.digits if by_digits else chinese.counted

@@ -61,6 +61,7 @@ _SIGNS = (
     signs.subscript,
     signs.number_sign,
     signs.ampersand,
+    signs.heart,
     signs.operator,
     signs.and_more,
     signs.by,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.text.addresses import speak_addresses
-from engine.text.characters import fold, mend
+from engine.text.characters import fold, mend, shorten_silence
 from engine.text.draft import Draft
 from engine.text.emojis import name_emoji
 from engine.text.grammar import RULES
@@ -40,5 +40,6 @@ def rewrite(text: str, options: TextOptions) -> Draft:
         tidy(draft)
         draft.apply(RULES.edits(draft.text, options.language))
         mend(draft)
+    shorten_silence(draft)
     tidy(draft)
     return draft

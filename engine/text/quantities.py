@@ -40,7 +40,7 @@ def ordinal(match: re.Match[str], place: Place) -> str:
     return place.say.ordinal(plain(match["rank"]))
 
 
-_DASH = r"(?:[ ]?[-–—~～][ ]?|[ ]?(?:至|到)[ ]?|[ ]to[ ])"
+_DASH = r"(?:[-–—~～][ ]?|[ ][-–—~～][ ]|[ ]?(?:至|到)[ ]?|[ ]to[ ])"
 
 
 @rule("range", rf"""{START}(?P<first>{AMOUNT})(?:[ ]?(?P<unit>{units.UNIT}))?{_DASH}(?P<last>{AMOUNT})(?![0-9]|[:：/][0-9]|-[0-9]|[ ]?[=＝])
@@ -123,7 +123,7 @@ def measure(match: re.Match[str], place: Place) -> str | None:
     return measured(spoken, unit, place, one=plain(number) == "1")
 
 
-@rule("multiple", rf"{START}(?P<number>[0-9]+(?:\.[0-9]+)?)[xX×](?![A-Za-z0-9_]|[ ]?[0-9])")
+@rule("multiple", rf"{START}(?P<number>[0-9]+(?:\.[0-9]+)?)[xX×](?![A-Za-z0-9_²³^]|[ ]?[-+=*/0-9])")
 def times(match: re.Match[str], place: Place) -> str:
     """4.4x."""
     return count(match["number"], place.say) + ("倍" if place.chinese else " times")

@@ -17,48 +17,49 @@ _WORDS = {
     "~": ("about", "约"), "-": ("minus", "减"), "−": ("minus", "减"),
 }  # fmt: skip
 _ALONE = {"≥": "at least", ">=": "at least", "≤": "at most", "<=": "at most", ">": "more than", "<": "less than", "≈": "approximately"}
-_BEFORE = re.compile(rf"(?:[A-Za-z0-9_)\]²³%°π⁰¹⁴-⁹{HAN}])\Z")
-_DIGIT_BEFORE = re.compile(r"[0-9)\]²³%]\Z")
+_NUMBER_BEFORE = re.compile(r"[0-9)\]²³%]\Z")
+_VARIABLE_BEFORE = re.compile(r"(?:\A|[^A-Za-z])[A-Za-zα-ω][²³]?\Z")
+_NUMBER_AFTER = re.compile(r"[-+.$€£¥]?[0-9]")
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-")
 
 
-def _is_name_of_heart(match: re.Match[str]) -> bool:
-    """<3."""
-    return match["sign"] == "<" and re.match(r"<+3(?![0-9.])", match[0] + match.string[match.end() : match.end() + 2]) is not None
+@rule("sign", r"<+3+(?![0-9.])")
+def heart(match: re.Match[str], place: Place) -> str | None:
+    """I <3 you: a heart, which stays."""
+    return None if _NUMBER_BEFORE.search(place.before) else match[0]
 
 
 @rule("sign", r"(?P<left>[ ]?)(?P<sign><=|>=|!=|[=×÷<>≤≥≠≈±√~+*])(?P<right>[ ]?)(?=[-+.]?[0-9]|[A-Za-z(√$€£¥αβγπ]|[一二三四五六七八九十百])")
 def operator(match: re.Match[str], place: Place) -> str | None:
     """2+3, x = 5, ≥100; between words and without a number they stay: a < b."""
     sign, before, after = match["sign"], place.before, place.after
-    if _is_name_of_heart(match) and not _DIGIT_BEFORE.search(before):
-        return match[0]
-    beside, spaced_alike = _BEFORE.search(before), bool(match["left"]) == bool(match["right"])
-    digits_near = (_DIGIT_BEFORE.search(before), re.match(r"[-+.$€£¥]?[0-9]", after))
-    if sign in "~+±√" and (not beside or sign == "√" or (sign in "~±" and (match["left"] or re.search(rf"[{HAN}]\Z", before)))) and digits_near[1]:
-        if sign == "+" and before and not before.endswith((" ", "(", "（")) and not match["left"] and not re.search(rf"[{HAN}]\Z", before):
-            return None
-        return _word(sign, match, place)
-    if sign in ("≥", "≤", ">", "<", ">=", "<=", "≈") and digits_near[1] and not (beside and (_DIGIT_BEFORE.search(before) or re.search(r"(?:\A|[^A-Za-z])[A-Za-z]\Z", before))):
-        return _word(sign, match, place) if place.chinese else f"{match['left']}{_ALONE[sign]} "
-    if not beside or not spaced_alike or sign in "~√":
+    number_before, number_after = _NUMBER_BEFORE.search(before), _NUMBER_AFTER.match(after)
+    joined = re.search(r"\w\Z", before) if not place.chinese else _NUMBER_BEFORE.search(before) or _VARIABLE_BEFORE.search(before)
+    if not (number_before or joined) and not match["left"]:
+        return _leading(sign, place) if number_after and sign not in "=*×÷!=" else None
+    if bool(match["left"]) != bool(match["right"]) or sign in "√~":
         return None
-    if sign in "<>" and not any(digits_near):
+    if sign in "<>" and not (number_before or number_after):
         return None
-    if sign in "+*×" and not all(digits_near) and not re.search(r"=|(?:\A|[^A-Za-z])[A-Za-z0-9]\Z", before):
+    equation = "=" in before[-16:] + after[:16]
+    variable = _VARIABLE_BEFORE.search(before)
+    if sign in "+*×÷" and not (number_before and number_after) and not (variable or equation):
         return None
-    if sign in "+" and not any(digits_near) and "=" not in before + after:
+    if sign == "+" and not (number_before or number_after or equation):
         return None
-    if sign in ("*", "×") and all(digits_near) and "=" not in before[-16:] + after[:16] and not (sign == "×" and match["left"]):
-        return ("乘" if place.chinese else " by ")
-    return _word(sign, match, place)
+    if sign in "*×" and number_before and number_after and not equation and not (sign == "×" and match["left"]):
+        return "乘" if place.chinese else " by "
+    return _WORDS[sign][1] if place.chinese else f" {_WORDS[sign][0]} "
 
 
-def _word(sign: str, match: re.Match[str], place: Place) -> str:
+def _leading(sign: str, place: Place) -> str | None:
+    """Read a sign before a number and behind nothing: ~5, ±5, ≥100."""
     if place.chinese:
         return _WORDS[sign][1]
-    return f"{' ' * bool(place.before)}{_WORDS[sign][0]} "
+    if sign == "+" and place.before and not place.before.endswith((" ", "(")):
+        return None
+    return f"{_ALONE.get(sign, _WORDS[sign][0])} "
 
 
 @rule("sign", r"[xX](?=[ ]?[0-9])")

@@ -101,6 +101,8 @@ def division(match: re.Match[str], place: Place) -> str | None:
         return None
     if written == "I" and re.match(r"[ ][a-z]", place.after) and not re.match(r"[ ](?:of|is|was|and|to|in|begins|ends|by)\b", place.after):
         return None
+    if written in ("C", "L") or (written in ("V", "X") and not re.fullmatch(r"(?i:chapter|part|act|scene|book|volume|war|article|title|section|phase|canto)", word)):
+        return None
     value = str(roman(written))
     return word + match["gap"] + place.say.cardinal(value)
 
@@ -113,9 +115,8 @@ _TITLED = r"(?:King|Queen|Pope|Tsar|Czar|Emperor|Empress|Kaiser|Prince|Sultan|Sh
 def regnal(match: re.Match[str], place: Place) -> str | None:
     """Henry VIII, Pope John Paul II."""
     written, name = match["roman"] or match["numeral"], match["title"] or match["name"]
-    if written in ("I", "C", "L") and (match["name"] or written != "I") and not re.match(r"\Z|[.,;:]|[ ](?:of|was|and|in|became|ruled|died|is)\b", place.after):
-        return None
-    if written in ("C", "L"):
+    alone = re.match(r"\.?\Z|[,;:)]|[ ](?:of|was|and|in|became|ruled|died|is|had|who)\b", place.after)
+    if written in ("C", "L") or (len(written) == 1 and not alone and (match["name"] or written == "I")):
         return None
     return f"{name}the {english.ordinal(str(roman(written)))}"
 
