@@ -108,7 +108,14 @@ def _host(match: re.Match[str], written: str, in_chinese: bool) -> str | None:
     labels = host.split(".")
     if host.lower() == "localhost":
         return spell(written, in_chinese) if match["port"] or match["path"] else None
-    known = re.fullmatch(_TOP, top) is not None and (top not in _RISKY or match["path"] or labels[0] == "www" or len(labels) > 2 or host.islower() and top in ("co", "me", "ly", "test", "local", "example"))
+    known = re.fullmatch(_TOP, top) is not None and (
+        top not in _RISKY
+        or match["path"]
+        or labels[0] == "www"
+        or len(labels) > 2
+        or host.islower()
+        and top in ("co", "me", "ly", "test", "local", "example")
+    )
     file = re.fullmatch(_FILES, top) is not None and not host[-len(top) :].istitle()
     if all(len(label) == 1 for label in labels) or any(label == "" for label in labels):
         return None

@@ -36,9 +36,7 @@ def mend(draft: Draft) -> None:
 def fold(draft: Draft) -> None:
     """Leave one plain form of each character, and lines that end in newlines only."""
     draft.substitute(_LINE_BREAK, "\n")
-    draft.apply(
-        Edit(*match.span(), _plain(match[0]), "characters") for match in _UNUSUAL.finditer(draft.text)
-    )
+    draft.apply(Edit(*match.span(), _plain(match[0]), "characters") for match in _UNUSUAL.finditer(draft.text))
     draft.apply(_composed(draft.text))
 
 
@@ -58,7 +56,7 @@ def _bounded(text: str) -> Iterator[Edit]:
     for match in _MANY_MARKS.finditer(text):
         kept, count = [], 0
         for char in match[0]:
-            count = count + 1 if unicodedata.category(char) [0] == "M" else 0
+            count = count + 1 if unicodedata.category(char)[0] == "M" else 0
             if count <= MOST_MARKS:
                 kept.append(char)
         yield Edit(*match.span(), "".join(kept), "characters")
@@ -66,9 +64,9 @@ def _bounded(text: str) -> Iterator[Edit]:
 
 @lru_cache(maxsize=8192)
 def _plain(char: str) -> str:
-    char = char.translate(_FULL_WIDTH)
+    char = "No." if char == "№" else char.translate(_FULL_WIDTH)
     if char.isascii():
-        return char if char.isprintable() or char.isspace() else ""
+        return char if len(char) > 1 or char.isprintable() or char.isspace() else ""
     category = unicodedata.category(char)
     if category[0] in "LNS" and unicodedata.decomposition(char).partition(" ")[0] in _FOLDED:
         folded = unicodedata.normalize("NFKC", char)

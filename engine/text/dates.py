@@ -16,12 +16,16 @@ _NTH = r"(?i:st|nd|rd|th)?"
 _YEAR = r"(?:1[0-9]{3}|20[0-9]{2})(?![0-9]|[.,:][0-9]|[ ]?[%°])"
 # What may follow "may 5", so that it is a day and not the verb with a number.
 _AFTER_DAY = re.compile(r"\s*(?:\Z|[.,;:!?)\]\"”’'–-]|and\b|or\b|to\b|at\b|in\b|for\b|is\b|was\b|through\b|until\b)")
-_ENDS_IN_MONTH_WORDS = re.compile(r"(?i:\b(?:in|of|by|since|last|next|this|until|till|from|to|mid|late|early|every)[ -])\Z")
+_ENDS_IN_MONTH_WORDS = re.compile(
+    r"(?i:\b(?:in|of|by|since|last|next|this|until|till|from|to|mid|late|early|every)[ -])\Z"
+)
 
 
 def _month(written: str) -> str:
     """The month's whole name, as it was written if it was whole."""
-    name = english.MONTHS[["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"].index(written[:3].lower())]
+    name = english.MONTHS[
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"].index(written[:3].lower())
+    ]
     return written if written.lower() == name.lower() else name
 
 
@@ -46,9 +50,12 @@ def _spoken(date: datetime.date, place: Place) -> str:
     return f"{english.MONTHS[date.month - 1]} {english.ordinal(str(date.day))}, {english.year(str(date.year))}"
 
 
-@rule("date", rf"{START}(?P<year>[0-9]{{4}})(?P<mark>[-/.])(?P<month>[0-9]{{1,2}})(?P=mark)(?P<day>[0-9]{{1,2}})(?:日|号)?"
-      r"(?![0-9]|[-/.][0-9])(?:T(?P<hour>[0-2]?[0-9]):(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]))?(?:\.[0-9]+)?"
-      r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?(?![0-9]))?")
+@rule(
+    "date",
+    rf"{START}(?P<year>[0-9]{{4}})(?P<mark>[-/.])(?P<month>[0-9]{{1,2}})(?P=mark)(?P<day>[0-9]{{1,2}})(?:日|号)?"
+    r"(?![0-9]|[-/.][0-9])(?:T(?P<hour>[0-2]?[0-9]):(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]))?(?:\.[0-9]+)?"
+    r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?(?![0-9]))?",
+)
 def year_first(match: re.Match[str], place: Place) -> str | None:
     """2024-05-06, also as a moment: 2024-05-06T10:00:00Z."""
     date = _in_full(match["year"], match["month"], match["day"], place)
@@ -61,8 +68,11 @@ def year_first(match: re.Match[str], place: Place) -> str | None:
     return f"{date}, {time}{' U T C' if match['zone'] == 'Z' else ''}"
 
 
-@rule("date", rf"{START}(?P<one>[0-9]{{1,2}})(?P<mark>[-/.])(?P<two>[0-9]{{1,2}})(?P=mark)(?P<year>[12][0-9]{{3}}|[0-9]{{2}}(?=\b))"
-      r"(?![0-9]|[-/.:][0-9])")
+@rule(
+    "date",
+    rf"{START}(?P<one>[0-9]{{1,2}})(?P<mark>[-/.])(?P<two>[0-9]{{1,2}})(?P=mark)(?P<year>[12][0-9]{{3}}|[0-9]{{2}}(?=\b))"
+    r"(?![0-9]|[-/.:][0-9])",
+)
 def year_last(match: re.Match[str], place: Place) -> str | None:
     """15-01-2020 and 15.01.2020, the day first; 1/15/2020, the month first, where it can be."""
     one, two, year = match["one"], match["two"], match["year"]
@@ -77,8 +87,11 @@ def year_last(match: re.Match[str], place: Place) -> str | None:
     return None
 
 
-@rule("date", rf"{START}(?:(?P<year>(?:19|20)[0-9]{{2}})[-/](?P<month>0[1-9]|1[0-2])|(?P<month_first>0?[1-9]|1[0-2])/(?P<year_last>(?:19|20)[0-9]{{2}}))"
-      r"(?![0-9]|[-/.,:~–][0-9]|[ ]?[年%°]|[ ](?:seasons?|赛季))")
+@rule(
+    "date",
+    rf"{START}(?:(?P<year>(?:19|20)[0-9]{{2}})[-/](?P<month>0[1-9]|1[0-2])|(?P<month_first>0?[1-9]|1[0-2])/(?P<year_last>(?:19|20)[0-9]{{2}}))"
+    r"(?![0-9]|[-/.,:~–][0-9]|[ ]?[年%°]|[ ](?:seasons?|赛季))",
+)
 def year_and_month(match: re.Match[str], place: Place) -> str:
     """2020-12 and 12/2020."""
     year, month = match["year"] or match["year_last"], int(match["month"] or match["month_first"])
@@ -95,9 +108,12 @@ def month_and_day(match: re.Match[str], place: Place) -> str | None:
     return f"{english.MONTHS[int(match['month']) - 1]} {english.ordinal(match['day'])}"
 
 
-@rule("date", rf"(?P<name>{MONTH})[ -]?(?P<day>{_DAY}){_NTH}(?![0-9%°$/]|[.:：][0-9]|,[0-9]{{3}}|[ ]?(?:%|°|[ap]\.?m\b))"
-      rf"(?:(?P<dash>[ ]?[-–~—][ ]?|[ ]to[ ])(?P<last>{_DAY}){_NTH}(?![0-9]|[-/.:][0-9]|[A-Za-z])|(?![A-Za-z]|[-][0-9]))"
-      rf"(?:(?P<comma>,?)[ ](?P<year>{_YEAR}))?")
+@rule(
+    "date",
+    rf"(?P<name>{MONTH})[ -]?(?P<day>{_DAY}){_NTH}(?![0-9%°$/]|[.:：][0-9]|,[0-9]{{3}}|[ ]?(?:%|°|[ap]\.?m\b))"
+    rf"(?:(?P<dash>[ ]?[-–~—][ ]?|[ ]to[ ])(?P<last>{_DAY}){_NTH}(?![0-9]|[-/.:][0-9]|[A-Za-z])|(?![A-Za-z]|[-][0-9]))"
+    rf"(?:(?P<comma>,?)[ ](?P<year>{_YEAR}))?",
+)
 def month_first(match: re.Match[str], place: Place) -> str | None:
     """May 6, 2024; JAN. 15; Jan-15; May 3-5."""
     written = match["name"]
@@ -109,8 +125,11 @@ def month_first(match: re.Match[str], place: Place) -> str | None:
     return spoken + (f"{match['comma']} {english.year(match['year'])}" if match["year"] else "")
 
 
-@rule("date", rf"{START}(?:(?P<first>{_DAY}){_NTH}(?:[ ]?[-–~][ ]?|[ ]to[ ]))?(?P<day>{_DAY}){_NTH}[ -]?(?:of[ ])?(?P<name>{MONTH})"
-      rf"(?:(?P<comma>,?)[ -](?P<year>{_YEAR}))?")
+@rule(
+    "date",
+    rf"{START}(?:(?P<first>{_DAY}){_NTH}(?:[ ]?[-–~][ ]?|[ ]to[ ]))?(?P<day>{_DAY}){_NTH}[ -]?(?:of[ ])?(?P<name>{MONTH})"
+    rf"(?:(?P<comma>,?)[ -](?P<year>{_YEAR}))?",
+)
 def day_first(match: re.Match[str], place: Place) -> str | None:
     """25 July 2012; 25th of July; 3-5 May."""
     written = match["name"]
@@ -136,32 +155,56 @@ def month_alone(match: re.Match[str], place: Place) -> str | None:
 _DECADE = r"(?:1[0-9]|20)?[0-9]0"
 
 
-@rule("decade", rf"(?<![0-9A-Za-z_.,$€£])(?P<tens>(?:1[0-9]|20)[0-9]0|['’]?[2-9]0)['’]?s(?:[ ]?[-–][ ]?['’]?(?P<last>{_DECADE})['’]?s)?(?![A-Za-z0-9])")
+@rule(
+    "decade",
+    rf"(?<![0-9A-Za-z_.,$€£])(?P<tens>(?:1[0-9]|20)[0-9]0|['’]?[2-9]0)['’]?s(?:[ ]?[-–][ ]?['’]?(?P<last>{_DECADE})['’]?s)?(?![A-Za-z0-9])",
+)
 def decade(match: re.Match[str], place: Place) -> str:
     """The 1980s, '70s, 1960s-80s."""
     tens = [part.lstrip("'’") for part in (match["tens"], match["last"]) if part]
     if place.chinese:
         return "到".join((chinese.digits(ten) if len(ten) == 4 else chinese.cardinal(ten)) + "年代" for ten in tens)
-    return " to ".join(english.plural(english.year(ten) if ten[-2:] != "00" or len(ten) < 4 else english.pairs(ten)) for ten in tens)
+    return " to ".join(
+        english.plural(english.year(ten) if ten[-2:] != "00" or len(ten) < 4 else english.pairs(ten)) for ten in tens
+    )
 
 
 _ZH_YEAR = r"(?P<year>[0-9]{4})"
 
 
-@rule("date", rf"(?P<era>(?<=公元)|(?<=公元前))?(?P<year>[0-9]{{2,4}})(?:[ ]?[-–—~～至到][ ]?(?P<last>[0-9]{{2,4}}))?[ ]?年(?!级)"
-      r"(?:(?P<month>[ ]?[01]?[0-9](?:[ ]?[-–~～][ ]?[01]?[0-9])?[ ]?月)|(?P<kind>代|[初末底中春夏秋冬度]|生人))?")
+@rule(
+    "date",
+    rf"(?P<era>(?<=公元)|(?<=公元前))?(?P<year>[0-9]{{2,4}})(?:[ ]?[-–—~～至到][ ]?(?P<last>[0-9]{{2,4}}))?[ ]?年(?!级)"
+    r"(?:(?P<month>[ ]?[01]?[0-9](?:[ ]?[-–~～][ ]?[01]?[0-9])?[ ]?月)|(?P<kind>代|[初末底中春夏秋冬度]|生人))?",
+)
 def chinese_year(match: re.Match[str], place: Place) -> str | None:
     """2024年, 86年8月, 05年, 2010-2015年; but 1000年前 and 20年 are spans of time."""
     year, last = match["year"], match["last"]
-    dated = match["era"] is not None or bool(match["month"]) or year.startswith("0") or (match["kind"] or "").startswith("生")
+    dated = (
+        match["era"] is not None
+        or bool(match["month"])
+        or year.startswith("0")
+        or (match["kind"] or "").startswith("生")
+    )
     by_digits = len(year) == 4 and (not year.endswith("000") or year == "2000") or (dated and len(year) != 1)
     if match["kind"] == "代" and len(year) == 2:
         by_digits = False
     if not by_digits and match["kind"] in ("初", "末", "底", "春", "夏", "秋", "冬", "度") and len(year) == 2:
         by_digits = True
-    if match["era"] is None and not match["month"] and (year > "2100" or (year.endswith("00") and re.match(r"[ ]?(?:之?前|的?历史|以上|以来|间|里|过去)", place.after))):
+    if (
+        match["era"] is None
+        and not match["month"]
+        and (
+            year > "2100"
+            or (year.endswith("00") and re.match(r"[ ]?(?:之?前|的?历史|以上|以来|间|里|过去)", place.after))
+        )
+    ):
         by_digits = False
-    if len(year) == 2 and year > "50" and re.match(r"[ ]?(?:出生|毕业|入学|参军|结婚|去世|世界杯|奥运|版)", place.after):
+    if (
+        len(year) == 2
+        and year > "50"
+        and re.match(r"[ ]?(?:出生|毕业|入学|参军|结婚|去世|世界杯|奥运|版)", place.after)
+    ):
         by_digits = True
     if len(year) == 3 and match["era"] is None or (last and len(last) == 3):
         by_digits = False
@@ -173,8 +216,11 @@ def chinese_year(match: re.Match[str], place: Place) -> str | None:
     return spoken + (match["kind"] or "")
 
 
-@rule("date", r"(?P<month>0?[1-9]|1[0-2])(?:[ ]?月份?)?[ ]?[-–—~～至到][ ]?(?P<last>0?[1-9]|1[0-2])[ ]?(?P<word>月份?)(?![0-9])"
-      r"|(?P<one>0?[1-9]|1[0-2])[ ]?月[ ]?(?P<day>[0-3]?[0-9])[ ]?(?:日|号)?[ ]?[-–—~～至到][ ]?(?P<other>[0-3]?[0-9])[ ]?(?P<end>[日号])")
+@rule(
+    "date",
+    r"(?P<month>0?[1-9]|1[0-2])(?:[ ]?月份?)?[ ]?[-–—~～至到][ ]?(?P<last>0?[1-9]|1[0-2])[ ]?(?P<word>月份?)(?![0-9])"
+    r"|(?P<one>0?[1-9]|1[0-2])[ ]?月[ ]?(?P<day>[0-3]?[0-9])[ ]?(?:日|号)?[ ]?[-–—~～至到][ ]?(?P<other>[0-3]?[0-9])[ ]?(?P<end>[日号])",
+)
 def chinese_month_range(match: re.Match[str], place: Place) -> str:
     """8月-10月, 5-6月, 5月1日-7日."""
     if match["month"]:
@@ -184,7 +230,10 @@ def chinese_month_range(match: re.Match[str], place: Place) -> str:
     return f"{chinese.cardinal(match['one'])}月{days[0]}{match['end']}到{days[1]}{match['end']}"
 
 
-@rule("date", r"(?P<years>[5-9][05]|[012][05])(?=(?:[ ]?[、,，和与及][ ]?[0-9][05])*[ ]?后(?![来天面边头续门备果]))|(?P<month>0[1-9])(?=[ ]?[月日号时分秒])")
+@rule(
+    "date",
+    r"(?P<years>[5-9][05]|[012][05])(?=(?:[ ]?[、,，和与及][ ]?[0-9][05])*[ ]?后(?![来天面边头续门备果]))|(?P<month>0[1-9])(?=[ ]?[月日号时分秒])",
+)
 def chinese_generation(match: re.Match[str], place: Place) -> str:
     """90后 is a generation; 05月 has no zero."""
     return chinese.digits(match["years"]) if match["years"] else chinese.cardinal(match["month"])

@@ -73,7 +73,9 @@ class Draft:
             return place + shifts[index]
 
         old = [
-            _Mark(moved(mark.start, is_end=False), moved(mark.end, is_end=mark.end > mark.start), mark.rule, mark.written)
+            _Mark(
+                moved(mark.start, is_end=False), moved(mark.end, is_end=mark.end > mark.start), mark.rule, mark.written
+            )
             for mark in self._marks
         ]
         self.text = "".join(pieces)

@@ -6,11 +6,22 @@ import re
 import unicodedata
 
 from engine.text import chinese, english, units
-from engine.text.numerals import START
+from engine.text.numerals import START, is_minus
 from engine.text.rules import Place, rule
 
-_SPOKEN_AS_PAIRS = {("24", "7"), ("9", "11"), ("50", "50"), ("20", "20"), ("80", "20"), ("60", "40"), ("70", "30"), ("7", "24")}
-_RATED = re.compile(r"(?i:\b(?:rated|rating|score[ds]?|graded?|ranked|pain)\b(?:[ ](?:of|at|it|is|was|a|an|them|as|him|her|us))*[ ]|评分[：:]?\s?|得分[：:]?\s?|打分[：:]?\s?)\Z")
+_SPOKEN_AS_PAIRS = {
+    ("24", "7"),
+    ("9", "11"),
+    ("50", "50"),
+    ("20", "20"),
+    ("80", "20"),
+    ("60", "40"),
+    ("70", "30"),
+    ("7", "24"),
+}
+_RATED = re.compile(
+    r"(?i:\b(?:rated|rating|score[ds]?|graded?|ranked|pain)\b(?:[ ](?:of|at|it|is|was|a|an|them|as|him|her|us))*[ ]|评分[：:]?\s?|得分[：:]?\s?|打分[：:]?\s?)\Z"
+)
 _COUNTED = re.compile(r"(?i:\b(?:page|slide|step|part|chapter|episode|day|round|level|task|question|test)s?[ ]|第)\Z")
 _VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _UNIT = rf"(?:[ -]?(?P<unit>{units.UNIT}))?"
@@ -44,9 +55,17 @@ def vulgar(match: re.Match[str], place: Place) -> str:
     return _with_unit(spoken, match["whole"], match["unit"], place)
 
 
-@rule("fraction", rf"{START}(?:(?P<whole>[0-9]{{1,6}})(?:[ ]|又)(?:and[ ])?)?(?P<top>[0-9]{{1,6}})[/⁄](?P<bottom>[0-9]{{1,6}})(?i:th|ths|rd|rds|nd|st)?(?![0-9/⁄]|[.][0-9]){_UNIT}(?![A-Za-z])")
+@rule(
+    "fraction",
+    rf"(?P<minus>-)?{START}(?:(?P<whole>[0-9]{{1,6}})(?:[ ]|又)(?:and[ ])?)?(?P<top>[0-9]{{1,6}})[/⁄](?P<bottom>[0-9]{{1,6}})(?i:th|ths|rd|rds|nd|st)?(?![0-9/⁄]|[.][0-9]){_UNIT}(?![A-Za-z])",
+)
 def fraction(match: re.Match[str], place: Place) -> str | None:
     """1/2, 2 1/2, 4 1/2 lbs; but 24/7, 8/10 as a mark and 120/80 are said otherwise."""
+    if match["minus"]:
+        if not is_minus(place):
+            return None
+        spoken = _spoken(match["whole"], match["top"], match["bottom"], place)
+        return place.say.minus(_with_unit(spoken, match["whole"], match["unit"], place))
     whole, top, bottom = match["whole"], match["top"], match["bottom"]
     if top.startswith("0") or bottom.startswith("0") or int(bottom) < 2:
         return _pair(match, place)

@@ -11,6 +11,7 @@ _DIGITS = (
     codes.section,
     codes.in_context,
     codes.boeing,
+    codes.anniversary,
     dates.year_first,
     dates.year_last,
     codes.telephone,
@@ -40,6 +41,7 @@ _DIGITS = (
     quantities.coordinate,
     quantities.ordinal,
     quantities.span,
+    quantities.scientific,
     quantities.times,
     quantities.measure,
     quantities.thousands,
@@ -52,6 +54,7 @@ _SIGNS = (
     codes.telephone,
     codes.after_han,
     codes.serial,
+    fractions.fraction,
     quantities.measure,
     quantities.negative,
     quantities.bare_decimal,
@@ -60,6 +63,7 @@ _SIGNS = (
     signs.power,
     signs.subscript,
     signs.number_sign,
+    signs.paragraph,
     signs.ampersand,
     signs.heart,
     signs.operator,
@@ -89,7 +93,7 @@ _CANDIDATE = re.compile(
         | 第(?=[IVX]) | (?<![A-Za-z])[IVX]{{1,5}}(?=[型级期类]))
     | (?P<signs>{money.SIGN}(?=[ .0-9-]) | [-–](?=[ ]?(?:[.0-9]|{money.SIGN}|{money.LETTERED})) | \((?=[0-9]) | \.(?=[0-9]) | ['’](?=[0-9]0s)
         | [¼½¾⅐-⅞⁰¹²³⁴-⁹⁺⁻₀-₉] | \^ | \#(?=[ ]?[0-9]) | &(?=[ ])
-        | [ ](?:[<>!]?=|[×÷<>≤≥≠≈*+])(?=[ ]) | (?:[<>!]=|[=×÷<>≤≥≠≈±√~+*]) | [xX](?=[ ]?[0-9]))
+        | [ ](?:[<>!]?=|[-×÷<>≤≥≠≈*+/])(?=[ ]) | §(?=[ ]?[0-9]) | (?:[<>!]=|[=×÷<>≤≥≠≈±√~+*]) | [xX](?=[ ]?[0-9]))
     """,
     re.VERBOSE,
 )

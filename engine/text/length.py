@@ -67,7 +67,10 @@ def cumulative_sizes(text: str) -> list[float]:
 
     So a text of marks and rare characters, which take much of a model's context and little time to say, is bounded too.
     """
-    sizes = (max(seconds, len(char.encode("utf-8", "replace")) / BYTES_PER_SECOND) for char, seconds in zip(text, weights(text), strict=True))
+    sizes = (
+        max(seconds, len(char.encode("utf-8", "replace")) / BYTES_PER_SECOND)
+        for char, seconds in zip(text, weights(text), strict=True)
+    )
     return list(accumulate(sizes, initial=0.0))
 
 

@@ -13,6 +13,7 @@ _BULLET = re.compile(r"\s*(?:(?:[-*+>•·‣▪●○–—]|#{1,6})\s+)*")
 _NUMBERED = re.compile(r"\s*(?:[0-9]{1,3}[.)、]|[a-zA-Z][.)])\s")
 _SPACES = re.compile(r"\s{2,}|[^\S ]")
 _SPACE_BEFORE_STOP = re.compile(r" (?=[.,!?;:]+(?: |$)|[，。！？；：、])")
+_COMMAS = re.compile("[,，](?: ?[,，])+")
 _TERMINAL = tuple(".!?。！？…")
 _STOPS = ".,!?;:，。！？；：、"
 _PAUSE = ",;:、，；：—–-"
@@ -28,6 +29,7 @@ def tidy(draft: Draft) -> None:
     """Single spaces, none at the ends and none before punctuation."""
     draft.substitute(_SPACES, " ")
     draft.substitute(_SPACE_BEFORE_STOP, "")
+    draft.substitute(_COMMAS, lambda match: match[0][0])
     text = draft.text
     start, end = len(text) - len(text.lstrip()), len(text.rstrip())
     draft.apply([Edit(0, start, ""), Edit(end, len(text), "")] if start < end else [Edit(0, len(text), "")])

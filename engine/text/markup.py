@@ -9,7 +9,9 @@ from typing import Literal
 
 from engine.text.draft import Draft, Edit
 
-_THOUGHT = re.compile(r"<(?P<close>/?)(?:think|thinking|thought|reasoning|script|style)(?:\s[^<>]{0,200})?>", re.IGNORECASE)
+_THOUGHT = re.compile(
+    r"<(?P<close>/?)(?:think|thinking|thought|reasoning|script|style)(?:\s[^<>]{0,200})?>", re.IGNORECASE
+)
 _COMMENT = re.compile(r"<!--|-->")
 _BLOCKS = "address|article|aside|blockquote|br|dd|div|dl|dt|figcaption|figure|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre|section|table|tbody|td|tfoot|th|thead|tr|ul|break|speak|s"
 _INLINE = ("a|abbr|b|big|button|center|cite|code|del|details|dfn|em|font|i|iframe|img|input|ins|kbd|label|mark|meta|link|q|ruby|rt|rp|samp|small|span|strike|strong|sub|summary"
@@ -20,10 +22,17 @@ _FENCE = re.compile(r"^[ \t]{0,12}(?P<fence>```+|~~~+)[^`\n]*$", re.MULTILINE)
 _TABLE_RULE = re.compile(r"^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)+$")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)?[^\s<>@]{1,200}(?:://|@|\.)[^\s<>]{1,1000})>")
 _IMAGE = re.compile(r"!\[(?P<text>[^\[\]\n]{0,500})\]\([^()\n]{0,1000}(?:\([^()\n]{0,200}\)[^()\n]{0,200})?\)")
-_LINK = re.compile(r"\[(?P<text>[^\[\]\n]{0,500})\]\((?=[^()\n]*[/#.@:]|\))[^()\n]{0,1000}(?:\([^()\n]{0,200}\)[^()\n]{0,200})?\)")
-_REFERENCE = re.compile(r"\[(?P<text>[^\[\]\n]{1,500})\]\[[^\[\]\n]{0,100}\]|\[\^[^\[\]\s]{1,40}\]:?|^[ ]{0,3}\[[^\[\]\n]{1,100}\]:[ ]+\S+[^\n]*$", re.MULTILINE)
+_LINK = re.compile(
+    r"\[(?P<text>[^\[\]\n]{0,500})\]\((?=[^()\n]*[/#.@:]|\))[^()\n]{0,1000}(?:\([^()\n]{0,200}\)[^()\n]{0,200})?\)"
+)
+_REFERENCE = re.compile(
+    r"\[(?P<text>[^\[\]\n]{1,500})\]\[[^\[\]\n]{0,100}\]|\[\^[^\[\]\s]{1,40}\]:?|^[ ]{0,3}\[[^\[\]\n]{1,100}\]:[ ]+\S+[^\n]*$",
+    re.MULTILINE,
+)
 _TASK = re.compile(r"^(?P<bullet>[ \t]*[-*+][ ])\[[ xX]\][ ]", re.MULTILINE)
-_MATHS = re.compile(r"\$\$?(?P<body>[^\s$](?:[^$\n]{0,300}[^\s$\\])?)\$\$?(?![0-9])|\\\((?P<round>[^\n]{1,300}?)\\\)|\\\[(?P<square>[^\n]{1,300}?)\\\]")
+_MATHS = re.compile(
+    r"\$\$?(?P<body>[^\s$](?:[^$\n]{0,300}[^\s$\\])?)\$\$?(?![0-9])|\\\((?P<round>[^\n]{1,300}?)\\\)|\\\[(?P<square>[^\n]{1,300}?)\\\]"
+)
 _IS_MATHS = re.compile(r"[=^_\\{}<>≤≥]|[A-Za-z0-9)][ ]?[+*/-][ ]?[A-Za-z(]|\A[A-Za-z](?:\([a-z]\))?\Z")
 _LATEX = {
     "times": "×", "cdot": "×", "div": "÷", "pm": "±", "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠",
@@ -126,4 +135,8 @@ def _maths(match: re.Match[str]) -> str:
     if match["body"] and not _IS_MATHS.search(body):
         return match[0]
     body = _FRACTION.sub(r"\1 over \2", body)
-    return _COMMAND.sub(lambda command: _LATEX.get(command[1], f" {command[1]} "), body).replace("{", "").replace("}", "") if "\\" in body else body
+    return (
+        _COMMAND.sub(lambda command: _LATEX.get(command[1], f" {command[1]} "), body).replace("{", "").replace("}", "")
+        if "\\" in body
+        else body
+    )

@@ -56,12 +56,52 @@ _SCALES |= {"mil": "million", "b": "billion", "B": "billion", "bn": "billion", "
 _SCALES |= {"tn": "trillion", "MM": "million", "Bn": "billion", "BN": "billion", "Mn": "million"}
 _SCALES_CHINESE = {"thousand": "千", "million": "百万", "billion": "十亿", "trillion": "万亿", "hundred": "百"}
 _SCALE = r"(?:[ ]?(?:hundred|thousand|million|billion|trillion|mil|mn|Mn|MM|mm|bn|Bn|BN|tn)(?![A-Za-z])|[kKMmbBTt](?![A-Za-z0-9])|[ ]?(?:千万|百万|十万|万亿|[千万亿]))"
-_PER_WORD = {"mo": "month", "mth": "month", "yr": "year", "y": "year", "wk": "week", "d": "day", "hr": "hour", "h": "hour"}
-_PER_WORD |= {"min": "minute", "sec": "second", "s": "second", "kg": "kilogram", "g": "gram", "lb": "pound", "oz": "ounce"}
-_PER_WORD |= {"km": "kilometer", "m": "meter", "mi": "mile", "gal": "gallon", "l": "liter", "L": "liter", "GB": "gigabyte"}
+_PER_WORD = {
+    "mo": "month",
+    "mth": "month",
+    "yr": "year",
+    "y": "year",
+    "wk": "week",
+    "d": "day",
+    "hr": "hour",
+    "h": "hour",
+}
+_PER_WORD |= {
+    "min": "minute",
+    "sec": "second",
+    "s": "second",
+    "kg": "kilogram",
+    "g": "gram",
+    "lb": "pound",
+    "oz": "ounce",
+}
+_PER_WORD |= {
+    "km": "kilometer",
+    "m": "meter",
+    "mi": "mile",
+    "gal": "gallon",
+    "l": "liter",
+    "L": "liter",
+    "GB": "gigabyte",
+}
 _PER_WORD |= {"TB": "terabyte", "MB": "megabyte", "kWh": "kilowatt hour", "MWh": "megawatt hour", "bbl": "barrel"}
-_PER_WORD |= {"ft²": "square foot", "m²": "square meter", "sqft": "square foot", "ea": "each", "pp": "person", "t": "tonne"}
-_PER_CHINESE = {"month": "月", "year": "年", "week": "周", "day": "天", "hour": "小时", "minute": "分钟", "second": "秒"}
+_PER_WORD |= {
+    "ft²": "square foot",
+    "m²": "square meter",
+    "sqft": "square foot",
+    "ea": "each",
+    "pp": "person",
+    "t": "tonne",
+}
+_PER_CHINESE = {
+    "month": "月",
+    "year": "年",
+    "week": "周",
+    "day": "天",
+    "hour": "小时",
+    "minute": "分钟",
+    "second": "秒",
+}
 _PER_CHINESE |= {"kilogram": "公斤", "gram": "克", "kilometer": "公里", "meter": "米", "liter": "升", "tonne": "吨"}
 _PER_CHINESE |= {"square meter": "平方米", "gigabyte": "GB", "person": "人"}
 _PER = r"(?:/[ ]?(?P<per>ft²|m²|[A-Za-z]{1,12})(?![A-Za-z0-9²/.]))?"
@@ -113,9 +153,12 @@ def _per(unit: str | None, place: Place) -> str:
     return f" {word}" if word == "each" else f" per {word}"
 
 
-@rule("money", rf"(?P<debit>[-–](?:[ ](?=\S[0-9]))?)?(?P<coin>{SIGN}|{LETTERED})[ ]?(?P<inner>-)?(?P<price>{AMOUNT})(?P<scale>{_SCALE})?"
-      rf"(?:(?:[ ]?[-–—~～][ ]?|[ ]to[ ](?={SIGN}))(?P<coin_too>{SIGN}|{_DOLLARS})?(?P<last>{AMOUNT})(?P<last_scale>{_SCALE})?(?![0-9:/-]))?"
-      rf"(?P<doubled>[ ]?{_HAN_COIN}|[ ]?(?:dollars?|euros?|pounds?|yuan|USD|US[ ]dollars?)(?![A-Za-z]))?{_PER}(?![0-9])")
+@rule(
+    "money",
+    rf"(?P<debit>[-–](?:[ ](?=\S[0-9]))?)?(?P<coin>{SIGN}|{LETTERED})[ ]?(?P<inner>-)?(?P<price>{AMOUNT})(?P<scale>{_SCALE})?"
+    rf"(?:(?:[ ]?[-–—~～][ ]?|[ ]to[ ](?={SIGN}))(?P<coin_too>{SIGN}|{_DOLLARS})?(?P<last>{AMOUNT})(?P<last_scale>{_SCALE})?(?![0-9:/-]))?"
+    rf"(?P<doubled>[ ]?{_HAN_COIN}|[ ]?(?:dollars?|euros?|pounds?|yuan|USD|US[ ]dollars?)(?![A-Za-z]))?{_PER}(?![0-9])",
+)
 def sign_first(match: re.Match[str], place: Place) -> str | None:
     """$3.50; -€5; ¥5万; $250-$300; $1-2 million; $20/mo; ￥1,299元."""
     if match["debit"] and not is_minus(place) and not place.before.endswith(("(", " ")):
@@ -128,7 +171,11 @@ def sign_first(match: re.Match[str], place: Place) -> str | None:
         if not match["coin_too"] or place.chinese:  # the coin is said once
             first = count(without_zeros(match["price"]) if scale else match["price"], place.say)
             if scale:
-                first = amount(coin, match["price"], scale, place).removesuffix(_coin(coin)[4 if place.chinese else 1]).rstrip()
+                first = (
+                    amount(coin, match["price"], scale, place)
+                    .removesuffix(_coin(coin)[4 if place.chinese else 1])
+                    .rstrip()
+                )
         spoken = place.say.span(first, amount(coin, match["last"], last_scale, place))
     else:
         spoken = amount(coin, match["price"], match["scale"] or "", place)
@@ -137,8 +184,11 @@ def sign_first(match: re.Match[str], place: Place) -> str | None:
     return spoken + _per(match["per"], place)
 
 
-@rule("money", rf"{START}(?P<price>{AMOUNT})(?P<scale>{_SCALE})?(?:[ ]?[-–—~][ ]?(?P<last>{AMOUNT})(?P<last_scale>{_SCALE})?)?"
-      rf"(?:[ ]?(?P<sign>[€£₩₹₽฿₺₪₫₴₱₦₿]|US[$])|[ ]?(?P<dollar>[$¥])(?![0-9A-Za-z])|[ ]?(?P<code>{_CODES})(?![A-Za-z])|(?P<cents>¢)){_PER}(?![0-9])")
+@rule(
+    "money",
+    rf"{START}(?P<price>{AMOUNT})(?P<scale>{_SCALE})?(?:[ ]?[-–—~][ ]?(?P<last>{AMOUNT})(?P<last_scale>{_SCALE})?)?"
+    rf"(?:[ ]?(?P<sign>[€£₩₹₽฿₺₪₫₴₱₦₿]|US[$])|[ ]?(?P<dollar>[$¥])(?![0-9A-Za-z])|[ ]?(?P<code>{_CODES})(?![A-Za-z])|(?P<cents>¢)){_PER}(?![0-9])",
+)
 def sign_last(match: re.Match[str], place: Place) -> str | None:
     """20€; 5-10 €; 100 USD; 99¢."""
     if match["cents"]:
@@ -146,7 +196,9 @@ def sign_last(match: re.Match[str], place: Place) -> str | None:
             return f"{count(match['price'], chinese)}美分"
         return f"{count(match['price'], english)} cent" + "s" * (match["price"] != "1")
     coin = match["sign"] or match["dollar"] or match["code"]
-    if match["dollar"] and not (match["dollar"] == "¥" or place.before.endswith((" ", "")) and re.match(r"\s|\Z|[.,;:!?)]", place.after)):
+    if match["dollar"] and not (
+        match["dollar"] == "¥" or place.before.endswith((" ", "")) and re.match(r"\s|\Z|[.,;:!?)]", place.after)
+    ):
         return None
     spoken = amount(coin, match["last"] or match["price"], match["last_scale"] or match["scale"] or "", place)
     if match["last"]:
@@ -154,11 +206,20 @@ def sign_last(match: re.Match[str], place: Place) -> str | None:
     return spoken + _per(match["per"], place)
 
 
-@rule("money", rf"{START}(?P<price>{AMOUNT})(?P<scale>[ ]?(?:千万|百万|十万|万亿|[千万亿]))?[ ]?(?P<coin>{_HAN_COIN})[ ]?/[ ]?(?P<per>[\u4e00-\u9fff]|kg|g|m²)")
+@rule(
+    "money",
+    rf"{START}(?P<price>{AMOUNT})(?P<scale>[ ]?(?:千万|百万|十万|万亿|[千万亿]))?[ ]?(?P<coin>{_HAN_COIN})[ ]?/[ ]?(?P<per>[\u4e00-\u9fff]|kg|g|m²)",
+)
 def han_per(match: re.Match[str], place: Place) -> str:
     """5.5元/斤."""
     per = {"kg": "公斤", "g": "克", "m²": "平方米"}.get(match["per"], match["per"])
-    return chinese.counted(without_zeros(plain(match["price"]))) + (match["scale"] or "").strip() + match["coin"] + "每" + per
+    return (
+        chinese.counted(without_zeros(plain(match["price"])))
+        + (match["scale"] or "").strip()
+        + match["coin"]
+        + "每"
+        + per
+    )
 
 
 @rule("money", rf"{START}(?P<price>[0-9]{{1,12}}\.[0-9]+)(?=[ ]?(?:元|块))")

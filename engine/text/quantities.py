@@ -13,9 +13,21 @@ from engine.text.script import HAN, LATIN
 _COUNTED = re.compile(
     r"\s(?:(?!(?:was|is|has|this|its|as|does|sees|marks|was)\b)[a-z]+s|people|men|women|children|feet|of|more|less)\b"
 )
+_DATED = re.compile(r"(?i:\b(?:in|since|year|until|of|from)[ ])\Z")
 _SCALE = r"(?:hundred|thousand|million|billion|trillion)"
 # What two is counted with as 两 rather than 二.
-_COUNTED_TWO = ("km", "kg", "m", "公里", "公斤", "小时", "分钟", "秒钟", "刻钟", *"个只条张位次天周种台件辆块元岁人倍名杯本支家点年万亿千米吨克升座栋所间份双对套层把颗棵朵匹头场句首篇门部口碗瓶盒袋箱包根枚群组排届轮代声步斤")
+_COUNTED_TWO = (
+    "km",
+    "kg",
+    "m",
+    "公里",
+    "公斤",
+    "小时",
+    "分钟",
+    "秒钟",
+    "刻钟",
+    *"个只条张位次天周种台件辆块元岁人倍名杯本支家点年万亿千米吨克升座栋所间份双对套层把颗棵朵匹头场句首篇门部口碗瓶盒袋箱包根枚群组排届轮代声步斤",
+)
 _DIVISIONS = ("年级", "年纪", "班", "号", "楼", "月", "日")
 
 
@@ -23,13 +35,20 @@ def _in_context(written: str, place: Place, before: str, after: str) -> str:
     """Read a number as the text around it asks: as a year, or 2个 as 两个."""
     after = after.removeprefix(" ")
     if place.chinese:
-        if written == "2" and after.startswith(_COUNTED_TWO) and not after.startswith(_DIVISIONS) and not before.endswith(("第", "星期", "周")):
+        if (
+            written == "2"
+            and after.startswith(_COUNTED_TWO)
+            and not after.startswith(_DIVISIONS)
+            and not before.endswith(("第", "星期", "周"))
+        ):
             return "两"
         if written.isdigit() and len(written) == 2 and after.startswith(("月", "日", "号", "时", "分", "秒")):
             return chinese.cardinal(written)
         if before.endswith("第") and written.isdigit() and len(written) <= 16:
             return chinese.cardinal(written)
-    elif written.isdigit() and len(written) == 4 and "1100" <= written <= "2099" and not _COUNTED.match(" " + after):
+    elif written.isdigit() and len(written) == 2 and before.endswith(("'", "’")) and not after.startswith(("'", "’")):
+        return english.year(written)
+    elif written.isdigit() and len(written) == 4 and ("1100" if not _DATED.search(before) else "1001") <= written <= "2099" and not _COUNTED.match(" " + after):
         return english.year(written)
     return count(written, place.say)
 
@@ -43,26 +62,44 @@ def ordinal(match: re.Match[str], place: Place) -> str:
 _DASH = r"(?:[-–—~～][ ]?|[ ][-–—~～][ ]|[ ]?(?:至|到)[ ]?|[ ]to[ ])"
 
 
-@rule("range", rf"""{START}(?P<first>{AMOUNT})(?:[ ]?(?P<unit>{units.UNIT}))?{_DASH}(?P<last>{AMOUNT})(?![0-9]|[:：/][0-9]|-[0-9]|[ ]?[=＝])
-    (?:[ -]?(?P<last_unit>{units.UNIT})|(?![{LATIN}_]))""")
+@rule(
+    "range",
+    rf"""{START}(?P<first>{AMOUNT})(?:[ ]?(?P<unit>{units.UNIT}))?{_DASH}(?P<last>{AMOUNT})(?![0-9]|[:：/][0-9]|-[0-9]|[ ]?[=＝])
+    (?:[ -]?(?P<last_unit>{units.UNIT})|(?![{LATIN}_]))""",
+)
 def span(match: re.Match[str], place: Place) -> str | None:
     """10-20, 5%-10%, 2-5lb, 1960-80; but 5 - 3 is a difference, and 1-2=5 an equation."""
     first, last, unit, dash = match["first"], match["last"], match["unit"], match[0][match.end("first") :].lstrip()
     if (unit and not match["last_unit"]) or (match["last_unit"] and not _fits(match, "last_unit", "last")):
         return None
-    spaced_hyphen = match[0][match.end("unit") if unit else match.end("first") :][:0] or re.match(r" - ", match.string[match.end("first") :])
+    spaced_hyphen = match[0][match.end("unit") if unit else match.end("first") :][:0] or re.match(
+        r" - ", match.string[match.end("first") :]
+    )
     if spaced_hyphen and not place.chinese and _value(first) > _value(last):
         return f"{count(first, english)} minus {count(last, english)}"
     del dash
     after = match["last_unit"] or place.after
-    if place.chinese:
+    if place.chinese and _is_year(first) and _is_year(last) and first < last and not match["last_unit"]:
+        spoken = [chinese.digits(number) for number in (first, last)]
+    elif place.chinese:
         spoken = [_in_context(number, place, place.before, after) for number in (first, last)]
-    elif len(first) == 4 and first.isdigit() and "1100" <= first <= "2099" and len(last) in (2, 4) and last.isdigit() and not match["last_unit"]:
+    elif (
+        len(first) == 4
+        and first.isdigit()
+        and "1100" <= first <= "2099"
+        and len(last) in (2, 4)
+        and last.isdigit()
+        and not match["last_unit"]
+    ):
         spoken = [english.year(number) for number in (first, last)]
     else:
         spoken = [_in_context(number, place, "", after) for number in (first, last)]
     both = place.say.span(*spoken)
     return measured(both, match["last_unit"], place, one=False) if match["last_unit"] else both
+
+
+def _is_year(written: str) -> bool:
+    return len(written) == 4 and written.isdigit() and written[:2] in ("19", "20")
 
 
 def _fits(match: re.Match[str], unit: str, number: str) -> bool:
@@ -85,7 +122,10 @@ def measured(spoken: str, unit: str, place: Place, *, one: bool) -> str:
     return spoken + units.name(unit, in_chinese=True, one=one)
 
 
-@rule("measure", rf"{START}(?P<first>[0-9]{{1,3}})[ ]?(?:['′]|(?:ft|feet|foot)[. ]{{0,2}})(?P<last>[0-9]{{1,2}}(?:\.[0-9])?)(?:[\"″]|''|[ ]?(?:in(?:ch(?:es)?)?)(?![A-Za-z])|(?![0-9A-Za-z'′\"]))")
+@rule(
+    "measure",
+    rf"{START}(?P<first>[0-9]{{1,3}})[ ]?(?:['′]|(?:ft|feet|foot)[. ]{{0,2}})(?P<last>[0-9]{{1,2}}(?:\.[0-9])?)(?:[\"″]|''|[ ]?(?:in(?:ch(?:es)?)?)(?![A-Za-z])|(?![0-9A-Za-z'′\"]))",
+)
 def feet_and_inches(match: re.Match[str], place: Place) -> str:
     """5'11\"."""
     feet, inches = match["first"], match["last"]
@@ -95,7 +135,10 @@ def feet_and_inches(match: re.Match[str], place: Place) -> str:
     return f"{english.cardinal(feet)} {foot} {english.cardinal(inches)} {inch}"
 
 
-@rule("measure", rf"{START}(?P<degrees>[0-9]{{1,3}}(?:\.[0-9]+)?)°[ ]?(?:(?P<minutes>[0-5]?[0-9])['′][ ]?(?:(?P<seconds>[0-5]?[0-9](?:\.[0-9]+)?)[\"″])?)?[ ]?(?P<side>[NSEW])(?![A-Za-z])")
+@rule(
+    "measure",
+    rf"{START}(?P<degrees>[0-9]{{1,3}}(?:\.[0-9]+)?)°[ ]?(?:(?P<minutes>[0-5]?[0-9])['′][ ]?(?:(?P<seconds>[0-5]?[0-9](?:\.[0-9]+)?)[\"″])?)?[ ]?(?P<side>[NSEW])(?![A-Za-z])",
+)
 def coordinate(match: re.Match[str], place: Place) -> str:
     """40°26′46″N."""
     say = place.say
@@ -108,7 +151,9 @@ def coordinate(match: re.Match[str], place: Place) -> str:
     return " ".join([*words, side])
 
 
-@rule("measure", rf"(?P<minus>-)?{START}(?P<number>{AMOUNT})(?P<gap>[ -]?)(?P<unit>{units.UNIT})(?P<stop>\.(?=[ ][a-z]))?")
+@rule(
+    "measure", rf"(?P<minus>-)?{START}(?P<number>{AMOUNT})(?P<gap>[ -]?)(?P<unit>{units.UNIT})(?P<stop>\.(?=[ ][a-z]))?"
+)
 def measure(match: re.Match[str], place: Place) -> str | None:
     """5 km, 12KG, 120m², 60km/h, -5°C, 50%."""
     number, unit, gap = match["number"], match["unit"], match["gap"]
@@ -129,6 +174,17 @@ def times(match: re.Match[str], place: Place) -> str:
     return count(match["number"], place.say) + ("倍" if place.chinese else " times")
 
 
+@rule("number", rf"{START}(?P<number>[0-9]+(?:\.[0-9]+)?)[eE](?P<sign>[-+]?)(?P<exponent>[0-9]{{1,3}}){END}")
+def scientific(match: re.Match[str], place: Place) -> str | None:
+    """1.5e-6; but not 1e6 without a sign or a point, which may be a name."""
+    if not match["sign"] and "." not in match["number"]:
+        return None
+    number, exponent = count(match["number"], place.say), place.say.cardinal(match["exponent"])
+    if match["sign"] == "-":
+        exponent = place.say.minus(exponent)
+    return f"{number}乘十的{exponent}次方" if place.chinese else f"{number} times ten to the power of {exponent}"
+
+
 @rule("number", rf"{START}(?P<number>[0-9]+(?:\.[0-9]+)?)k(?![A-Za-z0-9_])")
 def thousands(match: re.Match[str], place: Place) -> str:
     """10k."""
@@ -146,16 +202,21 @@ def number(match: re.Match[str], place: Place) -> str:
 @rule("minus", rf"[-–][ ]?(?=\.?[0-9])(?P<number>{AMOUNT})(?![A-Za-z0-9_]|[.:/-][0-9])(?P<percent>[ ]?%)?")
 def negative(match: re.Match[str], place: Place) -> str | None:
     """-5; but not after a letter, a digit or a bracket, where a hyphen joins."""
-    if not is_minus(place) or " " in match[0].removesuffix("%").rstrip() and not (place.before == "" or place.before.rstrip().endswith(("=", "(", "×", "*", "/"))):
+    if (
+        not is_minus(place)
+        or " " in match[0].removesuffix("%").rstrip()
+        and not (place.before == "" or place.before.rstrip().endswith(("=", "(", "×", "*", "/")))
+    ):
         return None
     spoken = place.say.minus(count(match["number"], place.say))
     return measured(spoken, "%", place, one=False) if match["percent"] else spoken
 
 
-@rule("decimal", rf"(?<![A-Za-z0-9_.{HAN}])(?P<number>\.[0-9]+)(?:[ ]?(?P<unit>{units.UNIT}))?{END}|(?<=[{HAN}])(?P<after_han>\.[0-9]+)")
+@rule(
+    "decimal",
+    rf"(?<![A-Za-z0-9_.{HAN}])(?P<number>\.[0-9]+)(?:[ ]?(?P<unit>{units.UNIT}))?{END}|(?<=[{HAN}])(?P<after_han>\.[0-9]+)",
+)
 def bare_decimal(match: re.Match[str], place: Place) -> str:
     """.5."""
     spoken = place.say.cardinal("0" + (match["number"] or match["after_han"]))
     return measured(spoken, match["unit"], place, one=False) if match["unit"] else spoken
-
-

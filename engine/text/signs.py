@@ -14,9 +14,18 @@ _WORDS = {
     "≥": ("is greater than or equal to", "大于等于"), "<=": ("is less than or equal to", "小于等于"),
     ">=": ("is greater than or equal to", "大于等于"), "≠": ("is not equal to", "不等于"), "!=": ("is not equal to", "不等于"),
     "≈": ("is approximately", "约等于"), "±": ("plus or minus", "正负"), "√": ("the square root of", "根号"),
-    "~": ("about", "约"), "-": ("minus", "减"), "−": ("minus", "减"),
+    "~": ("about", "约"), "-": ("minus", "减"),
+    "/": ("divided by", "除以"), "−": ("minus", "减"),
 }  # fmt: skip
-_ALONE = {"≥": "at least", ">=": "at least", "≤": "at most", "<=": "at most", ">": "more than", "<": "less than", "≈": "approximately"}
+_ALONE = {
+    "≥": "at least",
+    ">=": "at least",
+    "≤": "at most",
+    "<=": "at most",
+    ">": "more than",
+    "<": "less than",
+    "≈": "approximately",
+}
 _NUMBER_BEFORE = re.compile(r"[0-9)\]²³%]\Z")
 _VARIABLE_BEFORE = re.compile(r"(?:\A|[^A-Za-z])[A-Za-zα-ω][²³]?\Z")
 _NUMBER_AFTER = re.compile(r"[-+.$€£¥]?[0-9]")
@@ -30,25 +39,36 @@ def heart(match: re.Match[str], place: Place) -> str | None:
     return None if _NUMBER_BEFORE.search(place.before) else match[0]
 
 
-@rule("sign", r"(?P<left>[ ]?)(?P<sign><=|>=|!=|[=×÷<>≤≥≠≈±√~+*])(?P<right>[ ]?)(?=[-+.]?[0-9]|[A-Za-z(√$€£¥αβγπ]|[一二三四五六七八九十百])")
+@rule(
+    "sign",
+    r"(?P<left>[ ]?)(?P<sign><=|>=|!=|[=×÷<>≤≥≠≈±√~+*/-])(?P<right>[ ]?)(?=[-+.]?[0-9]|[A-Za-z(√$€£¥αβγπ]|[一二三四五六七八九十百])",
+)
 def operator(match: re.Match[str], place: Place) -> str | None:
     """2+3, x = 5, ≥100; between words and without a number they stay: a < b."""
     sign, before, after = match["sign"], place.before, place.after
     number_before, number_after = _NUMBER_BEFORE.search(before), _NUMBER_AFTER.match(after)
-    joined = re.search(r"\w\Z", before) if not place.chinese else _NUMBER_BEFORE.search(before) or _VARIABLE_BEFORE.search(before)
+    joined = (
+        re.search(r"\w\Z", before)
+        if not place.chinese
+        else _NUMBER_BEFORE.search(before) or _VARIABLE_BEFORE.search(before)
+    )
     if not (number_before or joined) and not match["left"]:
-        return _leading(sign, place) if number_after and sign not in "=*×÷!=" else None
+        return _leading(sign, place) if number_after and sign not in "=*×÷!=-/" else None
     if bool(match["left"]) != bool(match["right"]) or sign in "√~":
         return None
     if sign in "<>" and not (number_before or number_after):
         return None
+    if sign in "-/" and not match["left"]:
+        return None
     equation = "=" in before[-16:] + after[:16]
     variable = _VARIABLE_BEFORE.search(before)
+    if sign in "-/" and not equation:
+        return None
     if sign in "+*×÷" and not (number_before and number_after) and not (variable or equation):
         return None
     if sign == "+" and not (number_before or number_after or equation):
         return None
-    if sign in "*×" and number_before and number_after and not equation and not (sign == "×" and match["left"]):
+    if sign in "*×" and number_before and number_after and not equation and not (sign == "×" and (match["left"] or re.match(r"10[\^⁰-⁹⁺⁻]", after))):
         return "乘" if place.chinese else " by "
     return _WORDS[sign][1] if place.chinese else f" {_WORDS[sign][0]} "
 
@@ -65,7 +85,11 @@ def _leading(sign: str, place: Place) -> str | None:
 @rule("sign", r"[xX](?=[ ]?[0-9])")
 def by(match: re.Match[str], place: Place) -> str | None:
     """1920x1080."""
-    return (("乘" if place.chinese else " by ") if re.search(r"(?:\A|[^A-Za-z0-9])[0-9]+(?:\.[0-9]+)?\Z", place.before) else None)
+    return (
+        ("乘" if place.chinese else " by ")
+        if re.search(r"(?:\A|[^A-Za-z0-9])[0-9]+(?:\.[0-9]+)?\Z", place.before)
+        else None
+    )
 
 
 @rule("sign", rf"(?P<first>{AMOUNT})[ ]?[-−–][ ]?(?P<last>{AMOUNT})(?=[ ]?[=＝])")
@@ -108,6 +132,12 @@ def number_sign(match: re.Match[str], place: Place) -> str | None:
     return "第" if place.chinese else "number "
 
 
+@rule("sign", r"§[ ]?(?=[0-9])")
+def paragraph(match: re.Match[str], place: Place) -> str:
+    """§ 5."""
+    return "第" if place.chinese else "section "
+
+
 @rule("sign", r"&(?=[ ])")
 def ampersand(match: re.Match[str], place: Place) -> str | None:
     """Tea & milk; R&D stays."""
@@ -122,4 +152,3 @@ def and_more(match: re.Match[str], place: Place) -> str | None:
     if place.chinese or not re.search(r"(?:\A|[^A-Za-z0-9])[0-9,]+\Z", place.before):
         return None
     return " plus"
-

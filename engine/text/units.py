@@ -50,20 +50,56 @@ _TABLE: dict[str, tuple[str, ...]] = {
     "°": ("degree", "度"), "%": ("percent", "", "percent"), "‰": ("per mille", "", "per mille"),
     "′": ("foot", "英尺", "feet"), "″": ("inch", "英寸", "inches"),
 }  # fmt: skip
+_TABLE |= {"'": _TABLE["′"], '"': _TABLE["″"]}
+_QUOTES = r"""['"](?=[ ](?:[x×]|long|tall|wide|high|deep|thick|pipe|monitor|screen|display|TV)\b|[x×][0-9])"""
 _SHORT = frozenset("mgLVWhs°%‰′″")  # single letters that are units after a space too
 _NEVER_SPACED = frozenset(("in", "us", "mi", "ac", "l", "t", "N", "J", "pt", "mo", "cd", "s", "cal", "bar"))
-_LOOSE = {unit.lower(): unit for unit in _TABLE if len(unit) > 1 and unit.isascii() and unit not in ("us", "in", "um", "Mb", "Gb", "kB", "ac", "mi", "mo", "MP", "KiB")}
-_LOOSE |= {"mb": "MB", "gb": "GB", "kb": "KB", "mhz": "MHz", "mw": "MW", "pa": "Pa", "mpa": "MPa", "mj": "MJ", "ma": "mA"}
-_PER = {"h": "hour", "s": "second", "d": "day", "day": "day", "min": "minute", "yr": "year", "hr": "hour", "sec": "second", "person": "person", "capita": "capita"}
-_PER_CHINESE = {"d": "天", "day": "天", "person": "人", "capita": "人"}
-_POWERS = {"²": ("square", "平方"), "³": ("cubic", "立方"), "^2": ("square", "平方"), "^3": ("cubic", "立方"), "2": ("square", "平方"), "3": ("cubic", "立方")}
+_LOOSE = {
+    unit.lower(): unit
+    for unit in _TABLE
+    if len(unit) > 1
+    and unit.isascii()
+    and unit not in ("us", "in", "um", "Mb", "Gb", "kB", "ac", "mi", "mo", "MP", "KiB")
+}
+_LOOSE |= {
+    "mb": "MB",
+    "gb": "GB",
+    "kb": "KB",
+    "mhz": "MHz",
+    "mw": "MW",
+    "pa": "Pa",
+    "mpa": "MPa",
+    "mj": "MJ",
+    "ma": "mA",
+}
+_PER = {
+    "h": "hour",
+    "s": "second",
+    "d": "day",
+    "day": "day",
+    "min": "minute",
+    "yr": "year",
+    "hr": "hour",
+    "sec": "second",
+    "person": "person",
+    "capita": "capita",
+}
+_PER_CHINESE = {"d": "天", "day": "天", "person": "人", "capita": "人", "month": "月", "year": "年", "week": "周", "user": "用户", "hour": "小时", "minute": "分钟", "second": "秒"}
+_POWERS = {
+    "²": ("square", "平方"),
+    "³": ("cubic", "立方"),
+    "^2": ("square", "平方"),
+    "^3": ("cubic", "立方"),
+    "2": ("square", "平方"),
+    "3": ("cubic", "立方"),
+}
 _LENGTHS = ("km", "m", "dm", "cm", "mm", "μm", "nm", "mi", "ft", "in", "yd")
 
-_NAMES = "|".join(sorted(map(re.escape, _TABLE), key=len, reverse=True))
+_NAMES = "|".join(sorted((re.escape(unit) for unit in _TABLE if unit not in "'\""), key=len, reverse=True))
 _LOOSE_NAMES = "|".join(sorted(map(re.escape, _LOOSE), key=len, reverse=True))
 _LENGTH = "|".join(sorted(_LENGTHS, key=len, reverse=True))
-_BASE = rf"(?:(?:sq|cu)[. ]{{1,2}}(?:{_LENGTH})|(?:{_LENGTH})(?:[²³]|\^[23])|(?:[cdk]?m)[23]|[°º][ ]?[CF]|º|{_NAMES}|(?i:{_LOOSE_NAMES}))"
-UNIT = rf"(?:{_BASE}(?:/(?:(?:{_LENGTH})(?:[²³]|\^[23])|s(?:²|\^2)|day|d|person|capita|{_NAMES}))?(?![A-Za-zµμ0-9²³^]))"
+_BASE = rf"(?:(?:sq|cu)[. ]{{1,2}}(?:{_LENGTH})|(?:{_LENGTH})(?:[²³]|\^[23])|(?:[cdk]?m)[23]|{_QUOTES}|[°º][ ]?[CF]|º|{_NAMES}|(?i:{_LOOSE_NAMES}))"
+UNIT = rf"(?:{_BASE}(?:/(?:(?:{_LENGTH})(?:[²³]|\^[23])|s(?:²|\^2)|day|d|month|year|week|hour|minute|second|person|user|capita|{_NAMES}))?(?![A-Za-zµμ0-9²³^]))"
 _SPLIT = re.compile(rf"(?:(?P<word>sq|cu)[. ]+)?(?P<name>[°º] ?[CF]|[^\s²³^23]+)(?P<power>[²³]|\^[23]|[23])?\Z")
 
 
@@ -91,7 +127,9 @@ def _name(written: str, in_chinese: bool, one: bool) -> str:
         raise ValueError(f"{written!r} is no unit.")
     unit = match["name"].replace("º", "°").replace(" ", "")
     entry = _TABLE.get(unit) or _TABLE[_LOOSE[unit.lower()]]
-    power = {"sq": ("square", "平方"), "cu": ("cubic", "立方")}.get(match["word"]) or _POWERS.get(match["power"], ("", ""))
+    power = {"sq": ("square", "平方"), "cu": ("cubic", "立方")}.get(match["word"]) or _POWERS.get(
+        match["power"], ("", "")
+    )
     if in_chinese:
         return power[1] + ({"km": "公里", "m": "米"}.get(unit, entry[1]) if power[1] else entry[1])
     several = entry[2] if len(entry) > 2 else entry[0] + "s"

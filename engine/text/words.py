@@ -14,13 +14,41 @@ _ABBREVIATIONS = {
     "viz": "namely", "cf": "compare", "dept": "department", "govt": "government", "est": "established",
     "min": "minimum", "max": "maximum", "tel": "telephone", "incl": "including", "excl": "excluding", "resp": "respectively",
 }  # fmt: skip
-_TITLES = {"Dr": "Doctor", "Prof": "Professor", "Gen": "General", "Col": "Colonel", "Capt": "Captain", "Lt": "Lieutenant"}
-_TITLES |= {"Sgt": "Sergeant", "Cpl": "Corporal", "Maj": "Major", "Cmdr": "Commander", "Adm": "Admiral", "Gov": "Governor"}
+_TITLES = {
+    "Dr": "Doctor",
+    "Prof": "Professor",
+    "Gen": "General",
+    "Col": "Colonel",
+    "Capt": "Captain",
+    "Lt": "Lieutenant",
+}
+_TITLES |= {
+    "Sgt": "Sergeant",
+    "Cpl": "Corporal",
+    "Maj": "Major",
+    "Cmdr": "Commander",
+    "Adm": "Admiral",
+    "Gov": "Governor",
+}
 _TITLES |= {"Sen": "Senator", "Rep": "Representative", "Pres": "President", "Rev": "Reverend", "Hon": "Honorable"}
 _TITLES |= {"Mt": "Mount", "Ft": "Fort", "St": "Saint"}
-_BEFORE_NUMBER = {"No": "number", "Nos": "numbers", "Fig": "figure", "Figs": "figures", "Vol": "volume", "Ch": "chapter"}
+_BEFORE_NUMBER = {
+    "No": "number",
+    "Nos": "numbers",
+    "Fig": "figure",
+    "Figs": "figures",
+    "Vol": "volume",
+    "Ch": "chapter",
+}
 _BEFORE_NUMBER |= {"Sec": "section", "Art": "article", "Eq": "equation", "Ref": "reference", "pp": "pages", "p": "page"}
-_BEFORE_NUMBER |= {"Pt": "part", "Ver": "version", "Ext": "extension", "Nr": "number", "Para": "paragraph", "Ex": "exercise"}
+_BEFORE_NUMBER |= {
+    "Pt": "part",
+    "Ver": "version",
+    "Ext": "extension",
+    "Nr": "number",
+    "Para": "paragraph",
+    "Ex": "exercise",
+}
 _NAMES = ("Henry", "Elizabeth", "Louis", "Charles", "George", "Edward", "James", "William", "Richard", "Philip", "Felipe",
           "Frederick", "Napoleon", "Nicholas", "Alexander", "Catherine", "Ivan", "Peter", "Paul", "Benedict", "Pius", "Leo",
           "Francis", "Gregory", "Innocent", "Urban", "Clement", "Mary", "Ramesses", "Ramses", "Ptolemy", "Darius", "Xerxes",
@@ -49,7 +77,10 @@ def _full_stop(place: Place) -> str:
     return "." if re.match(r"\s*\Z|\s+[A-Z“\"‘]", place.after) else ""
 
 
-@rule("abbreviation", r"(?P<word>(?i:etc|vs|approx|e\.g|i\.e|viz|cf|dept|govt|incl|excl|resp))\.|(?P<versus>vs)(?=[ ][A-Za-z0-9])")
+@rule(
+    "abbreviation",
+    r"(?P<word>(?i:etc|vs|approx|e\.g|i\.e|viz|cf|dept|govt|incl|excl|resp))\.|(?P<versus>vs)(?=[ ][A-Za-z0-9])",
+)
 def abbreviation(match: re.Match[str], place: Place) -> str | None:
     """etc., vs., e.g."""
     if match["versus"]:
@@ -57,15 +88,29 @@ def abbreviation(match: re.Match[str], place: Place) -> str | None:
     spoken = _ABBREVIATIONS[match["word"].lower()]
     if match["word"][0].isupper() and len(match["word"]) > 2:
         spoken = spoken[0].upper() + spoken[1:]
-    return spoken + (_full_stop(place) if match["word"].lower() == "etc" else "," * (match["word"] in ("e.g", "i.e") and place.after.startswith(" ") and False))
+    return spoken + (
+        _full_stop(place)
+        if match["word"].lower() == "etc"
+        else "," * (match["word"] in ("e.g", "i.e") and place.after.startswith(" ") and False)
+    )
 
 
-@rule("abbreviation", r"(?P<word>St|Dr|Prof|Gen|Col|Capt|Lt|Sgt|Cpl|Maj|Cmdr|Adm|Gov|Sen|Rep|Pres|Rev|Hon|Mt|Ft)(?P<stop>\.?)(?=[ ](?:[A-Z][a-z]|[A-Z]\.))")
+@rule(
+    "abbreviation",
+    r"(?P<word>St|Dr|Prof|Gen|Col|Capt|Lt|Sgt|Cpl|Maj|Cmdr|Adm|Gov|Sen|Rep|Pres|Rev|Hon|Mt|Ft)(?P<stop>\.?)(?=[ ](?:[A-Z][a-z]|[A-Z]\.))",
+)
 def title(match: re.Match[str], place: Place) -> str | None:
     """Dr. Evil, St. Petersburg, Mt. Everest; but Elm St. at the end of a sentence is a street."""
     word = match["word"]
     after_name = re.search(r"[A-Z][a-z]+ \Z", place.before) and word in ("St", "Dr", "Ft")
-    if after_name and word in STREETS and not re.search(r"(?:^|[.!?] )[A-Z][a-z]+ \Z|(?:Mr|Mrs|Hello|Dear|Hi|And|But|The|In|At|Is|Was|With|From|To|By) \Z", place.before):
+    if (
+        after_name
+        and word in STREETS
+        and not re.search(
+            r"(?:^|[.!?] )[A-Z][a-z]+ \Z|(?:Mr|Mrs|Hello|Dear|Hi|And|But|The|In|At|Is|Was|With|From|To|By) \Z",
+            place.before,
+        )
+    ):
         return STREETS[word] + match["stop"]
     if not match["stop"] and word not in ("Dr", "St", "Prof"):
         return None
@@ -77,12 +122,19 @@ def title(match: re.Match[str], place: Place) -> str | None:
 @rule("abbreviation", r"(?P<word>St|Ave|Rd|Blvd|Dr|Ln|Ct|Pl|Hwy|Sq|Pkwy)(?P<stop>\.?)(?![A-Za-z0-9.])")
 def street_name(match: re.Match[str], place: Place) -> str | None:
     """On Elm St."""
-    if not re.search(r"(?:(?:\bon|\bat|\bin|\bof|\bto|\bto|\bfrom|\bnear|\boff|\bdown|\balong|\bto|[0-9])[ ](?:the[ ])?(?:[NSEW]\.?[ ])?[A-Z][a-z]+[ ]|[0-9](?:st|nd|rd|th)[ ]|\b(?:first|second|third|fourth|fifth|sixth|seventh)[ ]|\bWall[ ]|\bMain[ ])\Z", place.before, re.I if False else 0):
+    if not re.search(
+        r"(?:(?:\bon|\bat|\bin|\bof|\bto|\bto|\bfrom|\bnear|\boff|\bdown|\balong|\bto|[0-9])[ ](?:the[ ])?(?:[NSEW]\.?[ ])?[A-Z][a-z]+[ ]|[0-9](?:st|nd|rd|th)[ ]|\b(?:first|second|third|fourth|fifth|sixth|seventh)[ ]|\bWall[ ]|\bMain[ ])\Z",
+        place.before,
+        re.I if False else 0,
+    ):
         return None
     return STREETS[match["word"]] + ("." if match["stop"] and _ENDS.match(place.after) else "")
 
 
-@rule("abbreviation", r"(?P<word>Nos?|NO|Figs?|Vol|Ch|Sec|Art|Eq|Ref|pp?|Pt|Ver|Ext|ext|Nr|Para|Ex|no|nos|vol|fig|figs|ver|sec|ch)\.[ ]?(?=[0-9])")
+@rule(
+    "abbreviation",
+    r"(?P<word>Nos?|NO|Figs?|Vol|Ch|Sec|Art|Eq|Ref|pp?|Pt|Ver|Ext|ext|Nr|Para|Ex|no|nos|vol|fig|figs|ver|sec|ch)\.[ ]?(?=[0-9])",
+)
 def before_number(match: re.Match[str], place: Place) -> str | None:
     """No. 5."""
     word = match["word"]
@@ -99,9 +151,16 @@ def division(match: re.Match[str], place: Place) -> str | None:
     word, written = match["word"], match["roman"]
     if not word[0].isupper() and len(written) < 2:
         return None
-    if written == "I" and re.match(r"[ ][a-z]", place.after) and not re.match(r"[ ](?:of|is|was|and|to|in|begins|ends|by)\b", place.after):
+    if (
+        written == "I"
+        and re.match(r"[ ][a-z]", place.after)
+        and not re.match(r"[ ](?:of|is|was|and|to|in|begins|ends|by)\b", place.after)
+    ):
         return None
-    if written in ("C", "L") or (written in ("V", "X") and not re.fullmatch(r"(?i:chapter|part|act|scene|book|volume|war|article|title|section|phase|canto)", word)):
+    if written in ("C", "L") or (
+        written in ("V", "X")
+        and not re.fullmatch(r"(?i:chapter|part|act|scene|book|volume|war|article|title|section|phase|canto)", word)
+    ):
         return None
     value = str(roman(written))
     return word + match["gap"] + place.say.cardinal(value)
@@ -110,8 +169,11 @@ def division(match: re.Match[str], place: Place) -> str | None:
 _TITLED = r"(?:King|Queen|Pope|Tsar|Czar|Emperor|Empress|Kaiser|Prince|Sultan|Shah)"
 
 
-@rule("roman", rf"(?P<title>{_TITLED}[ ][A-Z][a-z]+[ ](?:[A-Z][a-z]+[ ])?)(?P<roman>{_ROMAN})"
-      rf"|(?P<name>(?:{'|'.join(_NAMES)})[ ])(?P<numeral>{_ROMAN})")
+@rule(
+    "roman",
+    rf"(?P<title>{_TITLED}[ ][A-Z][a-z]+[ ](?:[A-Z][a-z]+[ ])?)(?P<roman>{_ROMAN})"
+    rf"|(?P<name>(?:{'|'.join(_NAMES)})[ ])(?P<numeral>{_ROMAN})",
+)
 def regnal(match: re.Match[str], place: Place) -> str | None:
     """Henry VIII, Pope John Paul II."""
     written, name = match["roman"] or match["numeral"], match["title"] or match["name"]
@@ -134,7 +196,9 @@ def sequel(match: re.Match[str], place: Place) -> str | None:
 def han_roman(match: re.Match[str], place: Place) -> str | None:
     """第IV章, II型."""
     written = match["roman"] or match["type"]
-    if not re.fullmatch(_ROMAN.replace("(?![A-Za-z0-9'’])", ""), written) or (match["type"] and place.before[-1:].isascii() and place.before[-1:].isalnum()):
+    if not re.fullmatch(_ROMAN.replace("(?![A-Za-z0-9'’])", ""), written) or (
+        match["type"] and place.before[-1:].isascii() and place.before[-1:].isalnum()
+    ):
         return None
     return "第" * bool(match["roman"]) + chinese.cardinal(str(roman(written)))
 
