@@ -25,5 +25,5 @@ def name_emoji(draft: Draft, language: Language | None) -> None:
     for found in emoji.emoji_list(draft.text):
         start, end = found["match_start"], found["match_end"]
         name = emoji.demojize(found["emoji"], delimiters=("", ""), language=code).replace("_", " ")
-        edits.append(Edit(start, end, f" {name} ", "emoji"))
+        edits.append(Edit(start, end, name if in_chinese else f" {name} ", "emoji"))
     draft.apply(edits)

@@ -57,7 +57,7 @@ def vulgar(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "fraction",
-    rf"(?P<minus>-)?{START}(?:(?P<whole>[0-9]{{1,6}})(?:[ ]|又)(?:and[ ])?)?(?P<top>[0-9]{{1,6}})[/⁄](?P<bottom>[0-9]{{1,6}})(?i:th|ths|rd|rds|nd|st)?(?![0-9/⁄]|[.][0-9]){_UNIT}(?![A-Za-z])",
+    rf"(?P<minus>-)?{START}(?:(?P<whole>[0-9]{{1,6}})(?:[ ]|又)(?:and[ ])?)?(?P<top>[0-9]{{1,6}})[/⁄](?P<bottom>[0-9]{{1,6}})(?i:ths?|rds?|nds?|st)?(?![0-9/⁄]|[.][0-9]){_UNIT}(?![A-Za-z])",
 )
 def fraction(match: re.Match[str], place: Place) -> str | None:
     """1/2, 2 1/2, 4 1/2 lbs; but 24/7, 8/10 as a mark and 120/80 are said otherwise."""

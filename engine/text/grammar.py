@@ -42,6 +42,7 @@ _DIGITS = (
     quantities.ordinal,
     quantities.span,
     quantities.scientific,
+    quantities.dimensions,
     quantities.times,
     quantities.measure,
     quantities.thousands,
@@ -68,7 +69,6 @@ _SIGNS = (
     signs.heart,
     signs.operator,
     signs.and_more,
-    signs.by,
 )
 _WORDS = (
     money.sign_first,
@@ -93,7 +93,7 @@ _CANDIDATE = re.compile(
         | 第(?=[IVX]) | (?<![A-Za-z])[IVX]{{1,5}}(?=[型级期类]))
     | (?P<signs>{money.SIGN}(?=[ .0-9-]) | [-–](?=[ ]?(?:[.0-9]|{money.SIGN}|{money.LETTERED})) | \((?=[0-9]) | \.(?=[0-9]) | ['’](?=[0-9]0s)
         | [¼½¾⅐-⅞⁰¹²³⁴-⁹⁺⁻₀-₉] | \^ | \#(?=[ ]?[0-9]) | &(?=[ ])
-        | [ ](?:[<>!]?=|[-×÷<>≤≥≠≈*+/])(?=[ ]) | §(?=[ ]?[0-9]) | (?:[<>!]=|[=×÷<>≤≥≠≈±√~+*]) | [xX](?=[ ]?[0-9]))
+        | [ ](?:[<>!]?=|[-×÷<>≤≥≠≈*+/])(?=[ ]) | §(?=[ ]?[0-9]) | (?:[<>!]=|[=×÷<>≤≥≠≈±√~+*]))
     """,
     re.VERBOSE,
 )

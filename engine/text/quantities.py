@@ -48,7 +48,12 @@ def _in_context(written: str, place: Place, before: str, after: str) -> str:
             return chinese.cardinal(written)
     elif written.isdigit() and len(written) == 2 and before.endswith(("'", "’")) and not after.startswith(("'", "’")):
         return english.year(written)
-    elif written.isdigit() and len(written) == 4 and ("1100" if not _DATED.search(before) else "1001") <= written <= "2099" and not _COUNTED.match(" " + after):
+    elif (
+        written.isdigit()
+        and len(written) == 4
+        and ("1100" if not _DATED.search(before) else "1001") <= written <= "2099"
+        and not _COUNTED.match(" " + after)
+    ):
         return english.year(written)
     return count(written, place.say)
 
@@ -166,6 +171,19 @@ def measure(match: re.Match[str], place: Place) -> str | None:
     if gap == "-":
         return f"{spoken}-{units.name(unit, in_chinese=False, one=True)}"
     return measured(spoken, unit, place, one=plain(number) == "1")
+
+
+@rule(
+    "dimensions",
+    rf"{START}(?P<first>{NUMBER})[xX×](?P<second>{NUMBER})(?:[xX×](?P<third>{NUMBER}))?(?:[ ]?(?P<unit>{units.UNIT})|(?![A-Za-z0-9_=]|[ ]?[=^⁰¹²³]))",
+)
+def dimensions(match: re.Match[str], place: Place) -> str | None:
+    """1920x1080, 2x4x6 cm; but 2×4=8 is a product."""
+    if re.match(r"10(?:\^|\Z)", match["second"] + place.after[:1]):
+        return None
+    numbers = [count(match[name], place.say) for name in ("first", "second", "third") if match[name]]
+    spoken = ("乘" if place.chinese else " by ").join(numbers)
+    return measured(spoken, match["unit"], place, one=False) if match["unit"] else spoken
 
 
 @rule("multiple", rf"{START}(?P<number>[0-9]+(?:\.[0-9]+)?)[xX×](?![A-Za-z0-9_²³^]|[ ]?[-+=*/0-9])")

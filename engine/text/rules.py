@@ -21,6 +21,7 @@ from engine.text.options import Language
 from engine.text.script import is_chinese, is_cjk, is_han
 
 WINDOW = 48
+_SIGNS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉+±≥≤<>=×÷≈~%°"
 _SENTENCE_END = re.compile(r"(?<=[。！？；\n])|(?<=[.!?])(?=\s[^\s0-9])")
 _UNITS_OF_NUMBERS = re.compile(r"[0-9]\s?[A-Za-z/]{1,4}(?![A-Za-z])")
 
@@ -145,7 +146,10 @@ def _languages(text: str, language: Language | None) -> _Languages:
 
 
 def _beside_han(text: str, start: int, end: int) -> bool:
-    return is_han(text[start - 1 : start]) or is_han(text[end : end + 1])
+    """Whether a match has Chinese characters in it or beside it, but for signs."""
+    before = text[max(0, start - 4) : start].rstrip(_SIGNS)
+    after = text[end : end + 8].lstrip(_SIGNS)
+    return is_han(before[-1:]) or is_han(after[:1]) or any(map(is_han, text[start : min(end, start + WINDOW)]))
 
 
 def _spaced(edit: Edit, text: str, before: str, done: int) -> Edit:

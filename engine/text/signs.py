@@ -52,8 +52,9 @@ def operator(match: re.Match[str], place: Place) -> str | None:
         if not place.chinese
         else _NUMBER_BEFORE.search(before) or _VARIABLE_BEFORE.search(before)
     )
-    if not (number_before or joined) and not match["left"]:
-        return _leading(sign, place) if number_after and sign not in "=*×÷!=-/" else None
+    if not (number_before or joined):
+        leading = number_after and sign not in ("=", "*", "×", "÷", "!=", "-", "/")
+        return match["left"] + _leading(sign, place) if leading else None
     if bool(match["left"]) != bool(match["right"]) or sign in "√~":
         return None
     if sign in "<>" and not (number_before or number_after):
@@ -68,28 +69,22 @@ def operator(match: re.Match[str], place: Place) -> str | None:
         return None
     if sign == "+" and not (number_before or number_after or equation):
         return None
-    if sign in "*×" and number_before and number_after and not equation and not (sign == "×" and (match["left"] or re.match(r"10[\^⁰-⁹⁺⁻]", after))):
+    if (
+        sign in "*×"
+        and number_before
+        and number_after
+        and not equation
+        and not (sign == "×" and (match["left"] or re.match(r"10[\^⁰¹²³⁴-⁹⁺⁻]", after)))
+    ):
         return "乘" if place.chinese else " by "
     return _WORDS[sign][1] if place.chinese else f" {_WORDS[sign][0]} "
 
 
-def _leading(sign: str, place: Place) -> str | None:
+def _leading(sign: str, place: Place) -> str:
     """Read a sign before a number and behind nothing: ~5, ±5, ≥100."""
     if place.chinese:
         return _WORDS[sign][1]
-    if sign == "+" and place.before and not place.before.endswith((" ", "(")):
-        return None
     return f"{_ALONE.get(sign, _WORDS[sign][0])} "
-
-
-@rule("sign", r"[xX](?=[ ]?[0-9])")
-def by(match: re.Match[str], place: Place) -> str | None:
-    """1920x1080."""
-    return (
-        ("乘" if place.chinese else " by ")
-        if re.search(r"(?:\A|[^A-Za-z0-9])[0-9]+(?:\.[0-9]+)?\Z", place.before)
-        else None
-    )
 
 
 @rule("sign", rf"(?P<first>{AMOUNT})[ ]?[-−–][ ]?(?P<last>{AMOUNT})(?=[ ]?[=＝])")

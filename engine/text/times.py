@@ -9,7 +9,7 @@ from engine.text.numerals import END, INTEGER, START, count
 from engine.text.rules import Place, rule
 
 _MERIDIEM = r"(?:[AaPp]\.[ ]?[Mm]\.?|[AaPp][Mm]\.?(?![A-Za-z]))"
-_ZONE = r"(?:[ECMP][SD]T|[ECMP]T|GMT|UTC|BST|CES?T|JST|IST|AES?T|HKT|KST|MSK)"
+_ZONE = r"(?i:[ECMP][SD]T|[ECMP]T|GMT|UTC|BST|CES?T|JST|IST|AES?T|HKT|KST|MSK)"
 _TIME = r"(?:[01]?[0-9]|2[0-4])[:：][0-5][0-9]"
 _SPLIT = re.compile("[:：.]")
 _SCORED = re.compile(

@@ -73,18 +73,11 @@ _LOOSE |= {
     "ma": "mA",
 }
 _PER = {
-    "h": "hour",
-    "s": "second",
-    "d": "day",
-    "day": "day",
-    "min": "minute",
-    "yr": "year",
-    "hr": "hour",
-    "sec": "second",
-    "person": "person",
-    "capita": "capita",
-}
-_PER_CHINESE = {"d": "天", "day": "天", "person": "人", "capita": "人", "month": "月", "year": "年", "week": "周", "user": "用户", "hour": "小时", "minute": "分钟", "second": "秒"}
+    "h": ("hour", "小时"), "hr": ("hour", "小时"), "hour": ("hour", "小时"), "s": ("second", "秒"), "sec": ("second", "秒"),
+    "second": ("second", "秒"), "min": ("minute", "分钟"), "minute": ("minute", "分钟"), "d": ("day", "天"), "day": ("day", "天"),
+    "week": ("week", "周"), "month": ("month", "月"), "yr": ("year", "年"), "year": ("year", "年"),
+    "person": ("person", "人"), "capita": ("capita", "人"), "user": ("user", "用户"),
+}  # fmt: skip
 _POWERS = {
     "²": ("square", "平方"),
     "³": ("cubic", "立方"),
@@ -116,9 +109,8 @@ def name(written: str, *, in_chinese: bool, one: bool) -> str:
     spoken = _name(unit, in_chinese, one)
     if not per:
         return spoken
-    if in_chinese:
-        return f"{spoken}每{_PER_CHINESE.get(per) or _name(per, True, True)}"
-    return f"{spoken} per {_PER.get(per) or _name(per, False, True)}"
+    named = _PER[per][in_chinese] if per in _PER else _name(per, in_chinese, True)
+    return f"{spoken}每{named}" if in_chinese else f"{spoken} per {named}"
 
 
 def _name(written: str, in_chinese: bool, one: bool) -> str:
