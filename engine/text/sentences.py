@@ -24,7 +24,7 @@ _CLOSERS = "\"'”’」』)）\\]】》〉"
 _LEADING_CLOSERS = re.compile(r"[”’」』)）\]】》〉。，！？、；：…]+\s*")
 _TRAILING_OPENERS = re.compile(r"(?<=\s)[\s\"'“‘「『(（\[【《〈]+$|[“‘「『(（\[【《〈]+$")
 _QUOTES = str.maketrans(dict.fromkeys('"“”‘’「」『』()（）[]【】《》〈〉', " "))
-_PAUSE = rf"[,;:](?=[{_CLOSERS}]{{0,3}}(?:\s|[{CJK}]))|[，；：、…]|(?<![—–])[—–]++|(?<=\s)-(?=\s)"
+_PAUSE = rf"[,;:](?=[{_CLOSERS}]{{0,3}}(?:\s|[{CJK}]))|[，；：、…]|(?<![—–])(?>[—–]+)|(?<=\s)-(?=\s)"
 _CLAUSE = re.compile(rf"(?:{_PAUSE})[{_CLOSERS}]{{0,3}}\s?")
 _SPACE = re.compile(r"\s")
 
