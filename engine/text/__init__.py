@@ -3,8 +3,10 @@ r"""Text as a voice should read it: normalised, and in sentences; pure functions
 >>> split_sentences(normalise("It costs $3.50.\n今天是5月6日。"))
 ['It costs three dollars and fifty cents.', '今天是五月六日。']
 >>> [sentence] = spoken_sentences("It costs $3.50.")
->>> sentence.text, sentence.changes
-('It costs three dollars and fifty cents.', (Change(rule='money', written='$3.50', spoken='three dollars and fifty cents'),))
+>>> sentence.text
+'It costs three dollars and fifty cents.'
+>>> sentence.changes
+(Change(rule='money', written='$3.50', spoken='three dollars and fifty cents'),)
 """
 
 from engine.text.draft import Change

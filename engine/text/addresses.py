@@ -13,26 +13,49 @@ from engine.text.script import CJK, is_chinese
 
 LONGEST = 80  # characters of an address that are read; of a longer one, only the host is
 _SIGNS = {
-    ".": ("dot", "点"), "@": ("at", "艾特"), "/": ("slash", "斜杠"), "-": ("dash", "杠"), "_": ("underscore", "下划线"),
-    ":": ("colon", "冒号"), "#": ("hash", "井号"), "?": ("question mark", "问号"), "=": ("equals", "等于"), "&": ("and", "和"),
-    "+": ("plus", "加"), "%": ("percent", "百分号"), "~": ("tilde", "波浪号"), "\\": ("backslash", "反斜杠"),
-    "*": ("star", "星号"), "$": ("dollar", "美元"), "!": ("exclamation mark", "叹号"), ",": ("comma", "逗号"),
-}  # fmt: skip
-_TOP = ("com|org|net|edu|gov|mil|int|io|ai|dev|app|co|info|biz|tv|cc|xyz|tech|cloud|online|site|shop|blog|wiki|news|page|link|store"
-        "|cn|uk|de|fr|jp|eu|ru|nl|br|es|ch|pl|se|ca|au|in|kr|hk|tw|sg|us|it|at|me|fm|gg|ly|example|test|local|localhost")  # fmt: skip
+    ".": ("dot", "点"),
+    "@": ("at", "艾特"),
+    "/": ("slash", "斜杠"),
+    "-": ("dash", "杠"),
+    "_": ("underscore", "下划线"),
+    ":": ("colon", "冒号"),
+    "#": ("hash", "井号"),
+    "?": ("question mark", "问号"),
+    "=": ("equals", "等于"),
+    "&": ("and", "和"),
+    "+": ("plus", "加"),
+    "%": ("percent", "百分号"),
+    "~": ("tilde", "波浪号"),
+    "\\": ("backslash", "反斜杠"),
+    "*": ("star", "星号"),
+    "$": ("dollar", "美元"),
+    "!": ("exclamation mark", "叹号"),
+    ",": ("comma", "逗号"),
+}
+_TOP = (
+    "com|org|net|edu|gov|mil|int|io|ai|dev|app|co|info|biz|tv|cc|xyz|tech|cloud|online|site"
+    "|shop|blog|wiki|news|page|link|store"
+    "|cn|uk|de|fr|jp|eu|ru|nl|br|es|ch|pl|se|ca|au|in|kr|hk|tw|sg|us|it|at|me|fm|gg|ly|example|test|local|localhost"
+)
 # Country codes that are words or beginnings of sentences as well: believed only with www, a path or a name before.
-_RISKY = frozenset("in it at me us co es ly test local example page link news store shop site blog".split())
-_FILES = ("txt|md|rst|pdf|docx?|xlsx?|pptx?|csv|tsv|json|ya?ml|toml|ini|cfg|conf|xml|html?|css|jsx?|tsx?|py|ipynb|rs|go|java|cpp|hpp|cs|rb|php|sh|bat|exe|dll|zip|tar|gz|tgz|7z|rar"
-          "|png|jpe?g|gif|svg|webp|bmp|mp3|mp4|wav|flac|ogg|opus|avi|mkv|mov|log|sql|db|lock|env|gguf|safetensors|onnx|bin|iso|dmg|apk|deb|rpm|js|ts")  # fmt: skip
+_RISKY = "in|it|at|me|us|co|es|ly|test|local|example|page|link|news|store|shop|site|blog"
+_FILES = (
+    "txt|md|rst|pdf|docx?|xlsx?|pptx?|csv|tsv|json|ya?ml|toml|ini|cfg|conf|xml|html?|css|jsx?"
+    "|tsx?|py|ipynb|rs|go|java|cpp|hpp|cs|rb|php|sh|bat|exe|dll|zip|tar|gz|tgz|7z|rar"
+    "|png|jpe?g|gif|svg|webp|bmp|mp3|mp4|wav|flac|ogg|opus|avi|mkv|mov|log|sql|db|lock|env|gguf|safetensors|onnx|bin|iso|dmg|apk|deb|rpm|js|ts"
+)
 _URL = rf"(?:https?|ftp|wss?|file)://[^\s<>\"'`|(){{}}\[\]，。！？；：、（）【】《》“”{CJK}]+(?:\([^\s()]{{0,60}}\)[^\s<>\"'`|(){{}}\[\]，。！？；：、（）【】《》“”{CJK}]*)?"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})"
 _REST = r"(?:/[A-Za-z0-9._~%!$&*+=@:/?#-]*)"
 _ADDRESS = re.compile(
     rf"""(?P<url>(?<![A-Za-z0-9]){_URL})
     | (?P<email>(?<![A-Za-z0-9._%+-])(?>[A-Za-z0-9._%+-]{{1,64}})@(?:{_LABEL}\.){{1,8}}[A-Za-z]{{2,24}}(?![A-Za-z0-9@]))
-    | (?P<host>(?<![A-Za-z0-9._@/\\-])(?:localhost|(?:{_LABEL}\.){{1,8}}(?P<top>[A-Za-z]{{2,9}}))(?P<port>:[0-9]{{2,5}})?(?![A-Za-z0-9@-])(?P<path>{_REST})?)
-    | (?P<ip>(?<![A-Za-z0-9.])[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}(?P<ip_port>:[0-9]{{1,5}}|/[0-9]{{1,2}}(?![0-9]))?(?![0-9A-Za-z]|\.[0-9]){_REST}?)
-    | (?P<path_alone>(?<![A-Za-z0-9._<>/~\\)\]{CJK}-])(?:~|\.{{1,2}})?(?:/(?:[A-Za-z0-9._+@-]|%[0-9A-F]{{2}}){{1,64}}){{2,24}}/?(?![A-Za-z0-9])
+    | (?P<host>(?<![A-Za-z0-9._@/\\-])(?:localhost|(?:{_LABEL}\.){{1,8}}(?P<top>[A-Za-z]{{2,9}}))
+        (?P<port>:[0-9]{{2,5}})?(?![A-Za-z0-9@-])(?P<path>{_REST})?)
+    | (?P<ip>(?<![A-Za-z0-9.])[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}
+        (?P<ip_port>:[0-9]{{1,5}}|/[0-9]{{1,2}}(?![0-9]))?(?![0-9A-Za-z]|\.[0-9]){_REST}?)
+    | (?P<path_alone>(?<![A-Za-z0-9._<>/~\\)\]{CJK}-])(?:~|\.{{1,2}})?
+        (?:/(?:[A-Za-z0-9._+@-]|%[0-9A-F]{{2}}){{1,64}}){{2,24}}/?(?![A-Za-z0-9])
         | (?<![A-Za-z0-9])[A-Z]:\\[A-Za-z0-9._+\\-]{{1,200}})
     | (?P<name>(?<![A-Za-z0-9._/])@[A-Za-z_][A-Za-z0-9_]{{1,30}}(?![A-Za-z0-9@.][A-Za-z0-9]))
     | (?P<tag>(?<![A-Za-z0-9&/#_])\#[A-Za-z{CJK}_][A-Za-z0-9{CJK}_]{{1,60}}\#?)
@@ -109,12 +132,11 @@ def _host(match: re.Match[str], written: str, in_chinese: bool) -> str | None:
     if host.lower() == "localhost":
         return spell(written, in_chinese) if match["port"] or match["path"] else None
     known = re.fullmatch(_TOP, top) is not None and (
-        top not in _RISKY
+        not re.fullmatch(_RISKY, top)
         or match["path"]
         or labels[0] == "www"
         or len(labels) > 2
-        or host.islower()
-        and top in ("co", "me", "ly", "test", "local", "example")
+        or (host.islower() and top in ("co", "me", "ly", "test", "local", "example"))
     )
     file = re.fullmatch(_FILES, top) is not None and not host[-len(top) :].istitle()
     if all(len(label) == 1 for label in labels) or any(label == "" for label in labels):

@@ -10,24 +10,31 @@ from engine.text.rules import Place, rule
 from engine.text.script import HAN, LATIN
 
 _CODE_WORDS = re.compile(
-    r"(?i:\b(?:(?:pass|zip|post|area|bar|verification|security|access|country|promo|error|status|booking)?[ ]?code|pin|otp|cvv|password|zip|ext(?:ension)?\.?|flight"
-    r"|serial|id|ssn|isbn|passport|confirmation|tracking|ticket|account|acct\.?|ending in|ends (?:in|with)|room|suite|apt\.?|apartment|p\.?o\.? box|route|highway|interstate)"
+    r"(?i:\b(?:(?:pass|zip|post|area|bar|verification|security|access|country|promo|error"
+    r"|status|booking)?[ ]?code|pin|otp|cvv|password|zip|ext(?:ension)?\.?|flight"
+    r"|serial|id|ssn|isbn|passport|confirmation|tracking|ticket|account|acct\.?|ending in"
+    r"|ends (?:in|with)|room|suite|apt\.?|apartment|p\.?o\.? box|route|highway|interstate)"
     r"(?:[ ](?:number|no\.?|num|code|id))?(?:[ ](?:is|was|ending in|of|to))?[ ]?[:#=]?[ ]?)\Z"
-    r"|(?i:\b(?:phone|telephone|order|invoice|case|model|card)[ ](?:number|no\.?|num|code|id)(?:[ ](?:is|was))?[ ]?[:#]?[ ]?)\Z"
+    r"|(?i:\b(?:phone|telephone|order|invoice|case|model|card)[ ](?:number|no\.?|num|code"
+    r"|id)(?:[ ](?:is|was))?[ ]?[:#]?[ ]?)\Z"
     r"|(?<![A-Za-z])[A-Z]{2} \Z"
 )
 _DIALLED = re.compile(r"(?i:\b(?:call|dial|dialed|called|dialing|calling|text|phone|ring)[ ])\Z")
 _NOT_DIALLED = re.compile(
-    r"[ ](?!(?:for|now|if|immediately|in|or|and|when|to|from|on|at|right|before|after|as|first|emergency|because)\b)[A-Za-z]"
+    r"[ ](?!(?:for|now|if|immediately|in|or|and|when|to|from|on|at|right|before|after|as|first"
+    r"|emergency|because)\b)[A-Za-z]"
 )
 _HAN_CODE = re.compile(
     rf"(?:验证码|校验码|密码|口令|取件码|邀请码|邮编|邮政编码|尾号|编号|代码|代号|序号|卡号|学号|工号|账号|帐号|户号|手机号?|座机|固话|电话|传真|号码|拨打|拨|致电|呼叫|热线|客服"
-    rf"|QQ群?|qq|微信号?|门牌号?|房间号?|车牌号?|航班号?|车次|区号|分机号?|身份证号?|单号|订单号?|股票代码|流水号|型号|波音|空客|拨通|按|(?:发送?|短信)[^0-9，。；]{{0,4}}(?:到|至|给))(?:码)?[{HAN}]{{0,1}}(?:是|为|：|:|，|,|“|\"|「)?[ ]?\Z"
+    rf"|QQ群?|qq|微信号?|门牌号?|房间号?|车牌号?|航班号?|车次|区号|分机号?|身份证号?|单号"
+    rf"|订单号?|股票代码|流水号|型号|波音|空客|拨通|按|(?:发送?|短信)[^0-9，。；]{{0,4}}(?:到"
+    rf"|至|给))(?:码)?[{HAN}]{{0,1}}(?:是|为|：|:|，|,|“|\"|「)?[ ]?\Z"
     rf"|(?:\b[A-Z]{{1,2}})\Z"
 )
 _HAN_DIALLED = re.compile(r"(?:打|拨|给|请拨)[ ]?\Z")
 _HAN_CODE_AFTER = re.compile(
-    r"[ ]?(?:(?:打个?|的)?电话|热线|房间?|室|航班|次列车|次航班|次高铁|路(?:公交|车|电车)|国道|省道|高速|新政|事件|晚会|大促|购物节|惨案|事变|政变|教室|专线)"
+    r"[ ]?(?:(?:打个?|的)?电话|热线|房间?|室|航班|次列车|次航班|次高铁|路(?:公交|车|电车)|国道"
+    r"|省道|高速|新政|事件|晚会|大促|购物节|惨案|事变|政变|教室|专线)"
 )
 
 
@@ -56,7 +63,8 @@ def in_context(match: re.Match[str], place: Place) -> str | None:
 @rule(
     "telephone",
     rf"""(?<![{LATIN}0-9_.])(?<![0-9]-)(?:
-      \+(?=(?:[ ().-]{{0,3}}[0-9]){{7}})[0-9]{{1,3}}[ .-]?(?:\([0-9]{{1,5}}\)[ .-]?)?[0-9]{{1,15}}(?:[ .-][0-9]{{1,8}}){{0,5}}
+      \+(?=(?:[ ().-]{{0,3}}[0-9]){{7}})[0-9]{{1,3}}[ .-]?(?:\([0-9]{{1,5}}\)[ .-]?)?
+        [0-9]{{1,15}}(?:[ .-][0-9]{{1,8}}){{0,5}}
     | (?:[0-9]{{1,3}}[ -]?)?\(0?[0-9]{{2,3}}\)[ -]?[0-9]{{3,4}}[ -]?[0-9]{{4}}
     | (?:1[ .-])?[0-9]{{3}}(?P<mark>[ .-])[0-9]{{3}}(?P=mark)[0-9]{{4}}
     | 1-?8(?:00|33|44|55|66|77|88)(?:-[0-9A-Z]+){{1,6}}
@@ -101,7 +109,10 @@ def version(match: re.Match[str], place: Place) -> str:
     return point.join(place.say.digits(number) if number.startswith("0") else read(number) for number in numbers)
 
 
-_STREET = r"(?:St|Ave|Rd|Blvd|Dr|Ln|Ct|Pl|Hwy|Sq|Pkwy|Ter|Street|Avenue|Road|Boulevard|Drive|Lane|Court|Place|Highway|Square|Parkway|Way|Terrace)"
+_STREET = (
+    r"(?:St|Ave|Rd|Blvd|Dr|Ln|Ct|Pl|Hwy|Sq|Pkwy|Ter|Street|Avenue|Road|Boulevard|Drive|Lane"
+    r"|Court|Place|Highway|Square|Parkway|Way|Terrace)"
+)
 STREETS = {
     "St": "Street",
     "Ave": "Avenue",
@@ -116,7 +127,9 @@ STREETS |= {"Pl": "Place", "Hwy": "Highway", "Sq": "Square", "Pkwy": "Parkway", 
 
 @rule(
     "address",
-    rf"{START}(?P<number>[1-9][0-9]{{0,4}})(?P<letter>[A-Z])?(?P<name>(?:[ ](?:[NSEW]\.?|[A-Z][a-z]+|[0-9]{{1,3}}(?:st|nd|rd|th))){{1,4}}?)[ ](?P<street>{_STREET})(?![A-Za-z])(?P<stop>\.?)",
+    rf"{START}(?P<number>[1-9][0-9]{{0,4}})(?P<letter>[A-Z])?(?P<name>(?:[ ](?:[NSEW]\.?"
+    rf"|[A-Z][a-z]+|[0-9]{{1,3}}(?:st|nd|rd|th))){{1,4}}?)[ ]"
+    rf"(?P<street>{_STREET})(?![A-Za-z])(?P<stop>\.?)",
 )
 def street(match: re.Match[str], place: Place) -> str | None:
     """1428 Elm St."""

@@ -6,7 +6,7 @@ import datetime
 import re
 
 from engine.text import chinese, english
-from engine.text.numerals import END, START
+from engine.text.numerals import START
 from engine.text.rules import Place, rule
 
 MONTH = r"""(?i:jan(?:uary|\.)?|feb(?:ruary|\.)?|mar(?:ch|\.)?|apr(?:il|\.)?|may|june?\.?|july?\.?|aug(?:ust|\.)?
@@ -127,7 +127,8 @@ def month_first(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "date",
-    rf"{START}(?:(?P<first>{_DAY}){_NTH}(?:[ ]?[-–~][ ]?|[ ]to[ ]))?(?P<day>{_DAY}){_NTH}[ -]?(?:of[ ])?(?P<name>{MONTH})"
+    rf"{START}(?:(?P<first>{_DAY}){_NTH}(?:[ ]?[-–~][ ]?"
+    rf"|[ ]to[ ]))?(?P<day>{_DAY}){_NTH}[ -]?(?:of[ ])?(?P<name>{MONTH})"
     rf"(?:(?P<comma>,?)[ -](?P<year>{_YEAR}))?",
 )
 def day_first(match: re.Match[str], place: Place) -> str | None:
@@ -157,7 +158,8 @@ _DECADE = r"(?:1[0-9]|20)?[0-9]0"
 
 @rule(
     "decade",
-    rf"(?<![0-9A-Za-z_.,$€£])(?P<tens>(?:1[0-9]|20)[0-9]0|['’]?[2-9]0)['’]?s(?:[ ]?[-–][ ]?['’]?(?P<last>{_DECADE})['’]?s)?(?![A-Za-z0-9])",
+    rf"(?<![0-9A-Za-z_.,$€£])(?P<tens>(?:1[0-9]|20)[0-9]0"
+    rf"|['’]?[2-9]0)['’]?s(?:[ ]?[-–][ ]?['’]?(?P<last>{_DECADE})['’]?s)?(?![A-Za-z0-9])",
 )
 def decade(match: re.Match[str], place: Place) -> str:
     """The 1980s, '70s, 1960s-80s."""
@@ -174,7 +176,7 @@ _ZH_YEAR = r"(?P<year>[0-9]{4})"
 
 @rule(
     "date",
-    rf"(?P<era>(?<=公元)|(?<=公元前))?(?P<year>[0-9]{{2,4}})(?:[ ]?[-–—~～至到][ ]?(?P<last>[0-9]{{2,4}}))?[ ]?年(?!级)"
+    r"(?P<era>(?<=公元)|(?<=公元前))?(?P<year>[0-9]{2,4})(?:[ ]?[-–—~～至到][ ]?(?P<last>[0-9]{2,4}))?[ ]?年(?!级)"
     r"(?:(?P<month>[ ]?[01]?[0-9](?:[ ]?[-–~～][ ]?[01]?[0-9])?[ ]?月)|(?P<kind>代|[初末底中春夏秋冬度]|生人))?",
 )
 def chinese_year(match: re.Match[str], place: Place) -> str | None:
@@ -186,7 +188,7 @@ def chinese_year(match: re.Match[str], place: Place) -> str | None:
         or year.startswith("0")
         or (match["kind"] or "").startswith("生")
     )
-    by_digits = len(year) == 4 and (not year.endswith("000") or year == "2000") or (dated and len(year) != 1)
+    by_digits = (len(year) == 4 and (not year.endswith("000") or year == "2000")) or (dated and len(year) != 1)
     if match["kind"] == "代" and len(year) == 2:
         by_digits = False
     if not by_digits and match["kind"] in ("初", "末", "底", "春", "夏", "秋", "冬", "度") and len(year) == 2:
@@ -206,7 +208,7 @@ def chinese_year(match: re.Match[str], place: Place) -> str | None:
         and re.match(r"[ ]?(?:出生|毕业|入学|参军|结婚|去世|世界杯|奥运|版)", place.after)
     ):
         by_digits = True
-    if len(year) == 3 and match["era"] is None or (last and len(last) == 3):
+    if (len(year) == 3 and match["era"] is None) or (last and len(last) == 3):
         by_digits = False
     read = chinese.digits if by_digits else chinese.counted
     spoken = read(year) + (f"到{read(last)}" if last else "") + "年"
@@ -219,7 +221,8 @@ def chinese_year(match: re.Match[str], place: Place) -> str | None:
 @rule(
     "date",
     r"(?P<month>0?[1-9]|1[0-2])(?:[ ]?月份?)?[ ]?[-–—~～至到][ ]?(?P<last>0?[1-9]|1[0-2])[ ]?(?P<word>月份?)(?![0-9])"
-    r"|(?P<one>0?[1-9]|1[0-2])[ ]?月[ ]?(?P<day>[0-3]?[0-9])[ ]?(?:日|号)?[ ]?[-–—~～至到][ ]?(?P<other>[0-3]?[0-9])[ ]?(?P<end>[日号])",
+    r"|(?P<one>0?[1-9]|1[0-2])[ ]?月[ ]?(?P<day>[0-3]?[0-9])[ ]?(?:日"
+    r"|号)?[ ]?[-–—~～至到][ ]?(?P<other>[0-3]?[0-9])[ ]?(?P<end>[日号])",
 )
 def chinese_month_range(match: re.Match[str], place: Place) -> str:
     """8月-10月, 5-6月, 5月1日-7日."""
@@ -232,7 +235,8 @@ def chinese_month_range(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "date",
-    r"(?P<years>[5-9][05]|[012][05])(?=(?:[ ]?[、,，和与及][ ]?[0-9][05])*[ ]?后(?![来天面边头续门备果]))|(?P<month>0[1-9])(?=[ ]?[月日号时分秒])",
+    r"(?P<years>[5-9][05]|[012][05])(?=(?:[ ]?[、,，和与及][ ]?[0-9][05])*[ ]?后"
+    r"(?![来天面边头续门备果]))|(?P<month>0[1-9])(?=[ ]?[月日号时分秒])",
 )
 def chinese_generation(match: re.Match[str], place: Place) -> str:
     """90后 is a generation; 05月 has no zero."""

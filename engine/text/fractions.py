@@ -20,7 +20,8 @@ _SPOKEN_AS_PAIRS = {
     ("7", "24"),
 }
 _RATED = re.compile(
-    r"(?i:\b(?:rated|rating|score[ds]?|graded?|ranked|pain)\b(?:[ ](?:of|at|it|is|was|a|an|them|as|him|her|us))*[ ]|评分[：:]?\s?|得分[：:]?\s?|打分[：:]?\s?)\Z"
+    r"(?i:\b(?:rated|rating|score[ds]?|graded?|ranked|pain)\b(?:[ ](?:of|at|it|is|was|a|an"
+    r"|them|as|him|her|us))*[ ]|评分[：:]?\s?|得分[：:]?\s?|打分[：:]?\s?)\Z"
 )
 _COUNTED = re.compile(r"(?i:\b(?:page|slide|step|part|chapter|episode|day|round|level|task|question|test)s?[ ]|第)\Z")
 _VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
@@ -57,7 +58,9 @@ def vulgar(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "fraction",
-    rf"(?P<minus>-)?{START}(?:(?P<whole>[0-9]{{1,6}})(?:[ ]|又)(?:and[ ])?)?(?P<top>[0-9]{{1,6}})[/⁄](?P<bottom>[0-9]{{1,6}})(?i:ths?|rds?|nds?|st)?(?![0-9/⁄]|[.][0-9]){_UNIT}(?![A-Za-z])",
+    rf"(?P<minus>-)?{START}(?:(?P<whole>[0-9]{{1,6}})(?:[ ]"
+    rf"|又)(?:and[ ])?)?(?P<top>[0-9]{{1,6}})[/⁄](?P<bottom>[0-9]{{1,6}})(?i:ths?|rds?|nds?"
+    rf"|st)?(?![0-9/⁄]|[.][0-9]){_UNIT}(?![A-Za-z])",
 )
 def fraction(match: re.Match[str], place: Place) -> str | None:
     """1/2, 2 1/2, 4 1/2 lbs; but 24/7, 8/10 as a mark and 120/80 are said otherwise."""
@@ -96,4 +99,5 @@ def _pair(match: re.Match[str], place: Place) -> str | None:
 @rule("fraction", r"(?P<bottom>[0-9]{1,9})[ ]?分之[ ]?(?P<top>[0-9]{1,9})(?:\.(?P<rest>[0-9]+))?")
 def in_words(match: re.Match[str], place: Place) -> str:
     """5分之1."""
-    return f"{chinese.cardinal(match['bottom'])}分之{chinese.cardinal(match['top'] + ('.' + match['rest'] if match['rest'] else ''))}"
+    top = match["top"] + (f".{match['rest']}" if match["rest"] else "")
+    return chinese.fraction(top, match["bottom"])

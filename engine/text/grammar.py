@@ -91,7 +91,8 @@ _CANDIDATE = re.compile(
         | (?:vs|etc|approx|e\.g|i\.e|viz|cf|dept|govt|incl|excl|resp|nos?|figs?|pp?|vol|ver|sec|ch|ext)(?=[. ])
         | (?:{words.DIVISIONS})(?=[ ][IVXLC]))
         | 第(?=[IVX]) | (?<![A-Za-z])[IVX]{{1,5}}(?=[型级期类]))
-    | (?P<signs>{money.SIGN}(?=[ .0-9-]) | [-–](?=[ ]?(?:[.0-9]|{money.SIGN}|{money.LETTERED})) | \((?=[0-9]) | \.(?=[0-9]) | ['’](?=[0-9]0s)
+    | (?P<signs>{money.SIGN}(?=[ .0-9-]) | [-–](?=[ ]?(?:[.0-9]|{money.SIGN}|{money.LETTERED}))
+        | \((?=[0-9]) | \.(?=[0-9]) | ['’](?=[0-9]0s)
         | [¼½¾⅐-⅞⁰¹²³⁴-⁹⁺⁻₀-₉] | \^ | \#(?=[ ]?[0-9]) | &(?=[ ])
         | [ ](?:[<>!]?=|[-×÷<>≤≥≠≈*+/])(?=[ ]) | §(?=[ ]?[0-9]) | (?:[<>!]=|[=×÷<>≤≥≠≈±√~+*]))
     """,

@@ -13,9 +13,16 @@ _THOUGHT = re.compile(
     r"<(?P<close>/?)(?:think|thinking|thought|reasoning|script|style)(?:\s[^<>]{0,200})?>", re.IGNORECASE
 )
 _COMMENT = re.compile(r"<!--|-->")
-_BLOCKS = "address|article|aside|blockquote|br|dd|div|dl|dt|figcaption|figure|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre|section|table|tbody|td|tfoot|th|thead|tr|ul|break|speak|s"
-_INLINE = ("a|abbr|b|big|button|center|cite|code|del|details|dfn|em|font|i|iframe|img|input|ins|kbd|label|mark|meta|link|q|ruby|rt|rp|samp|small|span|strike|strong|sub|summary"
-           "|sup|svg|time|u|var|video|audio|source|html|head|body|title|script|style|emphasis|phoneme|prosody|say-as|voice|think|thinking|thought|reasoning|!doctype")  # fmt: skip
+_BLOCKS = (
+    "address|article|aside|blockquote|br|dd|div|dl|dt|figcaption|figure|footer|form|h[1-6]"
+    "|header|hr|li|main|nav|ol|p|pre|section|table|tbody|td|tfoot|th|thead|tr|ul|break|speak"
+    "|s"
+)
+_INLINE = (
+    "a|abbr|b|big|button|center|cite|code|del|details|dfn|em|font|i|iframe|img|input|ins|kbd"
+    "|label|mark|meta|link|q|ruby|rt|rp|samp|small|span|strike|strong|sub|summary"
+    "|sup|svg|time|u|var|video|audio|source|html|head|body|title|script|style|emphasis|phoneme|prosody|say-as|voice|think|thinking|thought|reasoning|!doctype"
+)
 _TAG = re.compile(rf"</?(?:(?P<block>{_BLOCKS})|(?:{_INLINE}))(?:\s[^<>]{{0,1000}}|/)?/?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _FENCE = re.compile(r"^[ \t]{0,12}(?P<fence>```+|~~~+)[^`\n]*$", re.MULTILINE)
@@ -26,7 +33,8 @@ _LINK = re.compile(
     r"\[(?P<text>[^\[\]\n]{0,500})\]\((?=[^()\n]*[/#.@:]|\))[^()\n]{0,1000}(?:\([^()\n]{0,200}\)[^()\n]{0,200})?\)"
 )
 _REFERENCE = re.compile(
-    r"\[(?P<text>[^\[\]\n]{1,500})\]\[[^\[\]\n]{0,100}\]|\[\^[^\[\]\s]{1,40}\]:?|^[ ]{0,3}\[[^\[\]\n]{1,100}\]:[ ]+\S+[^\n]*$",
+    r"\[(?P<text>[^\[\]\n]{1,500})\]\[[^\[\]\n]{0,100}\]|\[\^[^\[\]\s]{1,40}\]:?"
+    r"|^[ ]{0,3}\[[^\[\]\n]{1,100}\]:[ ]+\S+[^\n]*$",
     re.MULTILINE,
 )
 _TASK = re.compile(r"^(?P<bullet>[ \t]*[-*+][ ])\[[ xX]\][ ]", re.MULTILINE)
@@ -35,10 +43,33 @@ _MATHS = re.compile(
 )
 _IS_MATHS = re.compile(r"[=^_\\{}<>≤≥]|[A-Za-z0-9)][ ]?[+*/-][ ]?[A-Za-z(]|\A[A-Za-z](?:\([a-z]\))?\Z")
 _LATEX = {
-    "times": "×", "cdot": "×", "div": "÷", "pm": "±", "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠",
-    "approx": "≈", "infty": "infinity", "sum": "the sum of", "int": "the integral of", "to": "to", "ldots": "...", "dots": "...",
-    "left": "", "right": "", "mathrm": "", "text": "", "mathbf": "", "quad": " ", "%": "%", ",": " ", "sqrt": "√",
-}  # fmt: skip
+    "times": "×",
+    "cdot": "×",
+    "div": "÷",
+    "pm": "±",
+    "leq": "≤",
+    "le": "≤",
+    "geq": "≥",
+    "ge": "≥",
+    "neq": "≠",
+    "ne": "≠",
+    "approx": "≈",
+    "infty": "infinity",
+    "sum": "the sum of",
+    "int": "the integral of",
+    "to": "to",
+    "ldots": "...",
+    "dots": "...",
+    "left": "",
+    "right": "",
+    "mathrm": "",
+    "text": "",
+    "mathbf": "",
+    "quad": " ",
+    "%": "%",
+    ",": " ",
+    "sqrt": "√",
+}
 _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{1,100})\}\{([^{}]{1,100})\}")
 _COMMAND = re.compile(r"\\([A-Za-z]{1,20}|[%,;! ])")
 _EMPHASIS = re.compile(r"(?<![0-9)])\*+|\*+(?![0-9(])|[`]|~~|\||\\(?![A-Za-z0-9])|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])")

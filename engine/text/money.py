@@ -55,7 +55,10 @@ _SCALES = {"k": "thousand", "K": "thousand", "M": "million", "m": "million", "mn
 _SCALES |= {"mil": "million", "b": "billion", "B": "billion", "bn": "billion", "T": "trillion", "t": "trillion"}
 _SCALES |= {"tn": "trillion", "MM": "million", "Bn": "billion", "BN": "billion", "Mn": "million"}
 _SCALES_CHINESE = {"thousand": "千", "million": "百万", "billion": "十亿", "trillion": "万亿", "hundred": "百"}
-_SCALE = r"(?:[ ]?(?:hundred|thousand|million|billion|trillion|mil|mn|Mn|MM|mm|bn|Bn|BN|tn)(?![A-Za-z])|[kKMmbBTt](?![A-Za-z0-9])|[ ]?(?:千万|百万|十万|万亿|[千万亿]))"
+_SCALE = (
+    r"(?:[ ]?(?:hundred|thousand|million|billion|trillion|mil|mn|Mn|MM|mm|bn|Bn|BN"
+    r"|tn)(?![A-Za-z])|[kKMmbBTt](?![A-Za-z0-9])|[ ]?(?:千万|百万|十万|万亿|[千万亿]))"
+)
 _PER_WORD = {
     "mo": "month",
     "mth": "month",
@@ -155,8 +158,10 @@ def _per(unit: str | None, place: Place) -> str:
 
 @rule(
     "money",
-    rf"(?P<debit>[-–](?:[ ](?=\S[0-9]))?)?(?P<coin>{SIGN}|{LETTERED})[ ]?(?P<inner>-)?(?P<price>{AMOUNT})(?P<scale>{_SCALE})?"
-    rf"(?:(?:[ ]?[-–—~～][ ]?|[ ]to[ ](?={SIGN}))(?P<coin_too>{SIGN}|{_DOLLARS})?(?P<last>{AMOUNT})(?P<last_scale>{_SCALE})?(?![0-9:/-]))?"
+    rf"(?P<debit>[-–](?:[ ](?=\S[0-9]))?)?(?P<coin>{SIGN}"
+    rf"|{LETTERED})[ ]?(?P<inner>-)?(?P<price>{AMOUNT})(?P<scale>{_SCALE})?"
+    rf"(?:(?:[ ]?[-–—~～][ ]?|[ ]to[ ](?={SIGN}))(?P<coin_too>{SIGN}"
+    rf"|{_DOLLARS})?(?P<last>{AMOUNT})(?P<last_scale>{_SCALE})?(?![0-9:/-]))?"
     rf"(?P<doubled>[ ]?{_HAN_COIN}|[ ]?(?:dollars?|euros?|pounds?|yuan|USD|US[ ]dollars?)(?![A-Za-z]))?{_PER}(?![0-9])",
 )
 def sign_first(match: re.Match[str], place: Place) -> str | None:
@@ -187,7 +192,8 @@ def sign_first(match: re.Match[str], place: Place) -> str | None:
 @rule(
     "money",
     rf"{START}(?P<price>{AMOUNT})(?P<scale>{_SCALE})?(?:[ ]?[-–—~][ ]?(?P<last>{AMOUNT})(?P<last_scale>{_SCALE})?)?"
-    rf"(?:[ ]?(?P<sign>[€£₩₹₽฿₺₪₫₴₱₦₿]|US[$])|[ ]?(?P<dollar>[$¥])(?![0-9A-Za-z])|[ ]?(?P<code>{_CODES})(?![A-Za-z])|(?P<cents>¢)){_PER}(?![0-9])",
+    rf"(?:[ ]?(?P<sign>[€£₩₹₽฿₺₪₫₴₱₦₿]|US[$])|[ ]?(?P<dollar>[$¥])(?![0-9A-Za-z])"
+    rf"|[ ]?(?P<code>{_CODES})(?![A-Za-z])|(?P<cents>¢)){_PER}(?![0-9])",
 )
 def sign_last(match: re.Match[str], place: Place) -> str | None:
     """20€; 5-10 €; 100 USD; 99¢."""
@@ -197,7 +203,7 @@ def sign_last(match: re.Match[str], place: Place) -> str | None:
         return f"{count(match['price'], english)} cent" + "s" * (match["price"] != "1")
     coin = match["sign"] or match["dollar"] or match["code"]
     if match["dollar"] and not (
-        match["dollar"] == "¥" or place.before.endswith((" ", "")) and re.match(r"\s|\Z|[.,;:!?)]", place.after)
+        match["dollar"] == "¥" or (place.before.endswith((" ", "")) and re.match(r"\s|\Z|[.,;:!?)]", place.after))
     ):
         return None
     spoken = amount(coin, match["last"] or match["price"], match["last_scale"] or match["scale"] or "", place)
@@ -208,7 +214,8 @@ def sign_last(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "money",
-    rf"{START}(?P<price>{AMOUNT})(?P<scale>[ ]?(?:千万|百万|十万|万亿|[千万亿]))?[ ]?(?P<coin>{_HAN_COIN})[ ]?/[ ]?(?P<per>[\u4e00-\u9fff]|kg|g|m²)",
+    rf"{START}(?P<price>{AMOUNT})(?P<scale>[ ]?(?:千万|百万|十万|万亿"
+    rf"|[千万亿]))?[ ]?(?P<coin>{_HAN_COIN})[ ]?/[ ]?(?P<per>[\u4e00-\u9fff]|kg|g|m²)",
 )
 def han_per(match: re.Match[str], place: Place) -> str:
     """5.5元/斤."""

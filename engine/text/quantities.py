@@ -34,28 +34,21 @@ _DIVISIONS = ("年级", "年纪", "班", "号", "楼", "月", "日")
 def _in_context(written: str, place: Place, before: str, after: str) -> str:
     """Read a number as the text around it asks: as a year, or 2个 as 两个."""
     after = after.removeprefix(" ")
+    if not written.isdigit():
+        return count(written, place.say)
     if place.chinese:
-        if (
-            written == "2"
-            and after.startswith(_COUNTED_TWO)
-            and not after.startswith(_DIVISIONS)
-            and not before.endswith(("第", "星期", "周"))
-        ):
+        divided = after.startswith(_DIVISIONS) or before.endswith(("第", "星期", "周"))
+        if written == "2" and after.startswith(_COUNTED_TWO) and not divided:
             return "两"
-        if written.isdigit() and len(written) == 2 and after.startswith(("月", "日", "号", "时", "分", "秒")):
+        if before.endswith("第") or (len(written) == 2 and after.startswith(("月", "日", "号", "时", "分", "秒"))):
             return chinese.cardinal(written)
-        if before.endswith("第") and written.isdigit() and len(written) <= 16:
-            return chinese.cardinal(written)
-    elif written.isdigit() and len(written) == 2 and before.endswith(("'", "’")) and not after.startswith(("'", "’")):
+        return count(written, chinese)
+    if len(written) == 2 and before.endswith(("'", "’")) and not after.startswith(("'", "’")):
         return english.year(written)
-    elif (
-        written.isdigit()
-        and len(written) == 4
-        and ("1100" if not _DATED.search(before) else "1001") <= written <= "2099"
-        and not _COUNTED.match(" " + after)
-    ):
+    earliest = "1001" if _DATED.search(before) else "1100"
+    if len(written) == 4 and earliest <= written <= "2099" and not _COUNTED.match(" " + after):
         return english.year(written)
-    return count(written, place.say)
+    return count(written, english)
 
 
 @rule("ordinal", rf"{START}(?P<rank>[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,5}}|[0-9]{{1,15}})(?i:st|nd|rd|th){END}")
@@ -69,42 +62,33 @@ _DASH = r"(?:[-–—~～][ ]?|[ ][-–—~～][ ]|[ ]?(?:至|到)[ ]?|[ ]to[ ])
 
 @rule(
     "range",
-    rf"""{START}(?P<first>{AMOUNT})(?:[ ]?(?P<unit>{units.UNIT}))?{_DASH}(?P<last>{AMOUNT})(?![0-9]|[:：/][0-9]|-[0-9]|[ ]?[=＝])
+    rf"""{START}(?P<first>{AMOUNT})(?:[ ]?(?P<unit>{units.UNIT}))?{_DASH}(?P<last>{AMOUNT})
+    (?![0-9]|[:：/][0-9]|-[0-9]|[ ]?[=＝])
     (?:[ -]?(?P<last_unit>{units.UNIT})|(?![{LATIN}_]))""",
 )
 def span(match: re.Match[str], place: Place) -> str | None:
     """10-20, 5%-10%, 2-5lb, 1960-80; but 5 - 3 is a difference, and 1-2=5 an equation."""
-    first, last, unit, dash = match["first"], match["last"], match["unit"], match[0][match.end("first") :].lstrip()
-    if (unit and not match["last_unit"]) or (match["last_unit"] and not _fits(match, "last_unit", "last")):
+    first, last, unit = match["first"], match["last"], match["last_unit"]
+    if (match["unit"] and not unit) or (unit and not _fits(match, "last_unit", "last")):
         return None
-    spaced_hyphen = match[0][match.end("unit") if unit else match.end("first") :][:0] or re.match(
-        r" - ", match.string[match.end("first") :]
-    )
-    if spaced_hyphen and not place.chinese and _value(first) > _value(last):
+    spaced = match.string.startswith(" - ", match.end("unit") if match["unit"] else match.end("first"))
+    if spaced and not place.chinese and _value(first) > _value(last):
         return f"{count(first, english)} minus {count(last, english)}"
-    del dash
-    after = match["last_unit"] or place.after
-    if place.chinese and _is_year(first) and _is_year(last) and first < last and not match["last_unit"]:
-        spoken = [chinese.digits(number) for number in (first, last)]
-    elif place.chinese:
-        spoken = [_in_context(number, place, place.before, after) for number in (first, last)]
-    elif (
-        len(first) == 4
-        and first.isdigit()
-        and "1100" <= first <= "2099"
-        and len(last) in (2, 4)
-        and last.isdigit()
-        and not match["last_unit"]
-    ):
-        spoken = [english.year(number) for number in (first, last)]
+    after = unit or place.after
+    years = (
+        not unit and _is_year(first) and (_is_year(last) if place.chinese else len(last) in (2, 4) and last.isdigit())
+    )
+    if years and (first < last or not place.chinese):
+        spoken = [place.say.year(number) for number in (first, last)]
     else:
-        spoken = [_in_context(number, place, "", after) for number in (first, last)]
+        before = place.before if place.chinese else ""
+        spoken = [_in_context(number, place, before, after) for number in (first, last)]
     both = place.say.span(*spoken)
-    return measured(both, match["last_unit"], place, one=False) if match["last_unit"] else both
+    return measured(both, unit, place, one=False) if unit else both
 
 
 def _is_year(written: str) -> bool:
-    return len(written) == 4 and written.isdigit() and written[:2] in ("19", "20")
+    return len(written) == 4 and written.isdigit() and "1100" <= written <= "2099"
 
 
 def _fits(match: re.Match[str], unit: str, number: str) -> bool:
@@ -129,10 +113,12 @@ def measured(spoken: str, unit: str, place: Place, *, one: bool) -> str:
 
 @rule(
     "measure",
-    rf"{START}(?P<first>[0-9]{{1,3}})[ ]?(?:['′]|(?:ft|feet|foot)[. ]{{0,2}})(?P<last>[0-9]{{1,2}}(?:\.[0-9])?)(?:[\"″]|''|[ ]?(?:in(?:ch(?:es)?)?)(?![A-Za-z])|(?![0-9A-Za-z'′\"]))",
+    rf"{START}(?P<first>[0-9]{{1,3}})[ ]?(?:['′]|(?:ft|feet"
+    rf"|foot)[. ]{{0,2}})(?P<last>[0-9]{{1,2}}(?:\.[0-9])?)(?:[\"″]|''"
+    rf"|[ ]?(?:in(?:ch(?:es)?)?)(?![A-Za-z])|(?![0-9A-Za-z'′\"]))",
 )
 def feet_and_inches(match: re.Match[str], place: Place) -> str:
-    """5'11\"."""
+    """5 ft 11 in, also with quotes for the units."""
     feet, inches = match["first"], match["last"]
     if place.chinese:
         return f"{chinese.counted(feet)}英尺{chinese.cardinal(inches)}英寸"
@@ -142,7 +128,9 @@ def feet_and_inches(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "measure",
-    rf"{START}(?P<degrees>[0-9]{{1,3}}(?:\.[0-9]+)?)°[ ]?(?:(?P<minutes>[0-5]?[0-9])['′][ ]?(?:(?P<seconds>[0-5]?[0-9](?:\.[0-9]+)?)[\"″])?)?[ ]?(?P<side>[NSEW])(?![A-Za-z])",
+    rf"{START}(?P<degrees>[0-9]{{1,3}}(?:\.[0-9]+)?)°[ ]?"
+    rf"(?:(?P<minutes>[0-5]?[0-9])['′][ ]?(?:(?P<seconds>[0-5]?[0-9]"
+    rf"(?:\.[0-9]+)?)[\"″])?)?[ ]?(?P<side>[NSEW])(?![A-Za-z])",
 )
 def coordinate(match: re.Match[str], place: Place) -> str:
     """40°26′46″N."""
@@ -175,7 +163,9 @@ def measure(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "dimensions",
-    rf"{START}(?P<first>{NUMBER})[xX×](?P<second>{NUMBER})(?:[xX×](?P<third>{NUMBER}))?(?:[ ]?(?P<unit>{units.UNIT})|(?![A-Za-z0-9_=]|[ ]?[=^⁰¹²³]))",
+    rf"{START}(?P<first>{NUMBER})[xX×](?P<second>{NUMBER})"
+    rf"(?:[xX×](?P<third>{NUMBER}))?(?:[ ]?(?P<unit>{units.UNIT})|(?![A-Za-z0-9_=]"
+    rf"|[ ]?[=^⁰¹²³]))",
 )
 def dimensions(match: re.Match[str], place: Place) -> str | None:
     """1920x1080, 2x4x6 cm; but 2×4=8 is a product."""
@@ -220,9 +210,8 @@ def number(match: re.Match[str], place: Place) -> str:
 @rule("minus", rf"[-–][ ]?(?=\.?[0-9])(?P<number>{AMOUNT})(?![A-Za-z0-9_]|[.:/-][0-9])(?P<percent>[ ]?%)?")
 def negative(match: re.Match[str], place: Place) -> str | None:
     """-5; but not after a letter, a digit or a bracket, where a hyphen joins."""
-    if (
-        not is_minus(place)
-        or " " in match[0].removesuffix("%").rstrip()
+    if not is_minus(place) or (
+        " " in match[0].removesuffix("%").rstrip()
         and not (place.before == "" or place.before.rstrip().endswith(("=", "(", "×", "*", "/")))
     ):
         return None
@@ -232,7 +221,8 @@ def negative(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "decimal",
-    rf"(?<![A-Za-z0-9_.{HAN}])(?P<number>\.[0-9]+)(?:[ ]?(?P<unit>{units.UNIT}))?{END}|(?<=[{HAN}])(?P<after_han>\.[0-9]+)",
+    rf"(?<![A-Za-z0-9_.{HAN}])(?P<number>\.[0-9]+)(?:[ ]?(?P<unit>{units.UNIT}))?{END}"
+    rf"|(?<=[{HAN}])(?P<after_han>\.[0-9]+)",
 )
 def bare_decimal(match: re.Match[str], place: Place) -> str:
     """.5."""

@@ -34,10 +34,10 @@ def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
 
     Sentences stay whole where they can. A heavier one is cut at the end of a sentence within its quotes, at
     clause punctuation, at a space or anywhere, whichever of these first has a place that balances its parts,
-    until they fit. Tiny ones are joined with the next, and the further on in the text, the longer: a listener waits
-    for the first piece only, and the later ones sound better and cost less in one. No piece has more than
-    `max_seconds` times BYTES_PER_SECOND bytes, except for the closing punctuation that it keeps. The pieces hold every letter and digit of the text, in
-    order; a text without any has no pieces.
+    until they fit. A text of marks and rare characters counts as `cumulative_sizes` says. Tiny sentences are
+    joined with the next; the further on in the text, the longer those are that are joined: a listener waits
+    for the first piece only, and few long ones sound better and cost less than many short ones. The pieces hold
+    every letter and digit of the text, in order; a text without any has no pieces.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
     ['Hi. Dr. Smith paid 3.5 million.', '“真的吗？”他问。']

@@ -6,17 +6,29 @@ import re
 
 from engine.text.numerals import AMOUNT, count
 from engine.text.rules import Place, rule
-from engine.text.script import HAN
 
 _WORDS = {
-    "+": ("plus", "加"), "=": ("equals", "等于"), "×": ("times", "乘"), "*": ("times", "乘"), "÷": ("divided by", "除以"),
-    "<": ("is less than", "小于"), ">": ("is greater than", "大于"), "≤": ("is less than or equal to", "小于等于"),
-    "≥": ("is greater than or equal to", "大于等于"), "<=": ("is less than or equal to", "小于等于"),
-    ">=": ("is greater than or equal to", "大于等于"), "≠": ("is not equal to", "不等于"), "!=": ("is not equal to", "不等于"),
-    "≈": ("is approximately", "约等于"), "±": ("plus or minus", "正负"), "√": ("the square root of", "根号"),
-    "~": ("about", "约"), "-": ("minus", "减"),
-    "/": ("divided by", "除以"), "−": ("minus", "减"),
-}  # fmt: skip
+    "+": ("plus", "加"),
+    "=": ("equals", "等于"),
+    "×": ("times", "乘"),
+    "*": ("times", "乘"),
+    "÷": ("divided by", "除以"),
+    "<": ("is less than", "小于"),
+    ">": ("is greater than", "大于"),
+    "≤": ("is less than or equal to", "小于等于"),
+    "≥": ("is greater than or equal to", "大于等于"),
+    "<=": ("is less than or equal to", "小于等于"),
+    ">=": ("is greater than or equal to", "大于等于"),
+    "≠": ("is not equal to", "不等于"),
+    "!=": ("is not equal to", "不等于"),
+    "≈": ("is approximately", "约等于"),
+    "±": ("plus or minus", "正负"),
+    "√": ("the square root of", "根号"),
+    "~": ("about", "约"),
+    "-": ("minus", "减"),
+    "/": ("divided by", "除以"),
+    "−": ("minus", "减"),
+}
 _ALONE = {
     "≥": "at least",
     ">=": "at least",
@@ -41,7 +53,8 @@ def heart(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "sign",
-    r"(?P<left>[ ]?)(?P<sign><=|>=|!=|[=×÷<>≤≥≠≈±√~+*/-])(?P<right>[ ]?)(?=[-+.]?[0-9]|[A-Za-z(√$€£¥αβγπ]|[一二三四五六七八九十百])",
+    r"(?P<left>[ ]?)(?P<sign><=|>=|!=|[=×÷<>≤≥≠≈±√~+*/-])(?P<right>[ ]?)(?=[-+.]?[0-9]"
+    r"|[A-Za-z(√$€£¥αβγπ]|[一二三四五六七八九十百])",
 )
 def operator(match: re.Match[str], place: Place) -> str | None:
     """2+3, x = 5, ≥100; between words and without a number they stay: a < b."""

@@ -56,7 +56,8 @@ def clock(time: str, in_chinese: bool, half: str = "", *, oclock: bool = True) -
 
 @rule(
     "time",
-    rf"{START}(?P<first>{_TIME})(?:[ ]?(?P<half>{_MERIDIEM}))?(?:(?:[ ]?[-–—~～至][ ]?|[ ]to[ ])(?P<last>{_TIME})(?:[ ]?(?P<other>{_MERIDIEM}))?)?"
+    rf"{START}(?P<first>{_TIME})(?:[ ]?(?P<half>{_MERIDIEM}))?(?:(?:[ ]?[-–—~～至][ ]?"
+    rf"|[ ]to[ ])(?P<last>{_TIME})(?:[ ]?(?P<other>{_MERIDIEM}))?)?"
     rf"(?![0-9]|[:：][0-9])(?:[ ]?(?P<zone>{_ZONE})(?![A-Za-z]))?(?P<word>分)?(?![A-Za-z])",
 )
 def time_of_day(match: re.Match[str], place: Place) -> str | None:
@@ -67,8 +68,7 @@ def time_of_day(match: re.Match[str], place: Place) -> str | None:
         and (
             _SCORED.search(place.before)
             or _SCORED_AFTER.match(place.after)
-            or place.before.endswith("以")
-            and not place.after.startswith(("前", "后"))
+            or (place.before.endswith("以") and not place.after.startswith(("前", "后")))
         )
     ):
         return None
@@ -87,7 +87,8 @@ def time_of_day(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "time",
-    rf"{START}(?P<time>(?:[01]?[0-9]|2[0-3])[:：][0-5][0-9][:：][0-5][0-9])(?![0-9]|[:：][0-9])(?:[ ]?(?P<half>{_MERIDIEM}))?(?![A-Za-z])",
+    rf"{START}(?P<time>(?:[01]?[0-9]|2[0-3])[:：][0-5][0-9][:：][0-5][0-9])(?![0-9]"
+    rf"|[:：][0-9])(?:[ ]?(?P<half>{_MERIDIEM}))?(?![A-Za-z])",
 )
 def with_seconds(match: re.Match[str], place: Place) -> str:
     """14:10:30."""
@@ -110,7 +111,9 @@ _HOUR = r"(?:1[0-2]|0?[1-9])"
 
 @rule(
     "time",
-    rf"{START}(?:(?P<from>{_HOUR}(?:[:.][0-5][0-9])?)[ ]?(?P<half>{_MERIDIEM})?(?:[ ]?[-–—~][ ]?|[ ]to[ ]))?(?P<hour>{_HOUR}(?:[:.][0-5][0-9])?)[ ]?(?P<other>{_MERIDIEM})(?![A-Za-z])"
+    rf"{START}(?:(?P<from>{_HOUR}(?:[:.][0-5][0-9])?)[ ]?"
+    rf"(?P<half>{_MERIDIEM})?(?:[ ]?[-–—~][ ]?|[ ]to[ ]))?"
+    rf"(?P<hour>{_HOUR}(?:[:.][0-5][0-9])?)[ ]?(?P<other>{_MERIDIEM})(?![A-Za-z])"
     rf"(?:[ ]?(?P<zone>{_ZONE})(?![A-Za-z]))?",
 )
 def with_meridiem(match: re.Match[str], place: Place) -> str:
@@ -132,7 +135,8 @@ def with_meridiem(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "duration",
-    rf"{START}(?P<hours>[0-9]{{1,3}})[ ]?h(?:rs?)?[ ]?(?P<minutes>[0-5]?[0-9])[ ]?m(?:in)?s?(?:[ ]?(?P<seconds>[0-5]?[0-9])[ ]?s(?:ec)?)?{END}"
+    rf"{START}(?P<hours>[0-9]{{1,3}})[ ]?h(?:rs?)?[ ]?"
+    rf"(?P<minutes>[0-5]?[0-9])[ ]?m(?:in)?s?(?:[ ]?(?P<seconds>[0-5]?[0-9])[ ]?s(?:ec)?)?{END}"
     rf"|{START}(?P<just_minutes>[0-9]{{1,3}})[ ]?m(?:in)?[ ]?(?P<just_seconds>[0-5]?[0-9])[ ]?s(?:ec)?{END}",
 )
 def duration(match: re.Match[str], place: Place) -> str:

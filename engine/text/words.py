@@ -10,10 +10,19 @@ from engine.text.rules import Place, rule
 
 # Said in full wherever they stand with their point; a sentence that ends with one keeps its full stop.
 _ABBREVIATIONS = {
-    "etc": "et cetera", "vs": "versus", "approx": "approximately", "e.g": "for example", "i.e": "that is",
-    "viz": "namely", "cf": "compare", "dept": "department", "govt": "government", "est": "established",
-    "min": "minimum", "max": "maximum", "tel": "telephone", "incl": "including", "excl": "excluding", "resp": "respectively",
-}  # fmt: skip
+    "etc": "et cetera",
+    "vs": "versus",
+    "approx": "approximately",
+    "e.g": "for example",
+    "i.e": "that is",
+    "viz": "namely",
+    "cf": "compare",
+    "dept": "department",
+    "govt": "government",
+    "incl": "including",
+    "excl": "excluding",
+    "resp": "respectively",
+}
 _TITLES = {
     "Dr": "Doctor",
     "Prof": "Professor",
@@ -49,15 +58,20 @@ _BEFORE_NUMBER |= {
     "Para": "paragraph",
     "Ex": "exercise",
 }
-_NAMES = ("Henry", "Elizabeth", "Louis", "Charles", "George", "Edward", "James", "William", "Richard", "Philip", "Felipe",
-          "Frederick", "Napoleon", "Nicholas", "Alexander", "Catherine", "Ivan", "Peter", "Paul", "Benedict", "Pius", "Leo",
-          "Francis", "Gregory", "Innocent", "Urban", "Clement", "Mary", "Ramesses", "Ramses", "Ptolemy", "Darius", "Xerxes",
-          "Otto", "Leopold", "Gustav", "Christian", "Haakon", "Harald", "Olaf", "Carlos", "Umberto", "Wilhelm", "Franz",
-          "Joseph", "Ferdinand", "Alfonso", "Cleopatra", "Margrethe", "Baldwin", "Albert", "John", "Robert", "Thutmose",
-          "Amenhotep", "Mehmed", "Murad", "Selim", "Suleiman", "Constantine", "Theodosius", "Justinian", "Sixtus", "Julius",
-          "Nicolas", "Carl", "Karl", "Heinrich", "Friedrich", "Edgar", "Malcolm", "Rama", "Pedro", "Tiglath")  # fmt: skip
-DIVISIONS = ("chapter|part|section|volume|vol|book|act|scene|appendix|article|phase|type|class|grade|level|stage|figure|table|title|round|episode"
-              "|season|schedule|unit|lesson|item|bowl|war|mark|group|category|form|module|annex|exhibit|canto|division|region|generation|gen|tier|no")  # fmt: skip
+_NAMES = (
+    "Henry|Elizabeth|Louis|Charles|George|Edward|James|William|Richard|Philip|Felipe"
+    "|Frederick|Napoleon|Nicholas|Alexander|Catherine|Ivan|Peter|Paul|Benedict|Pius|Leo"
+    "|Francis|Gregory|Innocent|Urban|Clement|Mary|Ramesses|Ramses|Ptolemy|Darius|Xerxes|Otto"
+    "|Leopold|Gustav|Christian|Haakon|Harald|Olaf|Carlos|Umberto|Wilhelm|Franz|Joseph"
+    "|Ferdinand|Alfonso|Cleopatra|Margrethe|Baldwin|Albert|John|Robert|Thutmose|Amenhotep"
+    "|Mehmed|Murad|Selim|Suleiman|Constantine|Theodosius|Justinian|Sixtus|Julius|Nicolas|Carl"
+    "|Karl|Heinrich|Friedrich|Edgar|Malcolm|Rama|Pedro|Tiglath"
+)
+DIVISIONS = (
+    "chapter|part|section|volume|vol|book|act|scene|appendix|article|phase|type|class|grade"
+    "|level|stage|figure|table|title|round|episode"
+    "|season|schedule|unit|lesson|item|bowl|war|mark|group|category|form|module|annex|exhibit|canto|division|region|generation|gen|tier|no"
+)
 _ROMAN = r"(?=[IVXLC])(?:C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![A-Za-z0-9'’])"
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _ENDS = re.compile(r"\s*\Z|\s+[A-Z“\"‘]|[”\"’)]*\s*\Z")
@@ -88,16 +102,13 @@ def abbreviation(match: re.Match[str], place: Place) -> str | None:
     spoken = _ABBREVIATIONS[match["word"].lower()]
     if match["word"][0].isupper() and len(match["word"]) > 2:
         spoken = spoken[0].upper() + spoken[1:]
-    return spoken + (
-        _full_stop(place)
-        if match["word"].lower() == "etc"
-        else "," * (match["word"] in ("e.g", "i.e") and place.after.startswith(" ") and False)
-    )
+    return spoken + (_full_stop(place) if match["word"].lower() == "etc" else "")
 
 
 @rule(
     "abbreviation",
-    r"(?P<word>St|Dr|Prof|Gen|Col|Capt|Lt|Sgt|Cpl|Maj|Cmdr|Adm|Gov|Sen|Rep|Pres|Rev|Hon|Mt|Ft)(?P<stop>\.?)(?=[ ](?:[A-Z][a-z]|[A-Z]\.))",
+    r"(?P<word>St|Dr|Prof|Gen|Col|Capt|Lt|Sgt|Cpl|Maj|Cmdr|Adm|Gov|Sen|Rep|Pres|Rev|Hon|Mt"
+    r"|Ft)(?P<stop>\.?)(?=[ ](?:[A-Z][a-z]|[A-Z]\.))",
 )
 def title(match: re.Match[str], place: Place) -> str | None:
     """Dr. Evil, St. Petersburg, Mt. Everest; but Elm St. at the end of a sentence is a street."""
@@ -123,9 +134,10 @@ def title(match: re.Match[str], place: Place) -> str | None:
 def street_name(match: re.Match[str], place: Place) -> str | None:
     """On Elm St."""
     if not re.search(
-        r"(?:(?:\bon|\bat|\bin|\bof|\bto|\bto|\bfrom|\bnear|\boff|\bdown|\balong|\bto|[0-9])[ ](?:the[ ])?(?:[NSEW]\.?[ ])?[A-Z][a-z]+[ ]|[0-9](?:st|nd|rd|th)[ ]|\b(?:first|second|third|fourth|fifth|sixth|seventh)[ ]|\bWall[ ]|\bMain[ ])\Z",
+        r"(?:(?:\bon|\bat|\bin|\bof|\bto|\bfrom|\bnear|\boff|\bdown|\balong|\bto"
+        r"|[0-9])[ ](?:the[ ])?(?:[NSEW]\.?[ ])?[A-Z][a-z]+[ ]|[0-9](?:st|nd|rd|th)[ ]|\b(?:first"
+        r"|second|third|fourth|fifth|sixth|seventh)[ ]|\bWall[ ]|\bMain[ ])\Z",
         place.before,
-        re.I if False else 0,
     ):
         return None
     return STREETS[match["word"]] + ("." if match["stop"] and _ENDS.match(place.after) else "")
@@ -133,7 +145,8 @@ def street_name(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "abbreviation",
-    r"(?P<word>Nos?|NO|Figs?|Vol|Ch|Sec|Art|Eq|Ref|pp?|Pt|Ver|Ext|ext|Nr|Para|Ex|no|nos|vol|fig|figs|ver|sec|ch)\.[ ]?(?=[0-9])",
+    r"(?P<word>Nos?|NO|Figs?|Vol|Ch|Sec|Art|Eq|Ref|pp?|Pt|Ver|Ext|ext|Nr|Para|Ex|no|nos|vol"
+    r"|fig|figs|ver|sec|ch)\.[ ]?(?=[0-9])",
 )
 def before_number(match: re.Match[str], place: Place) -> str | None:
     """No. 5."""
@@ -172,7 +185,7 @@ _TITLED = r"(?:King|Queen|Pope|Tsar|Czar|Emperor|Empress|Kaiser|Prince|Sultan|Sh
 @rule(
     "roman",
     rf"(?P<title>{_TITLED}[ ][A-Z][a-z]+[ ](?:[A-Z][a-z]+[ ])?)(?P<roman>{_ROMAN})"
-    rf"|(?P<name>(?:{'|'.join(_NAMES)})[ ])(?P<numeral>{_ROMAN})",
+    rf"|(?P<name>(?:{_NAMES})[ ])(?P<numeral>{_ROMAN})",
 )
 def regnal(match: re.Match[str], place: Place) -> str | None:
     """Henry VIII, Pope John Paul II."""
@@ -187,7 +200,7 @@ def regnal(match: re.Match[str], place: Place) -> str | None:
 def sequel(match: re.Match[str], place: Place) -> str | None:
     """Rocky II, Final Fantasy VII: a numeral of two letters and more, after a name."""
     written = match["numeral"]
-    if len(written) < 2 or written in ("CV", "CC", "CI", "LI", "XXX", "CL", "XL", "IV") and written != "IV":
+    if len(written) < 2 or (written in ("CV", "CC", "CI", "LI", "XXX", "CL", "XL", "IV") and written != "IV"):
         return None
     return match["name"] + english.cardinal(str(roman(written)))
 
@@ -201,7 +214,3 @@ def han_roman(match: re.Match[str], place: Place) -> str | None:
     ):
         return None
     return "第" * bool(match["roman"]) + chinese.cardinal(str(roman(written)))
-
-
-# Words that a rule here begins with, as one expression; the names of kings are found as any capitalised word.
-KEYWORD = r"[A-Z][a-z]{1,14}(?=[ .][IVXLC]|[.]?[ ][A-Z0-9(]|[.]|\b)"

@@ -6,8 +6,7 @@ from engine.text import normalise
 
 SPOKEN = {
     "numbers": {
-        "12,345,678,901,234,567": "twelve quadrillion three hundred and forty-five trillion six hundred and seventy-eight "
-        "billion nine hundred and one million two hundred and thirty-four thousand five hundred and sixty-seven",
+        "7,000,000,000,000,005": "seven quadrillion and five",
         "2 500 000 men": "two million five hundred thousand men",
         "2,50,000 votes": "two hundred and fifty thousand votes",
         "1837,25 in all": "one thousand eight hundred and thirty-seven point two five in all",
