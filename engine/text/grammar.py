@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from engine.text import codes, dates, fractions, money, quantities, signs, times, words
+from engine.text import chinese_dates, codes, dates, fractions, money, quantities, signs, times, words
 from engine.text.rules import Rules
 
 _DIGITS = (
@@ -24,9 +24,9 @@ _DIGITS = (
     times.with_meridiem,
     times.duration,
     times.ratio,
-    dates.chinese_month_range,
-    dates.chinese_year,
-    dates.chinese_generation,
+    chinese_dates.month_range,
+    chinese_dates.year,
+    chinese_dates.generation,
     dates.day_first,
     dates.month_and_day,
     dates.decade,
