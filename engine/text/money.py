@@ -107,7 +107,7 @@ _PER_CHINESE = {
 }
 _PER_CHINESE |= {"kilogram": "公斤", "gram": "克", "kilometer": "公里", "meter": "米", "liter": "升", "tonne": "吨"}
 _PER_CHINESE |= {"square meter": "平方米", "gigabyte": "GB", "person": "人"}
-_PER = r"(?:/[ ]?(?P<per>ft²|m²|[A-Za-z]{1,12})(?![A-Za-z0-9²/.]))?"
+_PER = r"(?:/[ ]?(?P<per>ft²|m²|[月年天日周时斤人次个件](?![A-Za-z])|[A-Za-z]{1,12})(?![A-Za-z0-9²/.]))?"
 _HAN_COIN = r"(?:美元|美金|欧元|英镑|日元|日圆|韩元|港元|港币|人民币|元|块钱?)"
 
 

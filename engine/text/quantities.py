@@ -8,10 +8,16 @@ from engine.text import chinese, english, units
 from engine.text.numerals import AMOUNT, END, NUMBER, START, count, is_minus, plain
 from engine.text.rules import Place, rule
 from engine.text.script import HAN, LATIN
+from engine.text.times import is_score
 
 # A year unless the next word is what is counted: "1500 people", "1984 pages", but "1984 was".
 _COUNTED = re.compile(
     r"\s(?:(?!(?:was|is|has|this|its|as|does|sees|marks|was)\b)[a-z]+s|people|men|women|children|feet|of|more|less)\b"
+)
+# What there are millions of, as in "2.5m residents".
+_MANY = re.compile(
+    r" (?:people|residents|users|subscribers|followers|customers|views|downloads|jobs|barrels|homes|households"
+    r"|workers|visitors|copies|votes|viewers|inhabitants|members|tourists|passengers|children|men|women|dollars|euros)\b"
 )
 _DATED = re.compile(r"(?i:\b(?:in|since|year|until|of|from)[ ])\Z")
 _SCALE = r"(?:hundred|thousand|million|billion|trillion)"
@@ -83,7 +89,7 @@ def span(match: re.Match[str], place: Place) -> str | None:
     else:
         before = place.before if place.chinese else ""
         spoken = [_in_context(number, place, before, after) for number in (first, last)]
-    both = place.say.span(*spoken)
+    both = place.say.ratio(*spoken) if is_score(place) and not unit else place.say.span(*spoken)
     return measured(both, unit, place, one=False) if unit else both
 
 
@@ -154,6 +160,10 @@ def measure(match: re.Match[str], place: Place) -> str | None:
         return None
     if gap == "-" and (place.chinese or not re.match(r"[ ][a-z]|\Z|[.,]", place.after) or len(unit) < 2):
         return None
+    if unit == "s" and not place.chinese and place.after.startswith(" of "):  # 1,000s of them
+        return english.plural(count(number, english)).removeprefix("one ")
+    if unit == "m" and not gap and not place.chinese and _MANY.match(place.after):
+        return f"{count(number, english)} million"
     place_of_unit = _in_context(number, place, place.before, unit if place.chinese else " units")
     spoken = place.say.minus(place_of_unit) if match["minus"] else place_of_unit
     if gap == "-":
@@ -163,16 +173,17 @@ def measure(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "dimensions",
-    rf"{START}(?P<first>{NUMBER})[xX×](?P<second>{NUMBER})"
-    rf"(?:[xX×](?P<third>{NUMBER}))?(?:[ ]?(?P<unit>{units.UNIT})|(?![A-Za-z0-9_=]"
-    rf"|[ ]?[=^⁰¹²³]))",
+    rf"{START}(?P<first>{NUMBER})(?:[xX×]|[ ]x[ ])(?P<second>{NUMBER})"
+    rf"(?:(?:[xX×]|[ ]x[ ])(?P<third>{NUMBER}))?(?:[ ]?(?P<unit>{units.UNIT})|(?![A-Za-z0-9_=]"
+    rf"|=|[ ]?[\^⁰¹²³]))",
 )
 def dimensions(match: re.Match[str], place: Place) -> str | None:
     """1920x1080, 2x4x6 cm; but 2×4=8 is a product."""
     if re.match(r"10(?:\^|\Z)", match["second"] + place.after[:1]):
         return None
     numbers = [count(match[name], place.say) for name in ("first", "second", "third") if match[name]]
-    spoken = ("乘" if place.chinese else " by ").join(numbers)
+    by = "乘" if place.chinese else " times " if place.after.startswith(" =") else " by "
+    spoken = by.join(numbers)
     return measured(spoken, match["unit"], place, one=False) if match["unit"] else spoken
 
 

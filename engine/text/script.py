@@ -10,6 +10,7 @@ LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 
 _HAN = re.compile(f"[{HAN}]")
 _CJK = re.compile(f"[{CJK}]")
+_HAN_OR_STOP = re.compile(f"[{HAN}，。、；：！？《》]")
 _WORD = re.compile(r"[^\W\d_]+")
 _ONLY_HAN = re.compile(f"[{HAN}]+")
 
@@ -25,10 +26,15 @@ def is_cjk(char: str) -> bool:
 
 
 def is_chinese(text: str) -> bool:
-    """Whether `text` is mainly Chinese: more Chinese characters than words of other scripts.
+    """Whether `text` is mainly Chinese: more Chinese characters and stops than words of other scripts.
+
+    Names in capitals only, as 5G and AI, are no words.
 
     >>> is_chinese("我用 Python"), is_chinese("I visited 故宫 in May"), is_chinese("3.5")
     (True, False, False)
     """
-    characters = len(_HAN.findall(text))
-    return characters > 0 and characters > len(_WORD.findall(_ONLY_HAN.sub(" ", text)))
+    characters = len(_HAN_OR_STOP.findall(text))
+    if not characters:
+        return False
+    words = _WORD.findall(_ONLY_HAN.sub(" ", text))
+    return characters > sum(not word.isupper() for word in words) and not (len(words) > 2 and _HAN.search(text) is None)

@@ -68,6 +68,8 @@ def operator(match: re.Match[str], place: Place) -> str | None:
     if not (number_before or joined):
         leading = number_after and sign not in ("=", "*", "×", "÷", "!=", "-", "/")
         return match["left"] + _leading(sign, place) if leading else None
+    if sign == "~" and number_after and not match["left"]:
+        return "到" if place.chinese else " to "
     if bool(match["left"]) != bool(match["right"]) or sign in "√~":
         return None
     if sign in "<>" and not (number_before or number_after):
@@ -110,7 +112,7 @@ def difference(match: re.Match[str], place: Place) -> str:
 _POWERS = {"2": ("squared", "的平方"), "3": ("cubed", "的立方")}
 
 
-@rule("power", r"(?P<up>[⁺⁻]?[⁰¹²³⁴-⁹]+)|\^(?P<caret>-?[0-9]{1,6}|\{-?[0-9]{1,6}\}|[A-Za-z](?![A-Za-z]))")
+@rule("power", r"(?P<up>[⁺⁻]?[⁰¹²³⁴-⁹]{1,9})|\^(?P<caret>-?[0-9]{1,6}|\{-?[0-9]{1,6}\}|[A-Za-z](?![A-Za-z]))")
 def power(match: re.Match[str], place: Place) -> str | None:
     """10⁻³, x², 2^10."""
     exponent = (match["up"] or match["caret"]).translate(_SUPER).strip("{}+")
@@ -125,7 +127,7 @@ def power(match: re.Match[str], place: Place) -> str | None:
     return f" to the power of {'minus ' * negative}{spoken}"
 
 
-@rule("subscript", r"(?P<down>[₊₋]?[₀-₉]+)")
+@rule("subscript", r"(?P<down>[₊₋]?[₀-₉]{1,9})")
 def subscript(match: re.Match[str], place: Place) -> str:
     """H₂O."""
     digits = match["down"].translate(_SUB).strip("+-")

@@ -23,6 +23,12 @@ _SCORED_AFTER = re.compile(
 )
 
 
+def is_score(place: Place) -> bool:
+    """Whether the words around two numbers say that they are a score or a ratio."""
+    scored = _SCORED.search(place.before) or _SCORED_AFTER.match(place.after)
+    return bool(scored) or (place.before.endswith("以") and not place.after.startswith(("前", "后")))
+
+
 def meridiem(written: str, place: Place) -> str:
     """AM or PM: with the full stop of a sentence that ends here, after enough words for one."""
     letters = "AM" if written[0] in "aA" else "PM"
@@ -62,15 +68,7 @@ def clock(time: str, in_chinese: bool, half: str = "", *, oclock: bool = True) -
 )
 def time_of_day(match: re.Match[str], place: Place) -> str | None:
     """9:05; 3:00 p.m.; 9:00-17:00; 11:30 EST; 17:20分."""
-    if (
-        not match["half"]
-        and not match["last"]
-        and (
-            _SCORED.search(place.before)
-            or _SCORED_AFTER.match(place.after)
-            or (place.before.endswith("以") and not place.after.startswith(("前", "后")))
-        )
-    ):
+    if not match["half"] and not match["last"] and is_score(place):
         return None
     parts = [(match["first"], match["half"]), (match["last"], match["other"])]
     if match["first"].startswith("24") and match["first"][3:] != "00":

@@ -14,6 +14,8 @@ SPOKEN = {
         "3.2k of 20k": "three point two thousand of twenty thousand",
         "2.5x as fast": "two point five times as fast",
         "7.5 million": "seven point five million",
+        "2.5m residents": "two point five million residents",
+        "1,000s of them": "thousands of them",
         "the 3,000th": "the three thousandth",
     },
     "dates": {
@@ -100,6 +102,8 @@ SPOKEN = {
         "n² and 2^9": "n squared and two to the power of nine",
         "H₂SO₄": "H two SO four",
         "#3": "number three",
+        "3 x 5 = 15": "three times five equals fifteen",
+        "a 3 x 5 ft rug": "a three by five feet rug",
         "salt & pepper": "salt and pepper",
         "60+": "sixty plus",
         "3.5e-7": "three point five times ten to the power of minus seven",
