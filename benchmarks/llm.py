@@ -41,7 +41,7 @@ from engine.runtime.compute import run_on
 from engine.tokens.grammar import Grammar
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import GLOBAL_TOKENS, Prompt, Sampling, VoiceTokens
+from engine.types import GLOBAL_TOKENS, ClonedVoiceTokens, Prompt, Sampling
 
 Result = TypeVar("Result")
 CONTEXT = 1024
@@ -52,7 +52,7 @@ QUANTIZATIONS: tuple[Quantization, ...] = ("float16", "q8_0", "q4_0")
 
 def prompt_of(vocabulary: Vocabulary) -> Prompt:
     """The beginning of a cloned voice's prompt: what is measured are the steps behind it."""
-    prompt = Prompts(vocabulary).speak("Hello.", VoiceTokens(np.arange(GLOBAL_TOKENS)))
+    prompt = Prompts(vocabulary).speak("Hello.", ClonedVoiceTokens(np.arange(GLOBAL_TOKENS)))
     return replace(prompt, ids=prompt.ids[:8])
 
 

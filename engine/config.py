@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 """The published model's name, on both hubs."""
@@ -29,6 +30,10 @@ def _address(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("a server's address is like http://10.0.0.5:8000")
     return url.rstrip("/").removesuffix("/v1")
+
+
+def _text(path: object) -> object:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
 class RemoteConfig(BaseModel):
@@ -56,7 +61,7 @@ class EngineConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = "demo"
+    model: Annotated[str, BeforeValidator(_text)] = "demo"
     """`demo`, a directory, or a name on a hub such as SparkAudio/Spark-TTS-0.5B, downloaded at first use."""
     hub: Hub = "huggingface"
     """Where a model that is named is downloaded from."""
@@ -94,7 +99,7 @@ class EngineConfig(BaseModel):
     max_sample_seconds: float = Field(30.0, le=300)
     """How long a voice sample has to be, and how much of a longer one is used."""
     require_consent: bool = False
-    """Whether a sampled voice needs a consent recording, to be made and to be used."""
+    """Whether a consent recording is required to make a cloned voice and to use one."""
     voices: str | None = None
     """Database URL of the voice store; by default a SQLite file in `data_directory`."""
     data_directory: Path | None = None

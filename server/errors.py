@@ -63,12 +63,21 @@ HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = 
 }
 
 
+HINTS: dict[type[EngineError], str] = {
+    UnknownVoice: "GET /v1/audio/voices lists all voices.",
+    UnknownConsent: "GET /v1/audio/voice_consents lists all consents.",
+    ConsentRequired: "POST /v1/audio/voice_consents takes the recording.",
+}
+"""The route that helps with an error. The engine's own messages name no routes."""
+
+
 def error_body(error: EngineError) -> tuple[int, Error]:
     """The status and the body of an engine's error."""
     status, kind, param, code = HTTP_ERRORS.get(type(error), (500, FAILED, None, None))
     if isinstance(error, InvalidRequest):
         param = error.param
-    return status, Error(message=str(error), type=kind, param=param, code=code)
+    message = " ".join(filter(None, (str(error), HINTS.get(type(error)))))
+    return status, Error(message=message, type=kind, param=param, code=code)
 
 
 def retry_after(error: EngineError) -> dict[str, str] | None:

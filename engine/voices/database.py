@@ -1,8 +1,9 @@
-"""A database, SQLite or PostgreSQL: opened with its tables as this version needs them, and its transactions."""
+"""Opens a SQLite or PostgreSQL database, migrates its tables to this version, and runs transactions."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -44,8 +45,9 @@ class Database:
         self._reading = self._engine.execution_options(reading=True)
 
     @classmethod
-    def in_directory(cls, directory: Path) -> Database:
-        """The SQLite file of this directory, which is made if it is missing, for its user alone."""
+    def in_directory(cls, directory: str | os.PathLike[str]) -> Database:
+        """The SQLite file of this directory, which is created with mode 0700 if it is missing."""
+        directory = Path(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(f"sqlite:///{directory / 'fast-spark.db'}")
 
@@ -87,7 +89,9 @@ def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
     except SQLAlchemyError:
-        raise EngineError("The voice store cannot be opened: its URL is none.") from None  # it may hold a password
+        raise EngineError(
+            "The voice store cannot be opened: its setting is not a database URL."
+        ) from None  # it may hold a password
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql") or (kind == "sqlite" and parsed.database in (None, "", ":memory:")):
         raise EngineError(

@@ -1,4 +1,4 @@
-"""The store's tables. A change here needs a migration beside it, in `migrations/versions`; a test compares the two."""
+"""The tables of the voice store. A change here needs a migration in `migrations/versions`; a test compares the two."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """The tables of this store. Constraints have names, so that a migration can drop them."""
+    """The base class of the tables. Constraints have names, so that a migration can drop them."""
 
     metadata = MetaData(
         naming_convention={
@@ -20,7 +20,7 @@ class Base(DeclarativeBase):
 
 
 class ConsentRow(Base):
-    """A recording in which somebody agrees that their voice is used."""
+    """A recording in which a speaker agrees to the use of their voice."""
 
     __tablename__ = "consents"
 
@@ -34,7 +34,7 @@ class ConsentRow(Base):
 
 
 class VoiceRow(Base):
-    """A voice, without what is large. Its `namespace` is its owner if it is private, else empty."""
+    """A voice without its sample and tokens. `namespace` is the owner of a private voice, else empty."""
 
     __tablename__ = "voices"
     __table_args__ = (UniqueConstraint("namespace", "name"),)
@@ -50,7 +50,7 @@ class VoiceRow(Base):
 
 
 class SampleRow(Base):
-    """The sample of a voice, as it was uploaded, and whether only its beginning is heard."""
+    """The uploaded sample of a voice; `cut` if only its beginning was used."""
 
     __tablename__ = "samples"
 
@@ -62,9 +62,9 @@ class SampleRow(Base):
 
 
 class VoiceTokensRow(Base):
-    """What a model made of a voice, once: its global tokens, and those that the prompt of its speech goes on with.
+    """The tokens that a model made of a voice.
 
-    These are the semantic tokens of a sample, or the acoustic ids of a voice that was made up.
+    `prompt_tokens` are the semantic tokens of a sample, or the acoustic ids of a created voice.
     """
 
     __tablename__ = "voice_tokens"
@@ -76,7 +76,7 @@ class VoiceTokensRow(Base):
 
 
 class CreatedTokensRow(Base):
-    """The tokens that a model gave to a set of attributes; kept, so that a built-in voice stays the same."""
+    """The tokens that a model created from attributes. They are saved so that a built-in voice never changes."""
 
     __tablename__ = "created_tokens"
 

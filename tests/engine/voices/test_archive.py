@@ -13,14 +13,14 @@ import safetensors.numpy
 
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest, VoiceExists
-from engine.types import Recording, Sample, TokenPair, Voice, VoiceAttributes
+from engine.types import ClonedVoiceTokens, CreatedVoiceTokens, Recording, Sample, Voice, VoiceAttributes
 from engine.voices.archive import export_voice, import_voice
 from engine.voices.database import Database
 from engine.voices.naming import new_id
 from engine.voices.store import VoiceStore
 
 CONFIG = EngineConfig()
-TOKENS: TokenPair = (np.arange(32), np.arange(100))
+TOKENS = ClonedVoiceTokens(np.arange(32), np.arange(100))
 
 
 @pytest.fixture
@@ -49,23 +49,25 @@ def test_a_sampled_voice_moves_whole(there: VoiceStore, exported: bytes, golden:
     assert (voice.transcript, voice.owner, voice.private) == ("What she says.", "", False)
     assert there.sample(voice.id).recording == Recording((golden / "clip.wav").read_bytes(), "audio/wav")
     for model in ("weights", "others"):
-        kept = there.tokens(voice.id, model)
-        assert kept is not None
-        assert [tokens.tolist() for tokens in kept] == [tokens.tolist() for tokens in TOKENS]
+        saved = there.tokens(voice, model)
+        assert isinstance(saved, ClonedVoiceTokens)
+        np.testing.assert_array_equal(saved.global_tokens, TOKENS.global_tokens)
+        np.testing.assert_array_equal(saved.semantic_tokens, TOKENS.semantic_tokens)
     with pytest.raises(VoiceExists):
         import_voice(there, exported, CONFIG)
     assert import_voice(there, exported, CONFIG, name="Eve").name == "Eve"
 
 
 def test_a_created_voice_moves_and_changes_no_other(here: VoiceStore, there: VoiceStore) -> None:
-    alto = replace(Voice(new_id("voice_"), "Alto", 1), attributes=VoiceAttributes("female", "low", seed=1))
-    here.add(alto, None, {"weights": TOKENS})
+    attributes = VoiceAttributes("female", "low", seed=1)  # alloy's
+    alto = replace(Voice(new_id("voice_"), "Alto", 1), attributes=attributes)
+    here.add(alto, None, {"weights": CreatedVoiceTokens(np.arange(32), attributes, (7, 8, 9))})
     voice = import_voice(there, export_voice(here, alto), CONFIG)
-    assert voice.attributes == alto.attributes  # alloy's, as it happens
-    kept = there.tokens(voice.id, "weights")
-    assert kept is not None
-    assert kept[1].tolist() == TOKENS[1].tolist()
-    assert there.created_tokens("weights", alto.attributes) is None  # type: ignore[arg-type]
+    assert voice.attributes == attributes
+    saved = there.tokens(voice, "weights")
+    assert isinstance(saved, CreatedVoiceTokens)
+    assert saved.acoustic_ids == (7, 8, 9)
+    assert there.created_tokens("weights", attributes) is None
 
 
 def changed(exported: bytes, manifest: dict[str, str] | None = None, **tensors: Any) -> bytes:
@@ -100,7 +102,7 @@ def changed(exported: bytes, manifest: dict[str, str] | None = None, **tensors: 
     ],
 )
 def test_a_file_that_is_no_voice_is_refused_and_leaves_nothing(there: VoiceStore, exported: bytes, harm: Any) -> None:
-    with pytest.raises(InvalidRequest, match="no voice that Fast-Spark exported"):
+    with pytest.raises(InvalidRequest, match="not a voice that Fast-Spark exported"):
         import_voice(there, harm(exported), CONFIG)
     assert there.page(None, None, 10) == []
 

@@ -21,10 +21,10 @@ from engine.llm.registry import load_language_model
 from engine.tokens.grammar import Grammar
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import Prompt, Sampling, VoiceAttributes, VoiceTokens
+from engine.types import ClonedVoiceTokens, Prompt, Sampling, VoiceAttributes
 
-VOICE = VoiceTokens(np.arange(32) * 5)
-SAMPLED = VoiceTokens(np.arange(32) * 7, transcript="Some words.", semantic_tokens=np.arange(40) * 3)
+VOICE = ClonedVoiceTokens(np.arange(32) * 5)
+SAMPLED = ClonedVoiceTokens(np.arange(32) * 7, np.arange(40) * 3, "Some words.")
 
 
 def prompts(vocabulary: Vocabulary) -> list[Prompt]:
