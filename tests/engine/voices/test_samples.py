@@ -114,7 +114,7 @@ def test_what_is_not_audio_is_refused_with_the_accepted_formats() -> None:
     for data in (b"ID3, said the text file. " * 50, bytes(1000), b"RIFF", write(np.zeros(9), 8000)[:20]):
         message = refusal(data)
         assert "not readable as audio" in message
-        assert "WAV, FLAC, MP3, Ogg, AAC, MP4 or WebM" in message
+        assert "WAV, FLAC, MP3, Ogg, AAC, AMR, MP4, 3GP or WebM" in message
 
 
 @pytest.mark.parametrize("container", ["AIFF", "CAF", "W64", "AU", "VOC"])
