@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
-from engine.errors import ConsentRequired, InvalidRequest, NotOwner, UnknownConsent, UnknownVoice, VoiceExists
+from engine.errors import (
+    ConsentRequired,
+    InvalidRequest,
+    NotOwner,
+    StoreFailed,
+    UnknownConsent,
+    UnknownVoice,
+    VoiceExists,
+)
 from engine.text import speech_weight
 from engine.types import (
     TOKENS_PER_SECOND,
@@ -225,7 +233,10 @@ class VoiceLibrary:
                 tokens = await self._created(voice.attributes)
             else:
                 sample = await asyncio.to_thread(self._store.sample, voice.id)
-                heard = await self._reader.read(sample.recording.data)
+                try:
+                    heard = await self._reader.read(sample.recording.data)
+                except InvalidRequest as error:  # the request that needs the tokens is not at fault
+                    raise StoreFailed(f"The saved sample of {voice.name!r} cannot be used. {error}") from error
                 tokens = ClonedVoiceTokens(*await self._codec.encode(heard.samples))
             return await asyncio.to_thread(self._store.save_tokens, voice, self._model, tokens)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from engine.types import (
     ClonedVoiceTokens,
     CreatedVoiceTokens,
     Sampling,
+    TokenIds,
     VoiceAttributes,
     VoiceTokens,
 )
@@ -33,6 +35,8 @@ class VoiceMaker:
         self._vocabulary = vocabulary
         self._prompts = Prompts(vocabulary)
         self._language_model = language_model
+        delimiters = (vocabulary.id("<|start_acoustic_token|>"), vocabulary.id("<|end_acoustic_token|>"))
+        self._acoustic_ids = {*delimiters, *chain(*(family.ids for family in vocabulary.acoustic.values()))}
 
     async def create(self, attributes: VoiceAttributes) -> CreatedVoiceTokens:
         """Create a voice: the part of the model's answer that comes before the speech."""
@@ -66,9 +70,23 @@ class VoiceMaker:
                 "transcript",
             )
 
+    def check(self, tokens: VoiceTokens) -> None:
+        """Raise ValueError if the tokens are not in the model's vocabulary."""
+        vocabulary = self._vocabulary
+        _check_range(tokens.global_tokens, vocabulary.globals.count, "global")
+        if isinstance(tokens, ClonedVoiceTokens):
+            _check_range(tokens.semantic_tokens, vocabulary.semantic.count, "semantic")
+        elif not self._acoustic_ids.issuperset(tokens.acoustic_ids):
+            raise ValueError("the acoustic ids are not in the vocabulary")
+
     @property
     def _room(self) -> int:
         return self._language_model.context - SENTENCE_TOKENS
 
     def _needed(self, tokens: ClonedVoiceTokens, transcript: str) -> int:
         return len(tokens.semantic_tokens) + len(self._vocabulary.text(transcript))
+
+
+def _check_range(tokens: TokenIds, count: int, name: str) -> None:
+    if tokens.size and not 0 <= tokens.min() <= tokens.max() < count:
+        raise ValueError(f"the {name} tokens are not below {count}")

@@ -3,18 +3,60 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Select, inspect
+from sqlalchemy.orm import Session
 
 from engine.types import ClonedVoiceTokens, Consent, CreatedVoiceTokens, TokenIds, Voice, VoiceAttributes, VoiceTokens
-from engine.voices.tables import ConsentRow, CreatedTokensRow, VoiceRow, VoiceTokensRow
+from engine.voices.tables import Base, ConsentRow, CreatedTokensRow, VoiceRow, VoiceTokensRow
+
+Row = TypeVar("Row", bound=Base)
+Listed = TypeVar("Listed", VoiceRow, ConsentRow)
+Item = TypeVar("Item")
+
+logger = logging.getLogger(__name__)
 
 _ATTRIBUTES = TypeAdapter(VoiceAttributes)
 _VOICE = TypeAdapter(Voice)
 _CONSENT = TypeAdapter(Consent)
+
+
+def read_row(row: Row, read: Callable[[Row], Item]) -> Item | None:
+    """The result of `read`; None if the row is damaged, which is logged."""
+    try:
+        return read(row)
+    except ValueError as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        reason = f"{'.'.join(map(str, first['loc']))} {first['msg']}".strip() if first else error
+        key = ", ".join(map(str, inspect(row, raiseerr=True).identity or ()))
+        logger.warning("The row %r in table %s is damaged and is ignored: %s", key, row.__tablename__, reason)
+        return None
+
+
+def read_page(
+    session: Session,
+    table: type[Listed],
+    query: Select[Listed],
+    after: str | None,
+    limit: int,
+    read: Callable[[Listed], Item],
+) -> list[Item]:
+    """At most `limit` items in the order of their ids, starting after the id `after`, without damaged rows."""
+    items: list[Item] = []
+    while (wanted := limit - len(items)) > 0:
+        page = query.order_by(table.id).limit(wanted)
+        rows = session.scalars(page if after is None else page.where(table.id > after)).all()
+        items += [item for row in rows if (item := read_row(row, read)) is not None]
+        if len(rows) < wanted:
+            break
+        after = rows[-1].id
+    return items
 
 
 def attributes_key(attributes: VoiceAttributes) -> str:
@@ -24,14 +66,14 @@ def attributes_key(attributes: VoiceAttributes) -> str:
 
 def read_voice(row: VoiceRow) -> Voice:
     """The voice of a row; raises ValueError if the row is damaged."""
-    fields = {name: getattr(row, name) for name in ("id", "name", "created_at", "owner", "transcript", "consent")}
+    fields = _fields(row, "id", "name", "created_at", "owner", "transcript", "consent")
     attributes = None if row.attributes is None else _ATTRIBUTES.validate_json(row.attributes)
     return _VOICE.validate_python(fields | {"attributes": attributes, "private": row.namespace != ""})
 
 
 def read_consent(row: ConsentRow) -> Consent:
     """The consent of a row; raises ValueError if the row is damaged."""
-    return _CONSENT.validate_python({name: getattr(row, name) for name in ("id", "name", "language", "created_at")})
+    return _CONSENT.validate_python(_fields(row, "id", "name", "language", "created_at"))
 
 
 def write_tokens(voice_id: str, model: str, tokens: VoiceTokens) -> VoiceTokensRow:
@@ -72,6 +114,15 @@ def voice_tokens(global_tokens: TokenIds, prompt: TokenIds, attributes: VoiceAtt
     if attributes:
         return CreatedVoiceTokens(global_tokens, attributes, tuple(prompt.tolist()))
     return ClonedVoiceTokens(global_tokens, prompt)
+
+
+def _fields(row: Base, *names: str) -> dict[str, object]:
+    """Columns of a row by name; raises ValueError if the file had text in them that is not UTF-8."""
+    fields = {name: getattr(row, name) for name in names}
+    for value in fields.values():
+        if isinstance(value, str):
+            value.encode()  # refuses what `surrogateescape` has decoded
+    return fields
 
 
 def _pack(tokens: TokenIds | Sequence[int]) -> bytes:

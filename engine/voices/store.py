@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.exc import IntegrityError
 
-from engine.errors import EngineError, NotOwner, UnknownConsent, UnknownVoice, VoiceExists
+from engine.errors import EngineError, NotOwner, StoreFailed, UnknownConsent, UnknownVoice, VoiceExists
 from engine.types import Caller, CreatedVoiceTokens, Recording, Sample, Voice, VoiceAttributes, VoiceTokens
 from engine.voices.database import Database
 from engine.voices.rows import (
     attributes_key,
     read_created_tokens,
+    read_page,
+    read_row,
     read_tokens,
     read_voice,
     write_created_tokens,
@@ -23,6 +26,8 @@ from engine.voices.rows import (
 from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, VoiceRow, VoiceTokensRow
 
 Row = TypeVar("Row", VoiceRow, ConsentRow)
+TokensRow = TypeVar("TokensRow", VoiceTokensRow, CreatedTokensRow)
+Tokens = TypeVar("Tokens", bound=VoiceTokens)
 
 
 class VoiceStore:
@@ -30,10 +35,14 @@ class VoiceStore:
 
     A `caller` sees the shared voices and its own, and may change only its own. None is the operator, who may see and
     change all. For a caller, a voice that it may not see does not exist.
+
+    A damaged voice does not exist either, except that it can be deleted; the log names it. Damaged tokens count as
+    missing. `check` raises ValueError for tokens that the model cannot use; they count as damaged.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, check: Callable[[VoiceTokens], None] = lambda tokens: None) -> None:
         self._database = database
+        self._check = check
 
     def add(self, voice: Voice, sample: Sample | None = None, tokens: Mapping[str, VoiceTokens] | None = None) -> None:
         """Save a new voice, with its sample and its tokens by model; raises VoiceExists or UnknownConsent."""
@@ -71,11 +80,8 @@ class VoiceStore:
 
     def page(self, caller: Caller, after: str | None, limit: int) -> list[Voice]:
         """At most `limit` voices that the caller sees, oldest first, starting after the id `after`."""
-        query = select(VoiceRow).where(_visible(caller)).order_by(VoiceRow.id).limit(limit)
-        if after is not None:
-            query = query.where(VoiceRow.id > after)
         with self._database.reading() as session:
-            return [read_voice(row) for row in session.scalars(query)]
+            return read_page(session, VoiceRow, select(VoiceRow).where(_visible(caller)), after, limit, read_voice)
 
     def find(self, name_or_id: str, caller: Caller) -> Voice:
         """The voice with this id or name; the caller's private voice comes before a shared one. Raises UnknownVoice."""
@@ -103,7 +109,9 @@ class VoiceStore:
                 row = owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id))
                 row.name = row.name if name is None else name
                 row.transcript = row.transcript if transcript is None else transcript or None
-            return read_voice(row)
+                if (changed := read_row(row, read_voice)) is None:
+                    raise UnknownVoice(voice_id)
+            return changed
         except IntegrityError as error:
             raise VoiceExists(name or "") from error
 
@@ -113,34 +121,40 @@ class VoiceStore:
             session.delete(owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id)))
 
     def sample(self, voice_id: str) -> Sample:
-        """The sample of a voice; raises UnknownVoice if there is none."""
+        """The sample of a voice; raises UnknownVoice if there is none, or StoreFailed if it is damaged."""
         with self._database.reading() as session:
             row = session.get(SampleRow, voice_id)
         if row is None:
             raise UnknownVoice(voice_id)
+        if hashlib.sha256(row.data).hexdigest() != row.sha256:
+            raise StoreFailed(f"The sample of the voice {voice_id} is damaged. Delete the voice and make it again.")
         return Sample(Recording(row.data, row.media_type), row.cut)
 
     def tokens(self, voice: Voice, model: str) -> VoiceTokens | None:
         """The tokens that this model made of the voice; None if it made none yet."""
         with self._database.reading() as session:
             row = session.get(VoiceTokensRow, (voice.id, model))
-        return read_tokens(row, voice.attributes) if row else None
+        return self._read(row, partial(read_tokens, attributes=voice.attributes))
 
     def tokens_by_model(self, voice: Voice) -> dict[str, VoiceTokens]:
         """The tokens that each model made of the voice."""
         query = select(VoiceTokensRow).where(VoiceTokensRow.voice == voice.id)
         with self._database.reading() as session:
             rows = session.scalars(query).all()
-        return {row.model: read_tokens(row, voice.attributes) for row in rows}
+        read = partial(read_tokens, attributes=voice.attributes)
+        return {row.model: tokens for row in rows if (tokens := self._read(row, read))}
 
     def save_tokens(self, voice: Voice, model: str, tokens: VoiceTokens) -> VoiceTokens:
-        """Save the tokens that this model made of the voice. Returns the saved ones: those of the first process.
+        """Save the tokens that this model made of the voice, or return those that another process saved before.
 
         Raises UnknownVoice if the voice was deleted meanwhile.
         """
         try:
             with self._database.writing() as session:
-                session.add(write_tokens(voice.id, model, tokens))
+                row = session.get(VoiceTokensRow, (voice.id, model), with_for_update=True)
+                if saved := self._read(row, partial(read_tokens, attributes=voice.attributes)):
+                    return saved
+                session.merge(write_tokens(voice.id, model, tokens))
         except IntegrityError as error:
             if saved := self.tokens(voice, model):
                 return saved
@@ -151,23 +165,37 @@ class VoiceStore:
         """The tokens that this model created from these attributes; None if it created none yet."""
         with self._database.reading() as session:
             row = session.get(CreatedTokensRow, (model, attributes_key(attributes)))
-        return read_created_tokens(row, attributes) if row else None
+        return self._read(row, partial(read_created_tokens, attributes=attributes))
 
     def save_created_tokens(self, model: str, tokens: CreatedVoiceTokens) -> CreatedVoiceTokens:
-        """Save the tokens of a created voice. Returns the saved ones: those of the first process."""
+        """Save the tokens of a created voice, or return those that another process saved before."""
         try:
             with self._database.writing() as session:
-                session.add(write_created_tokens(model, tokens))
+                key = (model, attributes_key(tokens.attributes))
+                row = session.get(CreatedTokensRow, key, with_for_update=True)
+                if saved := self._read(row, partial(read_created_tokens, attributes=tokens.attributes)):
+                    return saved
+                session.merge(write_created_tokens(model, tokens))
         except IntegrityError:
             return self.created_tokens(model, tokens.attributes) or tokens
         return tokens
 
+    def _read(self, row: TokensRow | None, read: Callable[[TokensRow], Tokens]) -> Tokens | None:
+        """The tokens of a row; None if there is no row or it is damaged."""
+
+        def checked(row: TokensRow) -> Tokens:
+            tokens = read(row)
+            self._check(tokens)
+            return tokens
+
+        return None if row is None else read_row(row, checked)
+
     def _one(self, query: Select[VoiceRow], asked: str) -> Voice:
         with self._database.reading() as session:
             row = session.scalars(query).first()
-        if row is None:
+        if row is None or (voice := read_row(row, read_voice)) is None:
             raise UnknownVoice(asked)
-        return read_voice(row)
+        return voice
 
 
 def owned(row: Row | None, caller: Caller, unknown: EngineError) -> Row:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -19,6 +22,20 @@ class Base(DeclarativeBase):
     )
 
 
+class Blob(LargeBinary):
+    """Bytes. SQLite can return a text or a number from such a column, which must not make the query fail."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], bytes | None]:
+        """Convert every value of the driver to bytes."""
+
+        def to_bytes(value: Any) -> bytes | None:  # noqa: ANN401 - whatever the driver returns
+            if isinstance(value, str | int | float):
+                return str(value).encode("utf-8", "surrogateescape")
+            return None if value is None else bytes(value)
+
+        return to_bytes
+
+
 class ConsentRow(Base):
     """A recording in which a speaker agrees to the use of their voice."""
 
@@ -30,7 +47,7 @@ class ConsentRow(Base):
     language: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
     media_type: Mapped[str] = mapped_column(String(64))
-    recording: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    recording: Mapped[bytes] = mapped_column(Blob, deferred=True)
 
 
 class VoiceRow(Base):
@@ -58,7 +75,7 @@ class SampleRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     media_type: Mapped[str] = mapped_column(String(64))
     cut: Mapped[bool]
-    data: Mapped[bytes] = mapped_column(LargeBinary)
+    data: Mapped[bytes] = mapped_column(Blob)
 
 
 class VoiceTokensRow(Base):
@@ -71,8 +88,8 @@ class VoiceTokensRow(Base):
 
     voice: Mapped[str] = mapped_column(ForeignKey("voices.id", ondelete="CASCADE"), primary_key=True)
     model: Mapped[str] = mapped_column(String(64), primary_key=True)
-    global_tokens: Mapped[bytes] = mapped_column(LargeBinary)
-    prompt_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    global_tokens: Mapped[bytes] = mapped_column(Blob)
+    prompt_tokens: Mapped[bytes] = mapped_column(Blob)
 
 
 class CreatedTokensRow(Base):
@@ -82,5 +99,5 @@ class CreatedTokensRow(Base):
 
     model: Mapped[str] = mapped_column(String(64), primary_key=True)
     attributes: Mapped[str] = mapped_column(String(256), primary_key=True)
-    acoustic_ids: Mapped[bytes] = mapped_column(LargeBinary)
-    global_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    acoustic_ids: Mapped[bytes] = mapped_column(Blob)
+    global_tokens: Mapped[bytes] = mapped_column(Blob)

@@ -1,13 +1,10 @@
 """Voices: found by name and id, kept, made once, made again for other weights."""
 
 import asyncio
-import io
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 from engine.config import EngineConfig
 from engine.errors import (
@@ -24,14 +21,7 @@ from engine.tokens.vocabulary import Vocabulary
 from engine.types import ClonedVoiceTokens, CreatedVoiceTokens, Gender, Level, OutputGrammar, VoiceAttributes
 from engine.voices.catalogue import BUILT_IN
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
-
-
-def recording(seconds: float = 2.0) -> bytes:
-    """A wav file of noise."""
-    noise = np.random.default_rng(1).uniform(-0.5, 0.5, int(seconds * 16_000))
-    file = io.BytesIO()
-    soundfile.write(file, noise, 16_000, format="WAV")
-    return file.getvalue()
+from tests.engine.voices.common import recording
 
 
 class Parts:

@@ -29,13 +29,13 @@ from engine.types import (
     Sample,
     Voice,
     VoiceAttributes,
-    VoiceTokens,
 )
 from engine.voices.consent_store import ConsentStore
 from engine.voices.database import Database
 from engine.voices.naming import new_id
 from engine.voices.store import VoiceStore
 from engine.voices.tables import Base
+from tests.engine.voices.common import same
 from tests.postgres import Postgres
 
 SAMPLE = Sample(Recording(b"RIFF...", "audio/wav"), cut=False)
@@ -48,11 +48,6 @@ def voice(name: str, owner: str = "", *, private: bool = False, consent: str | N
 
 def consent(name: str = "Ada agrees") -> Consent:
     return Consent(new_id("cons_"), name, "en-GB", 1)
-
-
-def same(one: VoiceTokens | None, other: VoiceTokens) -> bool:
-    """Whether two objects hold the same tokens."""
-    return one is not None and repr(one) == repr(other)
 
 
 @pytest.fixture
