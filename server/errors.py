@@ -115,7 +115,8 @@ def install(app: FastAPI) -> None:
             if isinstance(error, kind) and name in request.path_params:
                 status, body.param = 404, name
         if status >= 500 and not isinstance(error, NotReady | EngineClosed):
-            logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            trace = None if isinstance(error, StoreFailed) else error  # its message has the database's own reason
+            logger.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=trace)
         return respond(status, body, retry_after(error))
 
     @app.exception_handler(ClientDisconnect)

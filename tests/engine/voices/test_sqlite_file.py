@@ -118,6 +118,21 @@ def test_a_network_share_gets_a_rollback_journal(tmp_path: Path) -> None:
         assert journal_mode(path) == mode
 
 
+def write_from_two_servers(path: Path) -> None:
+    """Two servers write at the same time; each sees all that both wrote."""
+    with closing(Database(f"sqlite:///{path}")) as one, closing(Database(f"sqlite:///{path}")) as other:
+        stores = VoiceStore(one), VoiceStore(other)
+        voices = [Voice(new_id("voice_"), f"Voice {n}", 1) for n in range(20)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda n: stores[n % 2].add(voices[n], SAMPLE), range(20)))
+        assert stores[0].page(None, None, 50) == stores[1].page(None, None, 50) == voices
+
+
+def test_two_servers_write_to_one_file(tmp_path: Path) -> None:
+    write_from_two_servers(tmp_path / "store.db")
+    assert journal_mode(tmp_path / "store.db") == "wal"
+
+
 @pytest.fixture
 def without_shared_memory(tmp_path: Path) -> Iterator[Path]:
     """A directory on a FUSE file system that refuses shared memory maps, as SMB and others do."""
@@ -139,10 +154,5 @@ def test_a_store_works_where_there_is_no_shared_memory(without_shared_memory: Pa
     moved = tmp_path / "source" / "store.db"  # as it comes from a disk where WAL works
     Database(f"sqlite:///{moved}").close()
     assert journal_mode(moved) == "wal"
-    with closing(Database(f"sqlite:///{path}")) as one, closing(Database(f"sqlite:///{path}")) as other:
-        stores = VoiceStore(one), VoiceStore(other)
-        with ThreadPoolExecutor(4) as pool:
-            voices = [Voice(new_id("voice_"), f"Voice {n}", 1) for n in range(20)]
-            list(pool.map(lambda n: stores[n % 2].add(voices[n], SAMPLE), range(20)))
-        assert stores[0].page(None, None, 50) == stores[1].page(None, None, 50) == voices
+    write_from_two_servers(path)
     assert journal_mode(path) == "delete"
