@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 Samples = npt.NDArray[np.float32]
 """One channel of audio, float32 in [-1, 1], shape (samples,)."""
@@ -79,7 +80,7 @@ class VoiceAttributes:
     gender: Gender
     pitch: Level = "moderate"
     speed: Level = "moderate"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

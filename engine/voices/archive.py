@@ -6,7 +6,9 @@ file can come from anywhere.
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,16 +19,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
-from engine.types import Recording, Sample, Voice, VoiceAttributes, VoiceTokens
+from engine.types import Voice, VoiceAttributes, VoiceTokens
 from engine.voices import sandbox
 from engine.voices.library import PREFIX, free_name
 from engine.voices.naming import new_id
 from engine.voices.rows import prompt_tokens, voice_tokens
+from engine.voices.samples import listen
 from engine.voices.store import VoiceStore
 
 GLOBAL_CODES = 4096
 SEMANTIC_CODES = 8192
 LONGEST = 300 * 50  # tokens; `max_sample_seconds` goes no further
+MOST_MODELS = 64  # whose tokens are in one file
 LARGEST_ID = 2**20  # of any language model's vocabulary
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -40,7 +44,7 @@ class Manifest(BaseModel):
 
     format: Literal["fast-spark voice 1"] = "fast-spark voice 1"
     name: str
-    transcript: Annotated[str, Field(max_length=4096)] = ""
+    transcript: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
     attributes: str = ""
     cut: Literal["", "yes"] = ""
 
@@ -75,9 +79,8 @@ def import_voice(
         tensors: Tensors = safetensors.numpy.load(data)
         manifest = Header.model_validate_json(data[8 : 8 + int.from_bytes(data[:8], "little")]).manifest
         attributes = ATTRIBUTES.validate_json(manifest.attributes) if manifest.attributes else None
-        recording = None if attributes else tensors["sample"].tobytes()
-        models = sorted({model for model, slash, _ in (key.partition("/") for key in tensors) if slash})
-        made = {model: _voice_tokens(tensors, model, attributes) for model in models}
+        recording = None if attributes else _sample(tensors.pop("sample"))
+        made = {model: _voice_tokens(tensors, model, attributes) for model in _models(tensors)}
     except (safetensors.SafetensorError, ValidationError, KeyError, ValueError) as error:
         raise InvalidRequest("The file is not a voice that Fast-Spark exported, or it is damaged.", "file") from error
     voice = Voice(
@@ -90,16 +93,31 @@ def import_voice(
     )
     sample = None
     if recording is not None:
-        media_type = sandbox.decode(recording, config.max_sample_seconds, "file").media_type
-        sample = Sample(Recording(recording, media_type), manifest.cut == "yes")
+        limits = config.min_sample_seconds, config.max_sample_seconds
+        heard = listen(recording, sandbox.decode(recording, limits[1], "file"), *limits, "file").sample
+        sample = replace(heard, cut=heard.cut or manifest.cut == "yes")
     store.add(voice, sample, made)
     return voice
 
 
+def _sample(values: npt.NDArray[Any]) -> bytes:
+    if values.dtype != np.uint8 or values.ndim != 1:
+        raise ValueError(f"{values.dtype} {values.shape}")
+    return values.tobytes()
+
+
+def _models(tensors: Tensors) -> list[str]:
+    """The models that have tokens in the file; raises ValueError if anything else is in it."""
+    models = sorted({key.partition("/")[0] for key in tensors})
+    if len(models) > MOST_MODELS or not all(re.fullmatch(r"\w[\w.-]{0,63}", model) for model in models):
+        raise ValueError("names of models")
+    if set(tensors) != {f"{model}/{part}" for model in models for part in ("global", "prompt")}:
+        raise ValueError("other tensors")
+    return models
+
+
 def _voice_tokens(tensors: Tensors, model: str, attributes: VoiceAttributes | None) -> VoiceTokens:
-    """The tokens of one model; raises KeyError or ValueError if they cannot be tokens of this kind of voice."""
-    if not 1 <= len(model) <= 64:
-        raise ValueError(f"model {model!r}")
+    """The tokens of one model; raises ValueError if they cannot be tokens of this kind of voice."""
     global_tokens = _tokens(tensors[f"{model}/global"], GLOBAL_CODES)
     prompt = _tokens(tensors[f"{model}/prompt"], LARGEST_ID if attributes else SEMANTIC_CODES)
     return voice_tokens(global_tokens, prompt, attributes)

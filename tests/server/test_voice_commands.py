@@ -36,6 +36,7 @@ def test_a_voice_is_made_listed_moved_and_removed(
 
     file = tmp_path / "ada.voice"
     assert run("export", "Ada", str(file)).exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         run("export", "Ada", str(file))
     monkeypatch.setenv("FAST_SPARK_ENGINE__DATA_DIRECTORY", str(tmp_path / "there"))
