@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 """The published model's name, on both hubs."""
 
+Model = Annotated[str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Backend = Literal["torch", "llama-cpp", "vllm", "remote"]
 RemoteKind = Literal["vllm", "sglang", "llama-server"]
@@ -30,10 +31,6 @@ def _address(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("a server's address is like http://10.0.0.5:8000")
     return url.rstrip("/").removesuffix("/v1")
-
-
-def _text(path: object) -> object:
-    return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
 class RemoteConfig(BaseModel):
@@ -61,7 +58,7 @@ class EngineConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Annotated[str, BeforeValidator(_text)] = "demo"
+    model: Model = "demo"
     """`demo`, a directory, or a name on a hub such as SparkAudio/Spark-TTS-0.5B, downloaded at first use."""
     hub: Hub = "huggingface"
     """Where a model that is named is downloaded from."""
@@ -80,7 +77,8 @@ class EngineConfig(BaseModel):
     """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32; but bfloat16 for the
     codec if the CPU has AMX, see `engine.runtime.devices.codec_precision_on`."""
     threads: int | None = Field(None, ge=1)
-    """Cores that the language model and the codec compute on, in turns; by default all that this process may use."""
+    """Cores that the language model and the codec compute on, in turns. By default all cores that this process may use,
+    but one fewer if the process has no priority over others (`nice`)."""
     max_running: int = Field(8, ge=1, le=1024)
     """Sentences that the language model generates at once; each holds a place in its key-value cache."""
     max_context: int = Field(4096, ge=256, le=32_768)

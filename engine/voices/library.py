@@ -76,15 +76,16 @@ class VoiceLibrary:
     async def tokens(
         self, voice: str, caller: Caller = "", gender: Gender | None = None, pitch: Level | None = None
     ) -> VoiceTokens:
-        """The tokens of the voice with this name or id; `gender` and `pitch` change a created voice.
+        """The tokens of the voice with this name, in any case if no name is exactly the same, or with this id.
 
-        Raises UnknownVoice, ConsentRequired, or InvalidRequest if the voice was made from a sample and cannot change.
+        `gender` and `pitch` change a created voice. Raises UnknownVoice, ConsentRequired, or InvalidRequest if the
+        voice was made from a sample and cannot change.
         """
         if attributes := BUILT_IN.get(voice):
             return await self._created(_changed(attributes, gender, pitch))
         found, saved = await asyncio.to_thread(self._look_up, voice, caller)
         if attributes := found.attributes:
-            if (changed := _changed(attributes, gender, pitch)) != attributes:
+            if (changed := _changed(attributes, gender, pitch)) != attributes or found.built_in:
                 return await self._created(changed)
         elif gender or pitch:
             param = "gender" if gender else "pitch"
@@ -221,8 +222,16 @@ class VoiceLibrary:
         return ()
 
     def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, VoiceTokens | None]:
-        found = self._store.find(_checked(voice), caller)
+        found = self._find(_checked(voice), caller)
         return found, self._store.tokens(found, self._model)
+
+    def _find(self, voice: str, caller: Caller) -> Voice:
+        try:
+            return self._store.find(voice, caller)
+        except UnknownVoice:
+            if attributes := BUILT_IN.get(name := voice.lower()):
+                return Voice(name, name, 0, attributes, built_in=True)
+            return self._store.find_in_any_case(voice, caller)
 
     async def _make(self, voice: Voice) -> VoiceTokens:
         """Make and save this model's tokens of a voice that was made with another model."""
@@ -272,7 +281,7 @@ def _new(name: str, caller: Caller, private: bool) -> Voice:
 def free_name(name: str) -> str:
     """The cleaned name, if it is not a built-in voice's; raises InvalidRequest or VoiceExists."""
     name = clean_name(name)
-    if name in BUILT_IN:
+    if name.lower() in BUILT_IN:
         raise VoiceExists(name)
     return name
 

@@ -89,6 +89,19 @@ class VoiceStore:
         order = (VoiceRow.id == name_or_id).desc(), (VoiceRow.namespace != "").desc(), VoiceRow.id
         return self._one(select(VoiceRow).where(wanted, _visible(caller)).order_by(*order).limit(1), name_or_id)
 
+    def find_in_any_case(self, name: str, caller: Caller) -> Voice:
+        """The voice with this name in another case: the caller's private voice before a shared one, the oldest first.
+
+        Raises UnknownVoice. The database does not compare the names, because SQLite knows the case of ASCII only.
+        """
+        query = select(VoiceRow.id, VoiceRow.name).where(_visible(caller))
+        with self._database.reading() as session:
+            rows = session.execute(query.order_by((VoiceRow.namespace != "").desc(), VoiceRow.id))
+            found = next((row.id for row in rows if str(row.name).casefold() == name.casefold()), None)
+        if found is None:
+            raise UnknownVoice(name)
+        return self.get(found, caller)
+
     def is_taken(self, namespace: str, name: str) -> bool:
         """Whether a voice in this namespace has this name."""
         query = select(VoiceRow.id).where(VoiceRow.namespace == namespace, VoiceRow.name == name)

@@ -1,4 +1,4 @@
-"""A language model and a codec that do what the real ones promise, at once and in plain sight."""
+"""A language model and a codec that follow the Protocols, without weights."""
 
 import asyncio
 import threading
