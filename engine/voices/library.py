@@ -20,16 +20,13 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
-from engine.text import speech_weight
 from engine.types import (
-    TOKENS_PER_SECOND,
     Caller,
     ClonedVoiceTokens,
     CreatedVoiceTokens,
     Gender,
     Level,
     Recording,
-    Sample,
     Voice,
     VoiceAttributes,
     VoiceTokens,
@@ -44,7 +41,6 @@ from engine.voices.store import VoiceStore
 Result = TypeVar("Result")
 
 PREFIX = "voice_"
-UNLIKELY = 2.5  # times longer or shorter than speech of the transcript: it belongs to another sample
 
 
 class VoiceLibrary:
@@ -111,7 +107,7 @@ class VoiceLibrary:
         tokens = ClonedVoiceTokens(*await self._codec.encode(heard.samples))
         warnings = voice.warnings + heard.warnings
         if transcript := (transcript or "").strip():
-            warnings += self._check_transcript(transcript, tokens, heard.sample)
+            warnings += self._maker.check_transcript(tokens, transcript, heard.sample)
         voice = replace(voice, transcript=transcript or None, warnings=warnings)
         await asyncio.to_thread(self._store.add, voice, heard.sample, {self._model: tokens})
         return voice
@@ -169,7 +165,7 @@ class VoiceLibrary:
             if not isinstance(tokens, ClonedVoiceTokens):
                 raise InvalidRequest(f"{voice.name!r} was not made from a sample.", "transcript")
             sample = await asyncio.to_thread(self._store.sample, voice_id)
-            warnings = self._check_transcript(transcript, tokens, sample)
+            warnings = self._maker.check_transcript(tokens, transcript, sample)
         changed = await asyncio.to_thread(self._store.change, voice_id, caller, name, transcript)
         return replace(changed, warnings=warnings)
 
@@ -205,21 +201,6 @@ class VoiceLibrary:
     def _check_free(self, voice: Voice) -> None:
         if self._store.is_taken(voice.namespace, voice.name):
             raise VoiceExists(voice.name)
-
-    def _check_transcript(self, transcript: str, tokens: ClonedVoiceTokens, sample: Sample) -> tuple[str, ...]:
-        """Warnings about a transcript; raises InvalidRequest if it cannot be used."""
-        if "\0" in transcript:
-            raise InvalidRequest("The transcript contains control characters. Remove them.", "transcript")
-        if sample.cut:
-            raise InvalidRequest(
-                "Only the beginning of the sample is used, so a transcript does not match it. Send a shorter sample.",
-                "transcript",
-            )
-        self._maker.check_transcript(tokens, transcript)
-        length, expected = len(tokens.semantic_tokens) / TOKENS_PER_SECOND, speech_weight(transcript)
-        if not 1 / UNLIKELY < expected / length < UNLIKELY:
-            return (f"The transcript takes about {expected:.0f} s to say, but the sample has {length:.0f} s.",)
-        return ()
 
     def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, VoiceTokens | None]:
         found = self._find(_checked(voice), caller)

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
+from engine.text import speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -17,6 +18,7 @@ from engine.types import (
     TOKENS_PER_SECOND,
     ClonedVoiceTokens,
     CreatedVoiceTokens,
+    Sample,
     Sampling,
     TokenIds,
     VoiceAttributes,
@@ -26,6 +28,8 @@ from engine.voices.catalogue import VOICE_TEXT
 
 SENTENCE_TOKENS = 1550 + 250
 """Tokens that the longest sentence may need: `max_semantic_tokens` of 12 s, its text, and the rest of the prompt."""
+
+UNLIKELY = 2.5  # times longer or shorter than speech of the transcript: it belongs to another sample
 
 
 class VoiceMaker:
@@ -59,16 +63,30 @@ class VoiceMaker:
             return replace(tokens, transcript=transcript)
         return tokens
 
-    def check_transcript(self, tokens: ClonedVoiceTokens, transcript: str) -> None:
-        """Raise InvalidRequest if the transcript leaves no room for a long sentence and its answer in the context."""
+    def check_transcript(self, tokens: ClonedVoiceTokens, transcript: str, sample: Sample) -> tuple[str, ...]:
+        """Warnings about the transcript of a sample.
+
+        Raises InvalidRequest if the transcript cannot be used: if the sample was cut, or if the transcript leaves no
+        room in the context for a long sentence and its answer.
+        """
+        if "\0" in transcript:
+            raise InvalidRequest("The transcript contains control characters. Remove them.", "transcript")
+        if sample.cut:
+            raise InvalidRequest(
+                "Only the beginning of the sample is used, so a transcript does not match it. Send a shorter sample.",
+                "transcript",
+            )
+        seconds, expected = len(tokens.semantic_tokens) / TOKENS_PER_SECOND, speech_weight(transcript)
         needed = self._needed(tokens, transcript)
         if needed > self._room:
-            seconds = len(tokens.semantic_tokens) / TOKENS_PER_SECOND
             raise InvalidRequest(
                 f"The sample of {seconds:.1f} s and its transcript take {needed} tokens, but the context of this model "
                 f"has room for {max(self._room, 0)} beside a sentence. Send a shorter sample, or no transcript.",
                 "transcript",
             )
+        if not 1 / UNLIKELY < expected / seconds < UNLIKELY:
+            return (f"The transcript takes about {expected:.0f} s to say, but the sample has {seconds:.0f} s.",)
+        return ()
 
     def check(self, tokens: VoiceTokens) -> None:
         """Raise ValueError if the tokens are not in the model's vocabulary."""
