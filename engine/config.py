@@ -102,7 +102,7 @@ class EngineConfig(BaseModel):
     max_sample_seconds: float = Field(30.0, le=300)
     """How long a voice sample has to be, and how much of a longer one is used."""
     require_consent: bool = False
-    """Whether a sampled voice needs a consent recording, to be made and to be used."""
+    """Whether a consent recording is required to make a cloned voice and to use one."""
     voices: str | None = None
     """Database URL of the voice store; by default a SQLite file in `data_directory`."""
     data_directory: Path | None = None

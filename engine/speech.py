@@ -97,15 +97,9 @@ class SpeechEngine:
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        self.voices = VoiceLibrary(
-            config,
-            model,
-            VoiceMaker(vocabulary, language_model),
-            self._codec,
-            reader,
-            VoiceStore(database),
-            consents,
-        )
+        maker = VoiceMaker(vocabulary, language_model)
+        store = VoiceStore(database, maker.check)
+        self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
 
     @classmethod
     def load(
