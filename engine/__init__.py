@@ -9,6 +9,7 @@ from engine.errors import (
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NothingToSay,
     NotOwner,
     StoreFailed,
     UnknownConsent,
@@ -18,8 +19,11 @@ from engine.errors import (
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
+from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, open_database
+from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
 from engine.types import (
+    CODEC_SAMPLE_RATE,
     AudioChunk,
     Caller,
     Consent,
@@ -39,6 +43,7 @@ from engine.voices.samples import SAMPLE_TYPES
 from engine.voices.store import VoiceStore
 
 __all__ = [
+    "CODEC_SAMPLE_RATE",
     "SAMPLE_TYPES",
     "SPARK_TTS",
     "AudioChunk",
@@ -53,9 +58,11 @@ __all__ = [
     "Gender",
     "Hub",
     "InvalidRequest",
+    "Language",
     "Level",
     "Native",
     "NotOwner",
+    "NothingToSay",
     "Observer",
     "Page",
     "Progress",
@@ -66,7 +73,9 @@ __all__ = [
     "Size",
     "SpeechEngine",
     "SpeechRequest",
+    "SpokenSentence",
     "StoreFailed",
+    "TextOptions",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -75,9 +84,11 @@ __all__ = [
     "VoiceExists",
     "VoiceStore",
     "checkpoints",
+    "claim_processors",
     "convert",
     "export_voice",
     "import_voice",
     "open_database",
     "prepare",
+    "spoken_sentences",
 ]

@@ -18,14 +18,16 @@ from engine import checkpoints
 from engine.codec.windows import Window, WindowPlan, Windows
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import EngineConfig
-from engine.errors import InvalidRequest
+from engine.errors import NothingToSay
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
-from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
+from engine.runtime.processors import default_threads
+from engine.runtime.timing import timed
+from engine.text import max_semantic_tokens, speech_weight, spoken_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -95,15 +97,9 @@ class SpeechEngine:
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        self.voices = VoiceLibrary(
-            config,
-            model,
-            VoiceMaker(vocabulary, language_model),
-            self._codec,
-            reader,
-            VoiceStore(database),
-            consents,
-        )
+        maker = VoiceMaker(vocabulary, language_model)
+        store = VoiceStore(database, maker.check)
+        self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
 
     @classmethod
     def load(
@@ -126,21 +122,23 @@ class SpeechEngine:
 
     @classmethod
     def _load(cls, config: EngineConfig, progress: Progress, observer: Observer, cores: Executor) -> SpeechEngine:
-        import torch
+        with timed("Importing the libraries"):
+            import torch
 
-        from engine.codec.bicodec import BiCodec
-        from engine.llm.registry import load_language_model
-        from engine.runtime.devices import resolve_for_codec
+            from engine.codec.bicodec import BiCodec
+            from engine.llm.registry import load_language_model
+            from engine.runtime.devices import resolve_for_codec
 
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
         directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
-        codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
+        with timed("Loading the codec"):
+            codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         database = open_database(config)
         compute = run_on(cores)
-        language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
+        with timed("Loading the language model"):
+            language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
         model = checkpoints.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else run_inline
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
@@ -151,22 +149,23 @@ class SpeechEngine:
         return self._language_model.failure
 
     async def warm_up(self) -> None:
-        """Speak and listen once, so that no user waits for what happens only the first time."""
+        """Synthesize and encode once, so that no user waits for what happens only the first time."""
         request = SpeechRequest("Hello.", "female", max_tokens=10, sampling=Sampling(seed=0))
-        async with aclosing(self.synthesize(request)) as chunks:
-            async for _ in chunks:
-                pass
-        noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
-        await self._codec.encode(noise)
+        with timed("Warming up"):
+            async with aclosing(self.synthesize(request)) as chunks:
+                async for _ in chunks:
+                    pass
+            noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
+            await self._codec.encode(noise)
 
     async def synthesize(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """Yield the speech as soon as it exists, in order.
 
-        Closing the generator frees all that the request holds. Raises InvalidRequest or UnknownVoice before
-        the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
+        Closing the generator frees all that the request holds. Raises InvalidRequest, NothingToSay or UnknownVoice
+        before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
-        sentences = await self._sentences(request)
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
+        sentences = await self._sentences(request)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
         make = partial(PostProcessor, request.speed, request.sample_rate)
@@ -192,9 +191,10 @@ class SpeechEngine:
                 await asyncio.to_thread(executor.shutdown)
 
     async def _sentences(self, request: SpeechRequest) -> list[Sentence]:
-        texts = await asyncio.to_thread(lambda: split_sentences(normalise(request.text)))
-        if not texts:
-            raise InvalidRequest("There is nothing to say in this text: it has neither letters nor digits.", "input")
+        sentences = await asyncio.to_thread(spoken_sentences, request.text, self._config.reading(request.reading))
+        if not sentences:
+            raise NothingToSay
+        texts = [sentence.text for sentence in sentences]
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
         now = asyncio.get_running_loop().time()

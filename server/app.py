@@ -18,7 +18,7 @@ from server import errors
 from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
 from server.methods import Methods
-from server.routes import consents, health, metrics, models, root, speech, voices
+from server.routes import consents, flashtts, health, metrics, models, root, speech, text, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
@@ -48,7 +48,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["Retry-After", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Ignored-Fields", "X-Request-Id"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 
@@ -86,8 +86,10 @@ def create_app(
     errors.install(app)
     _add_middleware(app, settings)
     security = [Security(HTTPBearer(auto_error=False))] if settings.keys() else []  # for the documentation
-    for routes in (speech, voices, consents, models):
+    for routes in (speech, text, voices, consents, models):
         app.include_router(routes.router, prefix="/v1", dependencies=security)
+    if settings.flashtts:
+        app.include_router(flashtts.router, dependencies=security)
     app.include_router(root.router)
     app.include_router(health.router)
     app.include_router(metrics.router)

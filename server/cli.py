@@ -33,6 +33,7 @@ from engine import (
     SpeechEngine,
     SpeechRequest,
     checkpoints,
+    claim_processors,
 )
 from engine import Progress as OnProgress
 from engine import convert as convert_model
@@ -47,6 +48,7 @@ from server.options import ConfigOption, ModelOption
 from server.schemas import CreateSpeechRequest
 from server.service import Service
 from server.settings import Settings, load_settings
+from server.text_command import text
 from server.voice_commands import voices
 
 app = typer.Typer(
@@ -58,12 +60,13 @@ app = typer.Typer(
 models = typer.Typer(help="Download, make and list models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
+app.command()(text)
 app.command()(bench)
-console = Console(stderr=True, highlight=False, markup=False)  # what is printed holds what users wrote
+console = Console(stderr=True, highlight=False, markup=False)  # printed text can contain users' input
 
 
 def main() -> None:
-    """Run the command; what is refused or fails is one line and exit code 1."""
+    """Run the command. An error is one line, and the exit code 1."""
     try:
         app()
     except (EngineError, OSError) as error:
@@ -78,12 +81,13 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
 ) -> None:
-    """Serve a model over OpenAI's API; without --model, the built-in demo model."""
+    """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = _settings(config, model, host=host, port=port)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
+    claim_processors(settings.nice)
     _prepare(settings.engine)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
 
     def tell(service: Service) -> None:
         if service.failure:
@@ -103,15 +107,15 @@ def serve(
 
 @app.command()
 def say(
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    text: Annotated[str, typer.Argument(help="The text.")],
     output: Annotated[Path, typer.Option("-o", "--output", help=f"The file: .{', .'.join(FORMATS)}")],
     voice: Annotated[str, typer.Option(help="A voice's name or id.")] = "alloy",
     speed: Annotated[float, typer.Option(help="Tempo, 0.25 to 4.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same speech.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same audio.")] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Speak a text into a file, without a server."""
+    """Synthesize a text to a file, without a server."""
     settings = _settings(config, model)
     fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
     try:
@@ -121,6 +125,7 @@ def say(
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
     if not output.parent.is_dir():
         raise InvalidRequest(f"There is no directory {output.parent} to write to.")
+    claim_processors(settings.nice)
     _prepare(settings.engine)
     samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
     output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
@@ -129,19 +134,19 @@ def say(
 
 @models.command()
 def download(
-    name: Annotated[str, typer.Argument(help=f"Such as {SPARK_TTS}.")],
+    name: Annotated[str, typer.Argument(help=f"The model's name, such as {SPARK_TTS}.")],
     hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
 ) -> None:
-    """Download a model, or go on where a download stopped."""
+    """Download a model, or continue an interrupted download."""
     console.print(f"{name} is in {checkpoints.download(name, hub)}", soft_wrap=True)
 
 
 @models.command()
 def synthesize(
-    directory: Annotated[Path, typer.Argument(help="Where to write; it must not exist.")],
+    directory: Annotated[Path, typer.Argument(help="The directory to write, which must not exist.")],
     size: Annotated[Size, typer.Option(help="`full` is the real size: 4 GB.")] = "small",
 ) -> None:
-    """Write a checkpoint with synthetic weights: it hisses, but has the real layout."""
+    """Write a checkpoint with synthetic weights. It has the real layout, and produces noise."""
     from engine.checkpoints.synthetic import write_checkpoint  # imports torch and transformers
 
     with _progress_bar(f"Making {directory}") as progress:
@@ -152,11 +157,11 @@ def synthesize(
 @models.command()
 def convert(
     model: Annotated[str, typer.Argument(help="A checkpoint's directory, or a name on a hub (downloaded).")],
-    quantize: Annotated[Quantization, typer.Option(help="How the weights are held.")] = "q8_0",
+    quantize: Annotated[Quantization, typer.Option(help="The precision of the weights.")] = "q8_0",
     hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
     server: Annotated[bool, typer.Option("--server", help="For llama-server, with the whole vocabulary.")] = False,
 ) -> None:
-    """Convert a language model for llama.cpp; serving does so by itself if it was not done before."""
+    """Convert a language model for llama.cpp; `serve` also does this if it is necessary."""
     with _progress_bar(f"Converting {model}") as progress:
         path = convert_model(model, quantize, progress, hub=hub, server=server)
     console.print(f"{path}: {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
@@ -173,7 +178,7 @@ def list_models() -> None:
 
 
 def _settings(config: Path | None, model: str | None, **flags: str | int | None) -> Settings:
-    """The settings, with the flags that were given over them."""
+    """The settings; flags have precedence."""
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     if model is not None:
         given["engine"] = {"model": model}
@@ -181,14 +186,14 @@ def _settings(config: Path | None, model: str | None, **flags: str | int | None)
 
 
 def _prepare(config: EngineConfig) -> None:
-    """Make sure that the model is there; what is made or converted is so behind a progress bar."""
+    """Download and convert the model if necessary, with progress bars."""
     with _progress_bar(f"Preparing {config.model}") as progress:
         prepare_model(config, progress)
 
 
 @contextmanager
 def _progress_bar(description: str) -> Generator[OnProgress, None, None]:
-    """A progress bar that shows from the first report on."""
+    """A progress bar that is visible from the first report on."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=None, visible=False)

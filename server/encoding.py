@@ -110,13 +110,33 @@ def stream_encoder(threads: Executor, audio_format: AudioFormat, sample_rate: in
     return Native(threads, partial(Encoder, audio_format, sample_rate), Encoder.close)
 
 
+class WholeFile:
+    """One file whose headers state the exact length. Not for two threads at once: a server has it from `whole_file`."""
+
+    def __init__(self, audio_format: AudioFormat, sample_rate: int) -> None:
+        self._bytes = io.BytesIO()  # seekable: the headers are written again at the end
+        self._file = _File(audio_format, sample_rate, self._bytes)
+
+    def write(self, samples: npt.NDArray[np.float32]) -> None:
+        """Take the next samples, as `Encoder.encode` does."""
+        self._file.write(samples)
+
+    def close(self) -> bytes:
+        """Return the file."""
+        self._file.close()
+        return self._bytes.getvalue()
+
+
+def whole_file(threads: Executor, audio_format: AudioFormat, sample_rate: int) -> Native[WholeFile]:
+    """A file that is written in these threads, and is closed there."""
+    return Native(threads, partial(WholeFile, audio_format, sample_rate), WholeFile.close)
+
+
 def encode_all(samples: npt.NDArray[np.float32], audio_format: AudioFormat, sample_rate: int) -> bytes:
     """Return the whole of the samples, shape (n,), as one file whose headers state the exact length."""
-    whole = io.BytesIO()  # seekable: the headers are written again at the end
-    file = _File(audio_format, sample_rate, whole)
+    file = WholeFile(audio_format, sample_rate)
     file.write(samples)
-    file.close()
-    return whole.getvalue()
+    return file.close()
 
 
 class _Pipe:

@@ -1,4 +1,4 @@
-"""The one table from what went wrong to a status and OpenAI's error body."""
+"""The table that maps errors to an HTTP status and OpenAI's error body."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from engine import (
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NothingToSay,
     NotOwner,
     StoreFailed,
     UnknownConsent,
@@ -49,6 +50,7 @@ class NotReady(EngineError):
 HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
     # status, type, param, code
     InvalidRequest: (400, INVALID, None, None),
+    NothingToSay: (400, INVALID, None, "nothing_to_say"),
     UnknownVoice: (400, INVALID, "voice", "voice_not_found"),
     UnknownConsent: (400, INVALID, "consent", "consent_not_found"),
     ConsentRequired: (403, INVALID, "voice", "consent_required"),
@@ -65,12 +67,21 @@ HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = 
 }
 
 
+HINTS: dict[type[EngineError], str] = {
+    UnknownVoice: "GET /v1/audio/voices lists all voices.",
+    UnknownConsent: "GET /v1/audio/voice_consents lists all consents.",
+    ConsentRequired: "POST /v1/audio/voice_consents takes the recording.",
+}
+"""The route that helps with an error. The engine's own messages name no routes."""
+
+
 def error_body(error: EngineError) -> tuple[int, Error]:
     """The status and the body of an engine's error."""
     status, kind, param, code = HTTP_ERRORS.get(type(error), (500, FAILED, None, None))
     if isinstance(error, InvalidRequest):
         param = error.param
-    return status, Error(message=str(error), type=kind, param=param, code=code)
+    message = " ".join(filter(None, (str(error), HINTS.get(type(error)))))
+    return status, Error(message=message, type=kind, param=param, code=code)
 
 
 def retry_after(error: EngineError) -> dict[str, str] | None:
@@ -114,7 +125,8 @@ def install(app: FastAPI) -> None:
             if isinstance(error, kind) and name in request.path_params:
                 status, body.param = 404, name
         if status >= 500 and not isinstance(error, NotReady | EngineClosed):
-            logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            trace = None if isinstance(error, StoreFailed) else error  # its message has the database's own reason
+            logger.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=trace)
         return respond(status, body, retry_after(error))
 
     @app.exception_handler(ClientDisconnect)
@@ -136,7 +148,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        return refuse(500, "The server failed at this request; its log says why.")
+        return refuse(500, "The server failed to answer this request. Its log has the reason.")
 
 
 def invalid_field(error: dict[str, Any]) -> Error:

@@ -20,14 +20,17 @@ class Methods:
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on: without the slash if only that is known, and HEAD as GET, whose body is not sent."""
-        if scope["type"] != "http" or self._takes(scope, scope["method"]):
+        """Pass the request on: without the slash if that is a path, and HEAD as GET, whose body is not sent."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["path"].endswith("/"):
+            without = {**scope, "path": scope["path"].removesuffix("/")}
+            scope = without if self._allowed(without) else scope
+        if self._takes(scope, scope["method"]):
             await self._app(scope, receive, send)
             return
         allowed = self._allowed(scope)
-        if not allowed and scope["path"].endswith("/"):
-            scope = {**scope, "path": scope["path"].removesuffix("/")}
-            allowed = self._allowed(scope)
         allow = ", ".join(sorted({*allowed, "OPTIONS"}))
         if scope["method"] == "OPTIONS" and allowed:
             await Response(status_code=204, headers={"Allow": allow})(scope, receive, send)

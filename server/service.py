@@ -116,7 +116,8 @@ class Service:
 
     def check_model(self, model: str) -> None:
         """Raise UnknownModel unless this name means the served model."""
-        if model not in (self.settings.model_name, *OPENAI_MODELS):
+        settings = self.settings
+        if model not in (settings.model_name, settings.engine.model) and not OPENAI_MODELS.fullmatch(model):
             raise UnknownModel(model, self.settings.model_name)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -22,9 +23,10 @@ from server.schemas import ErrorResponse, SpeechAudioDelta, SpeechAudioDone, Spe
 logger = logging.getLogger(__name__)
 
 Chunks = AsyncGenerator[AudioChunk, None]
+Item = TypeVar("Item")
 
 
-async def first_chunk_or_disconnect(request: Request, chunks: Chunks) -> AudioChunk:
+async def first_chunk_or_disconnect(request: Request, chunks: AsyncGenerator[Item, None]) -> Item:
     """The first chunk; if the client leaves before it is there, the work is dropped and ClientDisconnect raised."""
     first = asyncio.ensure_future(anext(chunks))
     gone = asyncio.ensure_future(_disconnected(request))
@@ -53,8 +55,14 @@ class ClosingResponse(StreamingResponse):
     collector.
     """
 
-    def __init__(self, body: AsyncGenerator[bytes, None], chunks: Chunks, media_type: str) -> None:
-        super().__init__(body, media_type=media_type)
+    def __init__(
+        self,
+        body: AsyncGenerator[bytes, None],
+        chunks: Chunks,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(body, media_type=media_type, headers=headers)
         self._body = body
         self._chunks = chunks
 

@@ -1,4 +1,4 @@
-"""Native objects, such as encoders and filters, that are never entered by two threads nor closed under a call."""
+"""Native objects, such as encoders and filters: only one thread at a time calls one, and none is closed in a call."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ R = TypeVar("R")
 
 
 class Native(Generic[T]):
-    """An object that is made, called and closed in an executor's threads: one call at a time, in the order asked for.
+    """An object that is made, called and closed in an executor's threads, one call at a time and in order.
 
-    It exists from entering the context to leaving it:
+    It exists while its context is entered:
 
         async with Native(executor, make, close) as encoder:
             data = await encoder.run(Encoder.encode, samples)
 
-    Cancelling the wait for a call cannot stop its thread. So leaving never waits and never closes: it puts the closing
-    behind the call that still runs, and the object is closed there, once, whatever became of its user.
+    Cancelling the wait for a call cannot stop its thread. So leaving the context does not wait: it queues the closing
+    after the calls that still run, and the object is closed once, in one of the executor's threads.
     """
 
     def __init__(self, executor: Executor, make: Callable[[], T], close: Callable[[T], object]) -> None:
@@ -39,7 +39,7 @@ class Native(Generic[T]):
         self._close = close
         self._made: T | None = None
         self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._lock = threading.Lock()  # of the calls, and of whether a thread works on them
+        self._lock = threading.Lock()  # guards `_calls` and `_busy`
         self._busy = False
 
     async def __aenter__(self) -> Native[T]:
@@ -52,13 +52,14 @@ class Native(Generic[T]):
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Have the object closed."""
+        """Queue the closing of the object."""
         self._leave()
 
     async def run(self, function: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return `function(object, ...)`. A caller that is cancelled before the call begins costs nothing.
+        """Return `function(object, ...)`. If the caller is cancelled before the call begins, it is not made.
 
-        Raises what the function raises, EngineClosed when the executor was shut down, RuntimeError outside the context.
+        Raises what the function raises, EngineClosed if the executor was shut down, and RuntimeError outside the
+        context.
         """
         return await asyncio.wrap_future(self._submit(partial(self._call, function, *args, **kwargs)))
 
@@ -68,14 +69,14 @@ class Native(Generic[T]):
             if not self._busy:
                 try:
                     self._executor.submit(self._work)
-                except RuntimeError as error:  # it was shut down
-                    raise EngineClosed("The engine has been closed.") from error
+                except RuntimeError as error:  # the executor was shut down
+                    raise EngineClosed from error
                 self._busy = True
             self._calls.append((future, call))
         return future
 
     def _work(self) -> None:
-        """Run the calls until there is none."""
+        """Run calls until none is left."""
         while True:
             with self._lock:
                 if not self._calls:
@@ -87,7 +88,7 @@ class Native(Generic[T]):
                     future.set_result(call())
                 except Exception as error:
                     future.set_exception(error)
-            del future, call  # what they hold is not kept until the next call, nor in a cycle with an error
+            del future, call  # so that their objects are not kept until the next call, or in a cycle with an error
 
     def _begin(self) -> None:
         self._made = self._make()
@@ -98,7 +99,7 @@ class Native(Generic[T]):
         return function(self._made, *args, **kwargs)
 
     def _leave(self) -> None:
-        with suppress(EngineClosed):  # no thread is left that could close it: the process ends
+        with suppress(EngineClosed):  # no thread is left to close it: the process ends
             self._submit(self._end)
 
     def _end(self) -> None:

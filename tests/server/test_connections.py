@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from engine.tokens.vocabulary import Vocabulary
 from server.settings import Settings
 from tests.server.conftest import Server, serving
-from tests.server.fakes import BODY, Fakes, metrics, ready, set_event, until
+from tests.server.fakes import BODY, Fakes, metrics, ready, set_event
 from tests.server.uploads import sound
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 SHORT = Settings(header_seconds=1, stall_seconds=2, keep_alive_seconds=1)
@@ -31,7 +32,7 @@ def impatient(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) 
     """A server that waits for a second or two only."""
     fakes = Fakes(vocabulary, tmp_path_factory.mktemp("impatient"), SHORT)
     with serving(fakes.app) as running, httpx.Client(base_url=running.url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield running
 
 
@@ -142,7 +143,7 @@ def test_an_answer_may_take_longer_than_any_of_these_limits(
     fakes = Fakes(vocabulary, tmp_path, Settings(header_seconds=1, stall_seconds=1))
     server = serve(fakes.app)
     with httpx.Client(base_url=server.url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.gate.clear()
         threading.Timer(2, set_event, (fakes, fakes.language_model.gate)).start()
@@ -166,7 +167,7 @@ def test_who_reads_nothing_of_a_long_answer_loses_the_place(
 ) -> None:
     server = serve(Fakes(vocabulary, tmp_path, Settings(stall_seconds=1, max_requests=1)).app)
     with httpx.Client(base_url=server.url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         long = BODY | {"input": "A sentence. " * 300, "max_tokens": 3000, "sample_rate": 48_000}
         with ask_and_read_little(server, long):
             assert http.post("/v1/audio/speech", json=BODY).status_code == 200  # it waited for the place
@@ -203,7 +204,7 @@ def test_there_are_no_more_connections_than_are_allowed(vocabulary: Vocabulary, 
                 answers.append(client.recv(15))
             return answers[-1] == b"HTTP/1.1 200 OK"
 
-        until(served)
+        wait_until(served)
 
 
 @pytest.mark.parametrize(

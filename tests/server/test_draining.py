@@ -19,7 +19,8 @@ from server.draining import DrainingServer
 from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW
 from tests.server.conftest import COMMAND, wait_for_url
-from tests.server.fakes import BODY, Fakes, ready, until
+from tests.server.fakes import BODY, Fakes, ready
+from tests.waiting import wait_until
 
 CREATED = {"name": (None, "Eve"), "gender": (None, "female"), "seed": (None, "4711")}
 
@@ -32,10 +33,10 @@ def draining(fakes: Fakes) -> Iterator[tuple[DrainingServer, threading.Thread, s
     server = DrainingServer(config, fakes.app.state.service)
     thread = threading.Thread(target=server.run)
     thread.start()
-    until(lambda: server.started)
+    wait_until(lambda: server.started)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     with httpx.Client(base_url=url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
     yield server, thread, url
     thread.join(30)
     assert not thread.is_alive()
@@ -57,7 +58,7 @@ def test_what_is_not_finished_is_cut_off_in_one_line(
                 pool.submit(httpx.post, f"{url}/v1/audio/speech", json=BODY, timeout=60),
                 pool.submit(httpx.post, f"{url}/v1/audio/voices", files=CREATED, timeout=60),
             ]
-            until(lambda: fakes.app.state.service.admission.running == 3)
+            wait_until(lambda: fakes.app.state.service.admission.running == 3)
             server.handle_exit(signal.SIGTERM, None)
             if drain_seconds:
                 assert not any(answer.done() for answer in unheard)
@@ -86,7 +87,7 @@ def test_a_second_signal_ends_the_process_without_a_stack_trace(tmp_path: Path, 
         audio = answer.iter_raw()
         assert next(audio)
         process.send_signal(stop)
-        until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+        wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
         process.send_signal(stop)
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             list(audio)

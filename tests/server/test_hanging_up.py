@@ -22,7 +22,8 @@ RESET = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 SHORT = "Hello."
 LONG = "This sentence is spoken until somebody hangs up. " * 80
 BODY = {"model": "tts-1", "voice": "alloy", "seed": 0, "max_tokens": 200}
-SETTINGS = "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_lookahead: 4}"  # soon heard
+# Little work, and soon heard.
+SETTINGS = "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_lookahead: 4}"
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,8 @@ def hang_up_often(server: Server, audio_format: AudioFormat, times: int) -> None
         first_bytes = chance.choice([1, 1, 2_000, 10_000])
         body = BODY | {"input": chance.choice([SHORT, LONG]), "response_format": audio_format}
         body |= {"speed": chance.choice([1, 1.3]), "stream_format": chance.choice(["audio", "sse"])}
+        if body["input"] == SHORT:
+            body["stream"] = chance.choice([True, False])
         client = clients[number % 2]
         try:
             timeout = httpx.Timeout(60, read=moment)

@@ -12,7 +12,8 @@ import pytest
 
 from engine.tokens.vocabulary import Vocabulary
 from tests.server.conftest import Server, serving
-from tests.server.fakes import BODY, Fakes, ready, until
+from tests.server.fakes import BODY, Fakes, ready
+from tests.waiting import wait_until
 
 CONTENT = json.dumps(BODY).encode()
 BYTES = 30 * 480 * 2  # of thirty tokens at 24 kHz
@@ -34,7 +35,7 @@ def server(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> 
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("java")).app) as running,
         httpx.Client(base_url=running.url) as http,
     ):
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield running
 
 
