@@ -38,11 +38,13 @@ from engine.types import (
     VoiceAttributes,
 )
 from engine.voices.archive import export_voice, import_voice
+from engine.voices.catalogue import BUILT_IN
 from engine.voices.naming import Page
 from engine.voices.samples import SAMPLE_TYPES
 from engine.voices.store import VoiceStore
 
 __all__ = [
+    "BUILT_IN",
     "CODEC_SAMPLE_RATE",
     "SAMPLE_TYPES",
     "SPARK_TTS",

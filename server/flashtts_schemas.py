@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine import CODEC_SAMPLE_RATE, Caller, Level, Sampling, SpeechRequest
 from server.encoding import DEFAULT_FORMAT, AudioFormat
+from server.patterns import Dialogue, Name, Transcript, VoiceName, form, one_of
 from server.schemas import MOST_TOKENS
-from server.voice_schemas import AUDIO, Name, Transcript
+from server.voice_schemas import AUDIO
 
 TEMPO: Final[dict[Level, float]] = {"very_low": 0.6, "low": 0.8, "moderate": 1.0, "high": 1.25, "very_high": 1.5}
 """What FlashTTS's labels of speed are here."""
@@ -58,6 +59,8 @@ class Sampled(BaseModel):
 class MultiSpeakRequest(Sampled):
     """The body of POST /multi_speak."""
 
+    text: Dialogue = Field(description="`<role:NAME>` goes before what that voice says.")
+
 
 class Labelled(Sampled):
     """Pitch and speed as labels; `moderate` leaves the voice as it is."""
@@ -74,11 +77,23 @@ class Labelled(Sampled):
 class SpeakRequest(Labelled):
     """The body of POST /speak."""
 
-    name: str = Field(min_length=1, max_length=256, description="A voice's name or id.")
+    name: VoiceName = Field(description="A voice's name or id.")
+
+
+def _clone_form(schema: dict[str, Any]) -> None:
+    form(schema)
+    schema |= one_of("reference_audio", "reference_audio_file")
+
+
+def _speaker_form(schema: dict[str, Any]) -> None:
+    form(schema)
+    schema |= one_of("audio", "audio_file")
 
 
 class CloneRequest(Labelled):
     """The form of POST /clone_voice; the sample is one of the two."""
+
+    model_config = ConfigDict(json_schema_extra=_clone_form)
 
     reference_audio: str | None = Field(None, description="In base64; URLs are not fetched.")
     reference_audio_file: UploadFile | None = Field(None, description=AUDIO)
@@ -88,7 +103,7 @@ class CloneRequest(Labelled):
 class AddSpeakerForm(BaseModel):
     """The form of POST /add_speaker; the sample is one of the two."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_speaker_form)
 
     name: Name
     audio: str | None = Field(None, description="In base64; URLs are not fetched.")

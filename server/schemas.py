@@ -11,6 +11,7 @@ from engine import Caller, Gender, Level, Sampling, SpeechRequest, TextOptions
 from server.client_fields import IGNORED, UnknownFields, ignored_fields
 from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
 from server.languages import spoken_language
+from server.patterns import SampleRate, VoiceName
 
 OPENAI_MODELS: Final = re.compile(r"tts-1(-hd)?(-\d{4})?|gpt-([\w.]+-)*(tts|audio|realtime)(-[\w.]+)*", re.ASCII)
 """Names of OpenAI's models that speak, old ones and those with a date too; each means the model that is served."""
@@ -26,12 +27,20 @@ class VoiceReference(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: str = Field(min_length=1, max_length=256)
+    id: VoiceName
 
 
 def _voice_name(value: object) -> object:
     """`{"id": "voice_123"}` and `"voice_123"` mean the same."""
     return VoiceReference.model_validate(value).id if isinstance(value, dict) else value
+
+
+def _integer(value: object) -> object:
+    """1.0 is an integer in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_integer)]
 
 
 def _lower_case(value: object) -> object:
@@ -80,7 +89,7 @@ class CreateSpeechRequest(ReadingOptions):
 
     model: str = Field(max_length=256, description="The served model's name; OpenAI's names mean the same model.")
     input: str = Field(min_length=1, max_length=4096, description="The text to speak.")
-    voice: Annotated[str, BeforeValidator(_voice_name, json_schema_input_type=str | VoiceReference)] = Field(
+    voice: Annotated[str, BeforeValidator(_voice_name, json_schema_input_type=VoiceName | VoiceReference)] = Field(
         min_length=1, max_length=256, description="A voice's name or id, or an object with its id."
     )
     instructions: str | None = Field(
@@ -91,19 +100,21 @@ class CreateSpeechRequest(ReadingOptions):
     stream_format: Literal["audio", "sse"] = "audio"
 
     stream: bool = Field(True, description="false: one file of known length, once all is said. Events always stream.")
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="The same seed gives the same speech.")
+    seed: Integer | None = Field(None, ge=-(2**63), lt=2**63, description="The same seed gives the same speech.")
     temperature: float = Field(0.8, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
-    top_k: int = Field(50, ge=0, le=10_000, description="0 is off.")
+    top_k: Integer = Field(50, ge=0, le=10_000, description="0 is off.")
     top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
-    max_tokens: int | None = Field(
+    max_tokens: Integer | None = Field(
         None,
         ge=1,
         description=f"Semantic tokens a sentence; 50 are a second. {MOST_TOKENS} at most, whatever is asked.",
     )
     gender: Gender | None = Field(None, description="Changes a voice that was made up.")
     pitch: Level | None = Field(None, description="Changes a voice that was made up.")
-    sample_rate: int = Field(24_000, description="Hz.")
+    sample_rate: Annotated[SampleRate, BeforeValidator(_integer)] = Field(
+        24_000, description="Hz; opus has 8000, 12000, 16000, 24000 and 48000 only."
+    )
 
     def ignored(self, unknown: UnknownFields) -> list[str]:
         """The names of what was sent and changes nothing; raises InvalidRequest at one that may be a mistake."""

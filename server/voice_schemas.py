@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine import Consent, Gender, InvalidRequest, Level, Page, Voice, VoiceAttributes
+from server.patterns import ConsentId, LanguageTag, ListedVoice, Name, Transcript, form, one_of
 
-Name = Annotated[str, Field(min_length=1, max_length=256, description="Without slashes and control characters.")]
-Transcript = Annotated[str, Field(max_length=4096, description="What the sample says, word for word.")]
 AUDIO = "One speaker, 1 s or longer: wav, flac, mp3, ogg, aac, mp4 or webm."
 
 
 class PageQuery(BaseModel):
     """Which part of a list is asked for."""
 
-    after: str | None = Field(None, max_length=256, description="The id that the last page ended with.")
     limit: int = Field(20, ge=1, le=100)
 
 
-PageDependency = Annotated[PageQuery, Query()]
+class VoicePage(PageQuery):
+    """A part of the voices."""
+
+    after: ListedVoice | None = Field(None, description="The id that the last page ended with.")
+
+
+class ConsentPage(PageQuery):
+    """A part of the consents."""
+
+    after: ConsentId | None = Field(None, description="The id that the last page ended with.")
+
+
+VoicePageDependency = Annotated[VoicePage, Query()]
+ConsentPageDependency = Annotated[ConsentPage, Query()]
+
+
+def _voice_form(schema: dict[str, Any]) -> None:
+    """Say which fields go together."""
+    form(schema)
+    schema |= one_of("audio_sample", "gender")
+    schema["dependentRequired"] = {
+        **{name: ["gender"] for name in ("pitch", "speed", "seed")},
+        **{name: ["audio_sample"] for name in ("transcript", "consent")},
+    }
 
 
 class CreateVoiceForm(BaseModel):
@@ -31,11 +52,11 @@ class CreateVoiceForm(BaseModel):
     A voice is made from `audio_sample`, or else from `gender`, with `pitch`, `speed` and `seed`.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_voice_form)
 
     name: Name
     audio_sample: UploadFile | None = Field(None, description=AUDIO)
-    consent: str | None = Field(None, max_length=256, description="The id of a consent, if the server requires one.")
+    consent: ConsentId | None = Field(None, description="The id of a consent, if the server requires one.")
     type: Literal["audio_sample"] | None = Field(None, description="What OpenAI's SDK sends.")
 
     transcript: Transcript | None = None
@@ -149,8 +170,8 @@ class VoiceList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[VoiceDetails]
-    first_id: str | None
-    last_id: str | None
+    first_id: str | None = None
+    last_id: str | None = None
     has_more: bool
     voices: list[VoiceName]
 
@@ -181,7 +202,7 @@ class CreateConsentForm(BaseModel):
 
     name: Name
     recording: UploadFile = Field(description=AUDIO)
-    language: str = Field(max_length=64, description="A BCP 47 tag, such as en-US.")
+    language: LanguageTag = Field(description="A BCP 47 tag, such as en-US.")
 
 
 class UpdateConsentRequest(BaseModel):

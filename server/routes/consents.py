@@ -14,9 +14,9 @@ from server.uploads import read_upload
 from server.voice_schemas import (
     ConsentDeleted,
     ConsentList,
+    ConsentPageDependency,
     ConsentResource,
     CreateConsentForm,
-    PageDependency,
     UpdateConsentRequest,
 )
 
@@ -37,7 +37,7 @@ async def create_consent(
 
 
 @router.get("")
-async def list_consents(engine: EngineDependency, caller: CallerDependency, page: PageDependency) -> ConsentList:
+async def list_consents(engine: EngineDependency, caller: CallerDependency, page: ConsentPageDependency) -> ConsentList:
     """The caller's consents, the oldest first."""
     return ConsentList.of(await engine.consents.list(caller, page.after, page.limit))
 

@@ -15,11 +15,11 @@ from server.service import EngineDependency, ServiceDependency
 from server.uploads import read_upload
 from server.voice_schemas import (
     CreateVoiceForm,
-    PageDependency,
     UpdateVoiceRequest,
     VoiceDeleted,
     VoiceDetails,
     VoiceList,
+    VoicePageDependency,
     VoiceResource,
 )
 
@@ -50,7 +50,7 @@ async def create_voice(
 
 
 @router.get("", response_model_exclude_none=True)
-async def list_voices(engine: EngineDependency, caller: CallerDependency, page: PageDependency) -> VoiceList:
+async def list_voices(engine: EngineDependency, caller: CallerDependency, page: VoicePageDependency) -> VoiceList:
     """The built-in voices, then those that were made, the oldest first."""
     everything = await engine.voices.list(caller, limit=EVERY_VOICE)
     return VoiceList.seen_by(caller, await engine.voices.list(caller, page.after, page.limit), everything.items)

@@ -178,5 +178,11 @@ def test_the_sdk_raises_its_own_exceptions(client: openai.OpenAI) -> None:
         client.models.retrieve("tts-9")
 
 
+@pytest.mark.parametrize("field", ["seed", "top_k", "max_tokens", "sample_rate"])
+def test_an_integer_may_have_a_point(http: httpx.Client, field: str) -> None:
+    value = {"sample_rate": 16_000.0}.get(field, 5.0)
+    assert http.post("/v1/audio/speech", json=GOOD | {field: value}).status_code == 200
+
+
 def test_the_server_goes_on(http: httpx.Client) -> None:
     assert http.post("/v1/audio/speech", json=GOOD).status_code == 200

@@ -1,0 +1,61 @@
+"""Rules that the engine or a route enforces, as the published schema says them.
+
+They are for clients and for what is made from the schema. Who enforces a rule says more clearly what is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from engine import BUILT_IN
+from server.encoding import SAMPLE_RATES
+
+_PLAIN: Final = r"[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029]"  # no path, no control character
+_PLAIN_SIGN: Final = r"[^\s/\\\x00-\x1f\x7f-\x9f\u2028\u2029]"
+_ID: Final = "[0-9a-f]{32}"
+
+
+def _pattern(pattern: str) -> dict[str, Any]:
+    return {"pattern": f"^{pattern}$"}
+
+
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=256,
+        description="Not blank; without slashes, backslashes and control characters.",
+        json_schema_extra=_pattern(f"{_PLAIN}*{_PLAIN_SIGN}{_PLAIN}*"),
+    ),
+]
+Transcript = Annotated[
+    str,
+    Field(
+        max_length=4096,
+        description="What the sample says, word for word.",
+        json_schema_extra=_pattern(r"[^\x00]*"),
+    ),
+]
+LanguageTag = Annotated[str, Field(max_length=64, json_schema_extra=_pattern("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,6}"))]
+VoiceName = Annotated[str, Field(min_length=1, max_length=256)]
+ConsentId = Annotated[str, Field(max_length=256, json_schema_extra=_pattern(f"cons_{_ID}"))]
+ListedVoice = Annotated[str, Field(max_length=256, json_schema_extra=_pattern(f"({'|'.join(BUILT_IN)}|voice_{_ID})"))]
+Dialogue = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra=_pattern(r"\s*<role:[^<>]*>[\s\S]*"))]
+SampleRate = Annotated[int, Field(json_schema_extra={"enum": sorted(set().union(*SAMPLE_RATES.values()))})]
+
+
+def form(schema: dict[str, Any]) -> None:
+    """A form has no null: a field of it is sent or left out."""
+    for field in schema["properties"].values():
+        if "anyOf" in field:
+            given = [kind for kind in field.pop("anyOf") if kind != {"type": "null"}]
+            field |= given[0] if len(given) == 1 else {"anyOf": given}
+        if field.get("default", 0) is None:
+            del field["default"]
+
+
+def one_of(*names: str) -> dict[str, Any]:
+    """Exactly one of the fields is sent."""
+    return {"oneOf": [{"required": [name]} for name in names]}
