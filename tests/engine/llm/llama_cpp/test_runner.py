@@ -48,7 +48,7 @@ async def greedy(checkpoint: Path, backend: str, precision: str, count: int) -> 
     sampling = Sampling(temperature=0, max_tokens=count)
     asked = prompts(Vocabulary(checkpoint / "LLM" / "tokenizer.json"))
     async with loaded(checkpoint, backend, precision) as model:
-        return await generate_staggered(model, asked, sampling)
+        return await generate_staggered(model, [(prompt, sampling) for prompt in asked])
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
@@ -73,7 +73,7 @@ async def test_a_seed_gives_the_same_ids_in_any_batch(
     sampling = Sampling(seed=3, max_tokens=60)
     async with loaded(small_checkpoint, precision=precision) as model:
         alone = [await generate(model, prompt, sampling) for prompt in asked]
-        together = await generate_staggered(model, asked, sampling)
+        together = await generate_staggered(model, [(prompt, sampling) for prompt in asked])
     assert together == alone
     assert len({tuple(answer) for answer in alone}) == len(alone)
 
