@@ -64,7 +64,10 @@ async def test_greedy_ids_are_those_of_the_torch_backend_at_full_size(full_check
     assert answers == await greedy(full_checkpoint, "torch", "float32", 20)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16", "q8_0", "q5_0", "q4_0"])
+SLOW = [pytest.param(precision, marks=pytest.mark.slow) for precision in ("float16", "bfloat16", "q5_0", "q4_0")]
+
+
+@pytest.mark.parametrize("precision", ["float32", "q8_0", *SLOW])
 async def test_a_seed_gives_the_same_ids_in_any_batch(
     small_checkpoint: Path, vocabulary: Vocabulary, precision: str
 ) -> None:
@@ -199,6 +202,7 @@ except CheckpointError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing(checkpoint: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(checkpoint)], capture_output=True, text=True, check=True
