@@ -19,6 +19,7 @@ from engine.errors import (
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
+from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, open_database
 from engine.types import (
     CODEC_SAMPLE_RATE,
@@ -79,6 +80,7 @@ __all__ = [
     "VoiceExists",
     "VoiceStore",
     "checkpoints",
+    "claim_processors",
     "convert",
     "export_voice",
     "import_voice",

@@ -77,7 +77,8 @@ class EngineConfig(BaseModel):
     """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32; but bfloat16 for the
     codec if the CPU has AMX, see `engine.runtime.devices.codec_precision_on`."""
     threads: int | None = Field(None, ge=1)
-    """Cores that the language model and the codec compute on, in turns; by default all that this process may use."""
+    """Cores that the language model and the codec compute on, in turns. By default all cores that this process may use,
+    but one fewer if the process has no priority over others (`nice`)."""
     max_running: int = Field(8, ge=1, le=1024)
     """Sentences that the language model generates at once; each holds a place in its key-value cache."""
     max_context: int = Field(4096, ge=256, le=32_768)

@@ -25,6 +25,7 @@ from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
+from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
 from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.tokens.prompts import Prompts
@@ -134,8 +135,7 @@ class SpeechEngine:
             from engine.llm.registry import load_language_model
             from engine.runtime.devices import resolve_for_codec
 
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
         directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)

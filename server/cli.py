@@ -32,6 +32,7 @@ from engine import (
     SpeechEngine,
     SpeechRequest,
     checkpoints,
+    claim_processors,
 )
 from engine import Progress as OnProgress
 from engine import convert as convert_model
@@ -78,10 +79,11 @@ def serve(
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = _settings(config, model, host=host, port=port)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
+    claim_processors(settings.nice)
     _prepare(settings.engine)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
 
     def tell(service: Service) -> None:
         if service.failure:
@@ -117,6 +119,7 @@ def say(
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
     if not output.parent.is_dir():
         raise InvalidRequest(f"There is no directory {output.parent} to write to.")
+    claim_processors(settings.nice)
     _prepare(settings.engine)
     samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
     output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))

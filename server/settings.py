@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     """How long a request may take, waiting included."""
     drain_seconds: float = Field(30, ge=0)
     """How long requests may go on after the signal to stop."""
+    nice: int = Field(-10, ge=-20, le=19)
+    """Niceness of the process. A negative one, which needs root or CAP_SYS_NICE, keeps speech fluent on a busy host. A
+    process that was started with another niceness keeps it."""
     watchdog_seconds: float = Field(60, ge=0)
     """How long the event loop may be blocked until the process ends with an error; 0 for ever."""
     api_keys: dict[KeyName, KeyHash] = {}

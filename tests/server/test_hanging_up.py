@@ -23,9 +23,8 @@ RESET = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 SHORT = "Hello."
 LONG = "This sentence is spoken until somebody hangs up. " * 80
 BODY = {"model": "tts-1", "voice": "alloy", "seed": 0, "max_tokens": 200}
-SETTINGS = (
-    "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_lookahead: 4}"  # little work, soon heard
-)
+# Little work until the first audio.
+SETTINGS = "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_lookahead: 4}"
 
 
 @pytest.fixture(scope="module")
