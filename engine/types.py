@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from engine.text.options import TextOptions
+
 Samples = npt.NDArray[np.float32]
 """One channel of audio, float32 in [-1, 1], shape (samples,)."""
 
@@ -185,6 +187,7 @@ class SpeechRequest:
 
     `voice` is a name or an id, of a voice that `caller` sees. `gender` and `pitch` change a created voice.
     `speed` is the tempo, 0.25 to 4.
+    `reading` says how the text is read, see `engine.text`.
     `max_tokens` bounds the semantic tokens of each sentence, beside the bound that follows from its length.
     `sample_rate` is that of the answer, in Hz.
     """
@@ -198,6 +201,7 @@ class SpeechRequest:
     max_tokens: int | None = None
     caller: Caller = ""
     sampling: Sampling = field(default_factory=Sampling)
+    reading: TextOptions = field(default_factory=TextOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def spell(address: str, in_chinese: bool) -> str:
     """Words as words, digits one by one, signs by name: "a1@b.io" -> "a one at b dot io"."""
     words = []
     for part in _PART.findall(address):
-        if part.isdigit():
+        if part.isdecimal():
             words.append(chinese.digits(part) if in_chinese else english.digits(part))
         elif part.lower() == "www":
             words.append("W W W")

@@ -12,7 +12,7 @@ _MOST_DIGITS = 16  # what cn2an can read
 
 def digits(text: str) -> str:
     """Digit by digit: "007" -> "零零七"."""
-    return "".join(_DIGITS[int(digit)] for digit in text if digit.isdigit())
+    return "".join(_DIGITS[int(digit)] for digit in text if digit.isdecimal())
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ _MOST_DIGITS = 36  # num2words knows names for these; a longer one is read digit
 
 def digits(text: str) -> str:
     """Digit by digit: "007" -> "zero zero seven"."""
-    return " ".join(_DIGITS[int(digit)] for digit in text if digit.isdigit())
+    return " ".join(_DIGITS[int(digit)] for digit in text if digit.isdecimal())
 
 
 @lru_cache(maxsize=4096)

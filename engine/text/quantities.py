@@ -173,7 +173,7 @@ def measure(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "dimensions",
-    rf"{START}(?P<first>{NUMBER})(?:[xX×]|[ ]x[ ])(?P<second>{NUMBER})"
+    rf"{START}(?!0x)(?P<first>{NUMBER})(?:[xX×]|[ ]x[ ])(?P<second>{NUMBER})"
     rf"(?:(?:[xX×]|[ ]x[ ])(?P<third>{NUMBER}))?(?:[ ]?(?P<unit>{units.UNIT})|(?![A-Za-z0-9_=]"
     rf"|=|[ ]?[\^⁰¹²³]))",
 )

@@ -59,6 +59,8 @@ def heart(match: re.Match[str], place: Place) -> str | None:
 def operator(match: re.Match[str], place: Place) -> str | None:
     """2+3, x = 5, ≥100; between words and without a number they stay: a < b."""
     sign, before, after = match["sign"], place.before, place.after
+    if sign == "+" and "+" in before[-1:] + after[:1]:  # C++
+        return None
     number_before, number_after = _NUMBER_BEFORE.search(before), _NUMBER_AFTER.match(after)
     joined = (
         re.search(r"\w\Z", before)

@@ -146,6 +146,7 @@ KEPT = [
     "St. is short for saint or street in most maps",
     "in a meter, an inch, a pound",
     "well-known, so-called; half-life",
+    "C++ and libstdc++, notepad++ and A+",
     "x < y",
     "I <33 it",
 ]
