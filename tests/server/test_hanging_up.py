@@ -22,12 +22,8 @@ RESET = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 SHORT = "Hello."
 LONG = "This sentence is spoken until somebody hangs up. " * 80
 BODY = {"model": "tts-1", "voice": "alloy", "seed": 0, "max_tokens": 200}
-<<<<<<< HEAD
 # Little work, and soon heard.
 SETTINGS = "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_lookahead: 4}"
-=======
-SETTINGS = "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_ahead: 4}"  # little work, soon heard
->>>>>>> hangup
 
 
 @pytest.fixture(scope="module")
