@@ -21,6 +21,7 @@ from engine.observer import Observer
 from engine.runtime.native import Native
 from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, open_database
+from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
@@ -57,6 +58,7 @@ __all__ = [
     "Gender",
     "Hub",
     "InvalidRequest",
+    "Language",
     "Level",
     "Native",
     "NotOwner",
@@ -71,7 +73,9 @@ __all__ = [
     "Size",
     "SpeechEngine",
     "SpeechRequest",
+    "SpokenSentence",
     "StoreFailed",
+    "TextOptions",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -86,4 +90,5 @@ __all__ = [
     "import_voice",
     "open_database",
     "prepare",
+    "spoken_sentences",
 ]

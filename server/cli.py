@@ -46,6 +46,7 @@ from server.options import ConfigOption, ModelOption
 from server.schemas import CreateSpeechRequest
 from server.service import Service
 from server.settings import Settings, load_settings
+from server.text_command import text
 from server.voice_commands import voices
 
 app = typer.Typer(
@@ -57,6 +58,7 @@ app = typer.Typer(
 models = typer.Typer(help="Download, make and list models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
+app.command()(text)
 app.command()(bench)
 console = Console(stderr=True, highlight=False, markup=False)  # printed text can contain users' input
 

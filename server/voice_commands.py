@@ -101,9 +101,9 @@ def export_file(
     """Write a voice into a file, with its sample and its tokens, for another server."""
     with _store(load_settings(config).engine) as store:
         exported = export_voice(store, _find(store, voice))
-    with file.open("xb") as output:
-        output.write(exported)
-    console.print(f"{file} holds the voice; keep it as safe as a recording of its speaker.", soft_wrap=True)
+    file.touch(0o600, exist_ok=False)
+    file.write_bytes(exported)
+    console.print(f"{file} holds the voice. Only you can read it; keep it as safe as a recording.", soft_wrap=True)
 
 
 @voices.command("import")

@@ -75,7 +75,7 @@ def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_
         store = VoiceStore(database)
         for voice_id, data in acknowledged.items():
             assert store.sample(voice_id).recording.data == data
-            assert store.tokens(voice_id, "weights-1") is not None
+            assert store.tokens(store.get(voice_id, None), "weights-1") is not None
         hashes = raw.execute("SELECT sha256, data FROM samples").fetchall()
         assert all(hashlib.sha256(data).hexdigest() == digest for digest, data in hashes)
     print(f"{len(acknowledged)} of {2 * KILLS} uploads were acknowledged, {len(hashes)} voices are kept")

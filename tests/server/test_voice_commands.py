@@ -36,6 +36,7 @@ def test_a_voice_is_made_listed_moved_and_removed(
 
     file = tmp_path / "ada.voice"
     assert run("export", "Ada", str(file)).exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         run("export", "Ada", str(file))
     monkeypatch.setenv("FAST_SPARK_ENGINE__DATA_DIRECTORY", str(tmp_path / "there"))
@@ -52,7 +53,7 @@ def test_a_voice_is_made_listed_moved_and_removed(
 def test_what_cannot_be_done_is_said(tmp_path: Path, golden: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"not a voice")
-    with pytest.raises(EngineError, match="no voice that Fast-Spark exported"):
+    with pytest.raises(EngineError, match="not a voice that Fast-Spark exported"):
         run("import", str(other))
     with pytest.raises(EngineError, match="no voice 'nobody'"):
         run("export", "nobody", str(tmp_path / "file"))

@@ -8,10 +8,10 @@ import numpy as np
 from engine.llm.base import LanguageModel
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import OutputGrammar, Prompt, Sampling, VoiceAttributes, VoiceTokens
+from engine.types import ClonedVoiceTokens, OutputGrammar, Prompt, Sampling, VoiceAttributes
 
-VOICE = VoiceTokens(np.arange(32) * 5)
-SAMPLED = VoiceTokens(np.arange(32) * 7, transcript="Some words.", semantic_tokens=np.arange(40) * 3)
+VOICE = ClonedVoiceTokens(np.arange(32) * 5)
+SAMPLED = ClonedVoiceTokens(np.arange(32) * 7, np.arange(40) * 3, "Some words.")
 
 
 def prompts(vocabulary: Vocabulary) -> list[Prompt]:
