@@ -47,25 +47,32 @@ KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[KeyName, KeyHash])
 class Settings(BaseSettings):
     """Settings of the server and, under `engine`, of the engine; configs/ has them with comments."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )
 
     host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 is all of this machine's."""
     port: int = Field(8000, ge=0, le=65_535)
-    """0 takes any free port."""
+    """Port to listen on; 0 takes any free one."""
     served_name: str | None = None
     """The model's name in the API; by default the last part of the engine's `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
-    """Largest voice sample; the specification says 10 MiB."""
+    """Largest voice sample, in bytes; OpenAI's API says 10 MiB."""
     max_requests: int = Field(16, ge=1)
     """Requests that are answered at once."""
     max_waiting: int = Field(64, ge=0)
-    """Requests that may wait for a place; one more gets 429."""
+    """Requests that may wait in the queue; one more gets 429."""
     deadline_seconds: float = Field(600, gt=0)
-    """How long a request may take, waiting included."""
+    """Seconds that a request may take, waiting included."""
     drain_seconds: float = Field(30, ge=0)
-    """How long requests may go on after the signal to stop."""
+    """Seconds that running requests may go on after the signal to stop."""
     api_keys: dict[KeyName, KeyHash] = {}
-    """Names of keys, and each key or its SHA-256 as `sha256:HEX`. Without any, everybody may use the server."""
+    """API keys by name: each a key, or its SHA-256 as `sha256:HEX`. Without keys, everybody may use the server."""
     api_keys_file: Path | None = None
     """A YAML file of more keys, in the same form."""
     open_docs: bool = False
@@ -75,9 +82,9 @@ class Settings(BaseSettings):
     requests_per_key: int | None = Field(None, ge=1)
     """Requests of one key that are answered at once; one more gets 429."""
     characters_per_minute: int | None = Field(None, ge=4096)
-    """Characters of one key that are spoken a minute; beyond that it gets 429."""
+    """Characters that one key may have spoken in a minute; beyond that it gets 429."""
     cors_origins: list[str] = []
-    """Web pages that may use the server from a browser, such as https://example.com; `*` is all."""
+    """Origins of web pages that may use the server from a browser, such as https://example.com; `*` is all."""
     engine: EngineConfig = EngineConfig()
 
     @property
