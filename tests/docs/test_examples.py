@@ -55,10 +55,10 @@ def directory(server: Server, golden: Path, tmp_path: Path, monkeypatch: pytest.
     (tmp_path / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
     monkeypatch.setenv("CURL_HOME", str(tmp_path))
     yield tmp_path
-    with httpx.Client(base_url=f"{server.url}/v1/audio/voices", timeout=60) as http:
-        for voice in http.get("", params={"limit": 100}).json()["data"]:
-            if voice["scope"] != "built_in":
-                http.delete(f"/{voice['id']}").raise_for_status()
+    voices = f"{server.url}/v1/audio/voices"
+    for voice in httpx.get(voices, params={"limit": 100}).raise_for_status().json()["data"]:
+        if voice["scope"] != "built_in":
+            httpx.delete(f"{voices}/{voice['id']}").raise_for_status()
 
 
 def run(block: Block, url: str, directory: Path) -> None:
