@@ -15,9 +15,9 @@ from fastapi import FastAPI
 
 from engine.tokens.vocabulary import Vocabulary
 from server.encoding import FORMATS, MEDIA_TYPES, AudioFormat
+from tests.server.audio import DELAY, SHORT, decoded
 from tests.server.conftest import Server
 from tests.server.fakes import BODY, Fakes, ready
-from tests.server.test_speech_api import DELAY, SHORT, decoded
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
