@@ -168,9 +168,9 @@ IGNORED = {
     "Home Assistant": "instructions",
     "LiteLLM": "user",
     "SillyTavern, TTS WebUI": "params",
-    "LocalAI": "backend, language",
+    "LocalAI": "backend",
     "Kokoro-FastAPI": "return_download_link, volume_multiplier, normalization_options",
-    "vLLM-Omni": "task_type, language, ref_text, max_new_tokens",
+    "vLLM-Omni": "task_type, ref_text, max_new_tokens",
     "Chatterbox TTS API": "exaggeration, cfg_weight, streaming_chunk_size",
     "FlashTTS": "length_threshold, window_size",
 }
