@@ -19,7 +19,9 @@ from engine.errors import (
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
+from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, open_database
+from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
@@ -56,6 +58,7 @@ __all__ = [
     "Gender",
     "Hub",
     "InvalidRequest",
+    "Language",
     "Level",
     "Native",
     "NotOwner",
@@ -70,7 +73,9 @@ __all__ = [
     "Size",
     "SpeechEngine",
     "SpeechRequest",
+    "SpokenSentence",
     "StoreFailed",
+    "TextOptions",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -79,9 +84,11 @@ __all__ = [
     "VoiceExists",
     "VoiceStore",
     "checkpoints",
+    "claim_processors",
     "convert",
     "export_voice",
     "import_voice",
     "open_database",
     "prepare",
+    "spoken_sentences",
 ]

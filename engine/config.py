@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from engine.text.options import TextOptions
 
 SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 """The published model's name, on both hubs."""
@@ -81,7 +84,10 @@ class EngineConfig(BaseModel):
     """How the codec's decoder computes; `auto` is bfloat16 on CUDA and on CPUs with AMX, else float32. The encoder
     always computes in float32."""
     threads: int | None = Field(None, ge=1)
-    """Cores that the language model and the codec share; by default all that this process may use."""
+    """Cores that the language model and the codec compute on, in turns. By default all cores that this process may use,
+    but one fewer if the process has no priority over others (`nice`)."""
+    code_blocks: Literal["read", "skip"] = "read"
+    """Whether fenced blocks of code in a text are read."""
     max_running: int = Field(8, ge=1, le=1024)
     """Sentences that the language model generates at once; each holds a slot of the KV cache."""
     max_context: int = Field(4096, ge=256, le=32_768)
@@ -105,8 +111,12 @@ class EngineConfig(BaseModel):
     max_sample_seconds: float = Field(30.0, le=300)
     """Longest part of a voice sample that is used; a longer sample is cut at a pause."""
     require_consent: bool = False
-    """Whether a cloned voice needs a consent recording, to be made and to be used."""
+    """Whether a consent recording is required to make a cloned voice and to use one."""
     voices: str | None = None
     """Database URL of the voice store; by default a SQLite file in `data_directory`."""
     data_directory: Path | None = None
     """Where voices are kept; by default the user's data directory."""
+
+    def reading(self, asked: TextOptions) -> TextOptions:
+        """The options of a request, with those that only the settings decide."""
+        return replace(asked, code_blocks=self.code_blocks)

@@ -25,8 +25,9 @@ from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
+from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
+from engine.text import max_semantic_tokens, speech_weight, spoken_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -96,15 +97,9 @@ class SpeechEngine:
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        self.voices = VoiceLibrary(
-            config,
-            model,
-            VoiceMaker(vocabulary, language_model),
-            self._codec,
-            reader,
-            VoiceStore(database),
-            consents,
-        )
+        maker = VoiceMaker(vocabulary, language_model)
+        store = VoiceStore(database, maker.check)
+        self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
 
     @classmethod
     def load(
@@ -134,8 +129,7 @@ class SpeechEngine:
             from engine.llm.registry import load_language_model
             from engine.runtime.devices import resolve_for_codec
 
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
         directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
@@ -197,9 +191,10 @@ class SpeechEngine:
                 await asyncio.to_thread(executor.shutdown)
 
     async def _sentences(self, request: SpeechRequest) -> list[Sentence]:
-        texts = await asyncio.to_thread(lambda: split_sentences(normalise(request.text)))
-        if not texts:
+        sentences = await asyncio.to_thread(spoken_sentences, request.text, self._config.reading(request.reading))
+        if not sentences:
             raise NothingToSay
+        texts = [sentence.text for sentence in sentences]
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
         now = asyncio.get_running_loop().time()

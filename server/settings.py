@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +28,8 @@ from server.client_fields import UnknownFields
 
 ENV_PREFIX = "FAST_SPARK_"
 SHORTEST_KEY = 16  # characters
+
+logger = logging.getLogger(__name__)
 
 
 class SettingsError(EngineError):
@@ -72,6 +77,9 @@ class Settings(BaseSettings):
     """Seconds that a request may take, waiting included."""
     drain_seconds: float = Field(30, ge=0)
     """Seconds that running requests may go on after the signal to stop."""
+    nice: int = Field(-10, ge=-20, le=19)
+    """Niceness of the process. A negative one, which needs root or CAP_SYS_NICE, keeps speech fluent on a busy host. A
+    process that was started with another niceness keeps it."""
     watchdog_seconds: float = Field(60, ge=0)
     """Seconds that the event loop may be blocked before the process ends with status 70; 0 is no limit."""
     api_keys: dict[KeyName, KeyHash] = {}
@@ -107,7 +115,10 @@ class Settings(BaseSettings):
             return self.api_keys
         try:
             content = yaml.safe_load(self.api_keys_file.read_text(encoding="utf-8"))
-            return self.api_keys | KEYS.validate_python(content)
+            keys = self.api_keys | KEYS.validate_python(content)
+            if not all(value.startswith("sha256:") for value in content.values()):
+                _warn_if_others_can_read(self.api_keys_file)
+            return keys
         except OSError as error:
             raise SettingsError(f"The file of API keys cannot be read: {error}.") from error
         except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # their messages can contain a key
@@ -115,6 +126,12 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"{self.api_keys_file} must have lines `name: key`, one for each key: {reason}."
             ) from None
+
+
+@lru_cache  # one warning for each file
+def _warn_if_others_can_read(file: Path) -> None:
+    if stat.S_IMODE(file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        logger.warning("Other users can read the API keys. Run: chmod 600 %s (or put their SHA-256 in it)", file)
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -25,6 +25,7 @@ def test_windows() -> None:
     assert "no underrun from" in output_of("windows")
 
 
+@pytest.mark.slow
 def test_codec(small_checkpoint: Path) -> None:
     printed = output_of("codec", str(small_checkpoint), "--frames", "24", "--rounds", "1")
     for form in ("wave generator", "published form, float32", "published form, bfloat16", "ours, float32"):
