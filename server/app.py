@@ -24,6 +24,7 @@ from server.service import Service
 from server.settings import Settings
 from server.watchdog import watched
 
+SAMPLE_AS_TEXT = 2**20  # bytes of a form whose sample is in base64; a field of a multipart form can have as many
 MULTIPART_OVERHEAD = 64 * 1024  # bytes beside the file itself in an upload
 
 
@@ -37,8 +38,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     open_paths = ["/", "/health/live", "/health/ready"]
     open_paths += ["/docs", "/openapi.json"] if settings.open_docs else []
     open_paths += ["/metrics"] if settings.open_metrics else []
-    max_form_bytes = settings.max_upload_bytes + MULTIPART_OVERHEAD
-    app.add_middleware(BodyLimit, max_form_bytes=max_form_bytes, max_json_bytes=settings.max_json_bytes)
+    by_type = {"multipart/form-data": settings.max_upload_bytes + MULTIPART_OVERHEAD}
+    if settings.flashtts:
+        by_type["application/x-www-form-urlencoded"] = SAMPLE_AS_TEXT
+    app.add_middleware(BodyLimit, by_type=by_type, otherwise=settings.max_json_bytes)
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths))
     if settings.cors_origins:

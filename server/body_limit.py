@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,14 +16,15 @@ PATIENCE = 3  # times the limit that is read, and thrown away, before the connec
 class BodyLimit:
     """ASGI middleware. FastAPI's own `max_body_size` answers in plain text, which OpenAI's clients cannot read.
 
-    Forms with files may have `max_form_bytes`, all other bodies `max_json_bytes`: these are parsed as a whole, on
-    the event loop. What is compressed could become larger than either, and is refused.
+    `by_type` has the limits of some content types, `otherwise` that of all others: these are parsed as a whole, on the
+    event loop. What is compressed could become larger than either, and is refused.
     """
 
-    def __init__(self, app: ASGIApp, max_form_bytes: int, max_json_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, by_type: Mapping[str, int], otherwise: int) -> None:
         self._app = app
-        self._max_form_bytes = max_form_bytes
-        self._max_json_bytes = max_json_bytes
+        self._by_type = by_type
+        self._otherwise = otherwise
+        self._largest = max(otherwise, *by_type.values())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a body that says it is too large; stop reading one that turns out to be."""
@@ -29,8 +32,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        limit = self._max_form_bytes if form else self._max_json_bytes
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        limit = self._by_type.get(content_type, self._otherwise)
         length = headers.get("content-length", "0")
         encoding = headers.get("content-encoding", "identity")
         too_large = f"The body is larger than this server takes: {limit} bytes."
@@ -63,7 +66,7 @@ class BodyLimit:
     async def _drop(self, receive: Receive) -> None:
         """Let a client finish what is a little too large: only then does it listen. Much more is cut off."""
         dropped, more = 0, True
-        while more and dropped < PATIENCE * self._max_form_bytes:
+        while more and dropped < PATIENCE * self._largest:
             message = await receive()
             dropped += len(message.get("body", b""))
             more = message.get("more_body", False)

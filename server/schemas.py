@@ -110,8 +110,8 @@ class CreateSpeechRequest(ReadingOptions):
         ge=1,
         description=f"Semantic tokens a sentence; 50 are a second. {MOST_TOKENS} at most, whatever is asked.",
     )
-    gender: Gender | None = Field(None, description="Changes a voice that was made up.")
-    pitch: Level | None = Field(None, description="Changes a voice that was made up.")
+    gender: Gender | None = Field(None, description="Changes a created voice.")
+    pitch: Level | None = Field(None, description="Changes a created voice.")
     sample_rate: Annotated[SampleRate, BeforeValidator(_integer)] = Field(
         24_000, description="Hz; opus has 8000, 12000, 16000, 24000 and 48000 only."
     )

@@ -87,9 +87,12 @@ def create(
 def remove(voice: VoiceArgument, config: ConfigOption = None) -> None:
     """Remove a voice."""
     with _store(load_settings(config).engine) as store:
-        found = _find(store, voice)
-        store.delete(found.id, caller=None)
-    console.print(f"{found.name} ({found.id}) is removed.", soft_wrap=True)
+        try:
+            found = _find(store, voice).id
+        except UnknownVoice:
+            found = voice  # the id of a damaged voice, which is not listed
+        store.delete(found, caller=None)
+    console.print(f"{voice} ({found}) is removed.", soft_wrap=True)
 
 
 @voices.command("export")

@@ -57,7 +57,8 @@ class Database:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            message = f"{directory} cannot be the directory of the voice store: {error.strerror}."
+            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+            message = f"{directory} cannot be the directory of the voice store: {reason}."
             raise EngineError(f"{message} Set engine.data_directory to another one.") from error
         return cls(f"sqlite:///{directory / 'fast-spark.db'}")
 

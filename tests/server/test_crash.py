@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from engine import open_database
 from engine.config import EngineConfig
@@ -31,6 +32,7 @@ ORPHANS = """
 """
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_path: Path) -> None:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([crash.__name__])

@@ -10,7 +10,8 @@ import pytest
 from engine.tokens.vocabulary import Vocabulary
 from server.settings import load_settings
 from tests.server.conftest import serving
-from tests.server.fakes import Fakes, until
+from tests.server.fakes import Fakes
+from tests.waiting import wait_until
 
 KEY = "0123456789abcdef"
 
@@ -49,7 +50,7 @@ def test_an_upload_on_disk_can_be_read_by_its_owner_only(vocabulary: Vocabulary,
         host, port = running.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as client:
             client.sendall(head + part + bytes(4 * 2**20))
-            until(lambda: bool(uploads()))
+            wait_until(lambda: bool(uploads()))
             assert all(status.st_mode & 0o077 == 0 and status.st_nlink == 0 for status in uploads())
             named = set(Path(tempfile.gettempdir()).iterdir()) - before
             assert not [path for path in named if path.is_file() and path.stat().st_size > 2**20]

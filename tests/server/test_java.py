@@ -1,11 +1,8 @@
 """Java's HttpClient offers an upgrade to HTTP/2; it is answered in HTTP/1.1, with its body read."""
 
 import json
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -54,13 +51,3 @@ def test_what_javas_client_sends_is_read(server: Server, pieces: list[bytes], at
             answer += data
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert len(answer) > BYTES
-
-
-@pytest.mark.skipif(
-    not shutil.which("javac"), reason="no JDK is installed: Debian's default-jdk-headless has Java's own client"
-)
-def test_javas_own_client_is_answered(server: Server) -> None:
-    program = Path(__file__).with_name("Speak.java")
-    command = ["java", str(program), f"{server.url}/v1/audio/speech", json.dumps(BODY)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.stdout.splitlines() == [f"200 HTTP_1_1 {BYTES}"] * 2, done

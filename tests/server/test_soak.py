@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.server.conftest import Server
 from tests.server.fakes import metrics
 from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 CLIENTS = 32
 FIRST, REST = 100, 400  # requests; the first of them bring the server to its usual size

@@ -14,8 +14,9 @@ from server.settings import Settings
 from tests.engine.fakes import fake_engine
 from tests.postgres import Postgres, programs, running_postgres
 from tests.server.conftest import serving
-from tests.server.fakes import BODY, ready, until
+from tests.server.fakes import BODY, ready
 from tests.server.uploads import sound, upload
+from tests.waiting import wait_until
 
 WAV = sound()
 
@@ -34,7 +35,7 @@ def http(postgres: Postgres, vocabulary: Vocabulary, tmp_path: Path) -> Iterator
     url = postgres.new_database()
     app = create_app(Settings(), lambda observer: fake_engine(vocabulary, tmp_path, database=Database(url)))
     with serving(app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
 
 
@@ -94,10 +95,10 @@ def test_what_was_acknowledged_before_and_while_the_database_went_away_is_there(
     try:
         for _ in range(3):
             before, after = len(saved), len(refused)
-            until(lambda before=before: len(saved) > before + 3)  # type: ignore[misc]
+            wait_until(lambda before=before: len(saved) > before + 3)  # type: ignore[misc]
             postgres.stop()
             try:
-                until(lambda after=after: len(refused) > after + 3)  # type: ignore[misc]
+                wait_until(lambda after=after: len(refused) > after + 3)  # type: ignore[misc]
             finally:
                 postgres.start()
     finally:

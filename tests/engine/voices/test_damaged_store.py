@@ -152,8 +152,8 @@ def test_a_damaged_page_that_the_start_did_not_check_is_a_reason(tmp_path: Path,
 def test_a_data_directory_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    for wrong in (file, file / "inside", str(file)):
-        with pytest.raises(EngineError, match=r"Set engine\.data_directory") as caught:
+    for wrong, reason in ((file, "it is a file"), (file / "inside", "Not a directory"), (str(file), "it is a file")):
+        with pytest.raises(EngineError, match=rf"{reason}\. Set engine\.data_directory") as caught:
             Database.in_directory(wrong)
         assert "\n" not in str(caught.value)
 
