@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,7 @@ from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.types import Prompt, Sampling
 
 CLOSED = "The language model has been closed."
+LEAST_TOP_P = 1e-6  # takes the likeliest id alone; a server reads less than float32 has as 0, which means anything
 
 
 class RemoteModel:
@@ -59,6 +61,8 @@ class RemoteModel:
         room = self.context - len(prompt.ids)
         if room < 1:
             raise InvalidRequest(f"The prompt has {len(prompt.ids)} tokens; this model takes {self.context - 1}.")
+        temperature = 0 if sampling.greedy else sampling.temperature
+        sampling = replace(sampling, temperature=temperature, top_p=max(sampling.top_p, LEAST_TOP_P))
         try:
             async with self._slots.take(due):
                 if self._closed:

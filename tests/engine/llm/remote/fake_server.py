@@ -109,7 +109,7 @@ class FakeServer:
                 stop_type = "eos" if reason == "stop" else "limit"
                 yield f"data: {json.dumps({'tokens': [], 'stop': True, 'stop_type': stop_type})}\n\n"
             else:
-                yield "data: [ACCEPTED]\n\n"
+                yield "data: [DONE]\n\n"
         finally:
             self.running -= 1
 

@@ -140,6 +140,15 @@ async def test_the_rules_of_sampling_are_sent_in_each_servers_words(elsewhere: E
     assert sent["llama-server"]["seed"] == -1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_next_to_nothing_is_sent_as_what_it_means(elsewhere: Elsewhere, kind: RemoteKind) -> None:
+    server = await elsewhere.server(kind)
+    tiny = Sampling(temperature=1e-300, top_p=1e-300, max_tokens=3)
+    await generate(elsewhere.model(server.url, kind=kind), speech(3), tiny)
+    asked = server.requests[0].get("sampling_params", server.requests[0])
+    assert (asked["temperature"], asked["top_p"]) == (0, 1e-6)
+
+
 async def test_a_prompt_that_does_not_fit_is_refused(elsewhere: Elsewhere) -> None:
     server = await elsewhere.server()
     model = elsewhere.model(server.url, context=100)
