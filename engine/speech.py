@@ -24,7 +24,7 @@ from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.ordered import in_order
-from engine.text import max_semantic_tokens, normalise, speech_weight, split_sentences
+from engine.text import fit, max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -161,8 +161,9 @@ class SpeechEngine:
         Closing the generator frees all that the request holds. Raises InvalidRequest or UnknownVoice before
         the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
-        sentences = await self._sentences(request)
+        texts = await self._texts(request)
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
+        sentences = await self._sentences(texts, voice, request)
         processor = PostProcessor(request.speed, request.sample_rate)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
@@ -185,10 +186,26 @@ class SpeechEngine:
         if self._cores is not None:
             self._cores.shutdown()
 
-    async def _sentences(self, request: SpeechRequest) -> list[Sentence]:
+    async def _texts(self, request: SpeechRequest) -> list[str]:
         texts = await asyncio.to_thread(lambda: split_sentences(normalise(request.text)))
         if not texts:
             raise InvalidRequest("There is nothing to say in this text: it has neither letters nor digits.", "input")
+        return texts
+
+    async def _sentences(self, texts: list[str], voice: VoiceTokens, request: SpeechRequest) -> list[Sentence]:
+        """The texts, in parts that the model's context has room for, prompt and answer together."""
+
+        def fits(text: str) -> bool:
+            return len(self._prompts.speak(text, voice).ids) + max_semantic_tokens(text) <= self._language_model.context
+
+        try:
+            texts = await asyncio.to_thread(lambda: [part for text in texts for part in fit(text, fits)])
+        except ValueError as error:
+            raise InvalidRequest(
+                f"The sample of the voice {request.voice!r} is so long that this model has no room left to speak with "
+                "it; make the voice from a shorter sample, or raise the server's `max_context`.",
+                "voice",
+            ) from error
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
         now = asyncio.get_running_loop().time()

@@ -203,3 +203,34 @@ async def test_warming_up_speaks_and_listens(parts: Parts) -> None:
     await parts.engine.warm_up()
     assert parts.codec.decoded == 1
     assert parts.codec.encoded == 1
+
+
+def prompt_lengths(model: FakeLanguageModel) -> list[int]:
+    return [len(prompt.ids) for prompt in model.prompts if prompt.answer is OutputGrammar.SPEECH]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "e" + "\u0301" * 4000,  # one letter, 8000 tokens
+        "𠮷" * 400,
+        "A sentence that is said in a few seconds, and yet is too long, with its answer, for a very small context.",
+    ],
+)
+async def test_a_sentence_has_room_in_the_context_with_its_answer(parts: Parts, text: str) -> None:
+    parts.language_model.context = 400
+    chunks = await collect(parts.engine, replace(REQUEST, text=text, max_tokens=None))
+    lengths = prompt_lengths(parts.language_model)
+    bounds = [sampling.max_tokens for sampling in parts.language_model.samplings[-len(lengths) :]]
+    assert all(length + bound <= 400 for length, bound in zip(lengths, bounds, strict=True))
+    assert chunks[-1].usage.output_tokens == sum(bounds)
+
+
+async def test_a_voice_that_leaves_no_room_is_refused_before_anything_is_said(parts: Parts) -> None:
+    await collect(parts.engine, REQUEST)  # the voice is made
+    before = len(parts.language_model.prompts)
+    parts.language_model.context = 100
+    with pytest.raises(InvalidRequest, match="sample of the voice 'alloy' is so long") as caught:
+        await collect(parts.engine, REQUEST)
+    assert caught.value.param == "voice"
+    assert len(parts.language_model.prompts) == before
