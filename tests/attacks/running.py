@@ -25,7 +25,11 @@ class Attacked(Server):
 
 
 def settings_file(directory: Path, engine: dict[str, Any] | None = None, **settings: Any) -> Path:
-    """Settings of a server that keeps its voices in this directory."""
+    """Settings of a server that keeps its voices in this directory.
+
+    It computes on one core: with more, whatever else the machine does makes every step wait.
+    """
     file = directory / "settings.yaml"
-    file.write_text(yaml.safe_dump(settings | {"engine": {"data_directory": str(directory), **(engine or {})}}))
+    engine = {"data_directory": str(directory), "threads": 1, **(engine or {})}
+    file.write_text(yaml.safe_dump(settings | {"engine": engine}))
     return file

@@ -55,7 +55,7 @@ def ask(http: httpx.Client, fields: dict[str, Any]) -> httpx.Response:
     return http.post("/v1/audio/speech", content=body, headers={"Content-Type": "application/json"})
 
 
-relentless = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relentless = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @relentless

@@ -226,6 +226,12 @@ async def test_a_sentence_has_room_in_the_context_with_its_answer(parts: Parts, 
     assert chunks[-1].usage.output_tokens == sum(bounds)
 
 
+async def test_a_sentence_has_bounded_tokens_in_the_largest_context(parts: Parts) -> None:
+    parts.language_model.context = 30_000
+    await collect(parts.engine, replace(REQUEST, text="e" + "\u0301" * 4000))
+    assert max(prompt_lengths(parts.language_model)) < 600
+
+
 async def test_a_voice_that_leaves_no_room_is_refused_before_anything_is_said(parts: Parts) -> None:
     await collect(parts.engine, REQUEST)  # the voice is made
     before = len(parts.language_model.prompts)
