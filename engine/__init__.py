@@ -17,7 +17,7 @@ from engine.errors import (
 )
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
-from engine.speech import SpeechEngine, open_database
+from engine.speech import SpeechEngine, expected_seconds, open_database
 from engine.types import (
     AudioChunk,
     Caller,
@@ -74,6 +74,7 @@ __all__ = [
     "VoiceStore",
     "checkpoints",
     "convert",
+    "expected_seconds",
     "export_voice",
     "import_voice",
     "open_database",

@@ -23,6 +23,7 @@ from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
+from engine.runtime.lookahead import Lookahead
 from engine.runtime.ordered import in_order
 from engine.text import fit, max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.tokens.prompts import Prompts
@@ -87,6 +88,7 @@ class SpeechEngine:
         self._semantic = vocabulary.semantic
         self._prompts = Prompts(vocabulary)
         self._language_model = language_model
+        self._lookahead = Lookahead(config.max_running - config.max_running // 4)
         codec = ObservedCodec(codec, observer.batch)
         self._codec = CodecWorker(codec, config.codec_batch_seconds, codec_compute)
         self._database = database
@@ -227,7 +229,10 @@ class SpeechEngine:
         tokens: list[int] = []
         prompt_tokens = len(prompt.ids)
         ended = False
-        async with aclosing(self._language_model.generate(prompt, sampling, sentence.due)) as answer:
+        async with (
+            self._lookahead.take(sentence.due),
+            aclosing(self._language_model.generate(prompt, sampling, sentence.due)) as answer,
+        ):
             while not ended:
                 new = await anext(answer, None)
                 ended = new is None
@@ -249,6 +254,11 @@ class SpeechEngine:
         due = start + window.keep_start / TOKENS_PER_SECOND
         samples = await self._codec.decode(Passage(semantic, voice.global_tokens, kept), due)
         return fade(samples, start=window.keep_start == 0, end=window.last)
+
+
+def expected_seconds(request: SpeechRequest) -> float:
+    """About how long the answer is, in seconds; fast speech counts as what has to be generated for it."""
+    return speech_weight(request.text) / min(request.speed, 1)
 
 
 def open_database(config: EngineConfig) -> Database:

@@ -60,8 +60,10 @@ class Settings(BaseSettings):
     """Requests that are answered at once."""
     max_waiting: int = Field(64, ge=0)
     """Requests that may wait for a place; one more gets 429."""
-    deadline_seconds: float = Field(600, gt=0)
-    """How long a request may take, waiting included."""
+    deadline_seconds: float = Field(120, gt=0)
+    """How long a request may take, waiting included, beside what its speech may."""
+    deadline_factor: float = Field(2, ge=0)
+    """Seconds that it may take for each second of speech, as its text and its speed let expect."""
     drain_seconds: float = Field(30, ge=0)
     """How long requests may go on after the signal to stop."""
     api_keys: dict[KeyName, KeyHash] = {}

@@ -144,12 +144,12 @@ class Scheduler:
                 self._fail_all(error)
 
     def _step(self) -> None:
-        """One token for each that runs, then a chunk of the prompt of the first that joins."""
+        """One token for each that runs, then a chunk of the prompt of whoever joins and is due first."""
         for sequence in [s for s in self._active if s.closed]:
             self._finish(sequence)
         self._decode([s for s in self._active if not s.prefilling])
-        if joining := next((s for s in self._active if s.prefilling), None):
-            self._prefill(joining)
+        if joining := [s for s in self._active if s.prefilling]:
+            self._prefill(min(joining, key=lambda s: s.due))
 
     def _admit(self) -> None:
         """Give waiting sequences the places behind those that are taken."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from engine import expected_seconds
 from server.auth import CallerDependency
 from server.encoding import MEDIA_TYPES
 from server.schemas import CreateSpeechRequest
@@ -34,7 +35,8 @@ async def create_speech(
     """Speak a text. The answer begins when the first audio exists: what is wrong before has a status of its own."""
     service.check_model(body.model)
     asked = body.to_engine(caller)
-    chunks = service.metrics.observe(asked, service.admit(caller, engine.synthesize(asked), len(asked.text)))
+    speech = service.admit(caller, engine.synthesize(asked), len(asked.text), expected_seconds(asked))
+    chunks = service.metrics.observe(asked, speech)
     first = await first_chunk_or_disconnect(request, chunks)
     if body.stream_format == "sse":
         events = as_events(first, chunks, body.response_format, body.sample_rate)

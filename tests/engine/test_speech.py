@@ -11,11 +11,12 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
+from engine.llm.remote.slots import PrioritySlots
 from engine.observer import Observer
 from engine.postprocess import FADE
 from engine.speech import SpeechEngine
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import AudioChunk, OutputGrammar, Passage, Samples, Sampling, SpeechRequest
+from engine.types import AudioChunk, OutputGrammar, Passage, Prompt, Samples, Sampling, SpeechRequest
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 
 TEXT = "The first sentence is here. The second one is a little longer than that. And a third, to end with."
@@ -62,6 +63,39 @@ async def test_sentences_come_in_order_in_one_voice(parts: Parts) -> None:
 async def test_sentences_are_generated_side_by_side_but_not_all_at_once(parts: Parts) -> None:
     await collect(parts.engine, replace(REQUEST, text=TEXT * 3))
     assert parts.language_model.most_running == 2
+
+
+class SlottedModel(FakeLanguageModel):
+    """As many sentences at once as a real model has slots; who has one keeps it to the end."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__(vocabulary)
+        self.slots = PrioritySlots(EngineConfig().max_running)
+
+    async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
+        async with self.slots.take(due), aclosing(super().generate(prompt, sampling, due)) as answer:
+            async for ids in answer:
+                yield ids
+
+
+async def test_long_texts_leave_a_slot_to_whoever_has_heard_nothing_yet(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    model = SlottedModel(vocabulary)
+    engine = fake_engine(vocabulary, tmp_path, language_model=model)
+    await collect(engine, REQUEST)  # the voice is made
+    model.pause_after = 1  # no sentence of the long texts ends
+    long = replace(
+        REQUEST, text="This is a sentence that takes quite a while to say, and its end is not yet near. " * 9
+    )
+    tasks = [asyncio.create_task(collect(engine, long)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    model.pause_after = None
+    async with asyncio.timeout(20):
+        assert await collect(engine, REQUEST)
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await engine.close()
 
 
 async def test_usage_counts_prompts_and_tokens(parts: Parts) -> None:
