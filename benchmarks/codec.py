@@ -1,10 +1,10 @@
-"""The decoder's speed: `python -m benchmarks.codec CHECKPOINT`, with a checkpoint of full size.
+"""The decoder's speed: `python -m benchmarks.codec CHECKPOINT`, run in the repository with a full-size checkpoint.
 
     fast-spark models synthesize DIR --size full
     python -m benchmarks.codec DIR --compiled
 
-Every form decodes the same windows in turn, in one process, so that what else the machine does meets all of them.
-Compare figures of one run only. With OMP_NUM_THREADS=1 they are the thread's own time, for machines that are busy.
+All forms of the decoder decode the same windows in turn, in one process, so that other load on the machine affects all
+of them. Compare only figures of one run. With OMP_NUM_THREADS=1 they are the thread's CPU time, for a busy machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -26,44 +26,63 @@ from torch import Tensor, nn
 
 from engine.codec.bicodec import BiCodec
 from engine.codec.decoder import Snake, Upsampling, WaveGenerator
+from engine.codec.features import FEATURE_LAYERS
 from engine.codec.layers import Convolution
 from engine.codec.loader import load_features, load_network
 from engine.codec.windows import WindowPlan, Windows
-from engine.types import TOKENS_PER_SECOND, Passage, Samples, TokenIds
-from tests.engine.codec.conftest import signal_to_noise
+from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND, Passage, Samples, TokenIds
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "full.npz"
+GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
+FULL_CODEBOOK = 8192  # semantic tokens at full size
 Decode = Callable[[TokenIds, slice], Samples]
 
 
+def golden(codebook_size: int) -> dict[str, Any]:
+    """The reference implementation's numbers for the synthetic checkpoint with this codebook, and the golden clip."""
+    size = "full" if codebook_size == FULL_CODEBOOK else "small"
+    with np.load(GOLDEN / "small.npz") as small, np.load(GOLDEN / f"{size}.npz") as numbers:
+        return {"wav_16k": small["wav_16k"], **numbers}
+
+
+def signal_to_noise(signal: Samples, found: Samples) -> float:
+    """In dB."""
+    return float(10 * np.log10(np.mean(signal**2) / np.mean((signal - found) ** 2)))
+
+
 class Published(nn.Module):
-    """The wave generator as the reference implementation has it: one-dimensional, in one precision."""
+    """The wave generator as in the reference implementation: one-dimensional, in one precision."""
 
     def __init__(self, generator: WaveGenerator) -> None:
         super().__init__()
         self.generator = generator  # not prepared
 
+    @property
+    def receptive_radius(self) -> int:
+        return self.generator.receptive_radius
+
     def forward(self, x: Tensor, lengths: None) -> Tensor:
-        conv_in, *stages, snake, conv_out = self.generator.model
+        layers: list[Any] = list(self.generator.model)
+        conv_in, *stages, snake, conv_out = layers
         x = self.convolve(conv_in, x.transpose(1, 2).to(conv_in.weight.dtype))
         for stage in stages:
             before, up, *units = stage.block
-            x = F.conv_transpose1d(self.bend(before, x), up.weight, up.bias, stride=up.rate, padding=up.padding)
+            x = F.conv_transpose1d(self.activate(before, x), up.weight, up.bias, stride=up.rate, padding=up.padding)
             for unit in units:
                 snake_1, dilated, snake_2, pointwise = unit.block
-                h = self.bend(snake_2, self.convolve(dilated, self.bend(snake_1, x)))
+                h = self.activate(snake_2, self.convolve(dilated, self.activate(snake_1, x)))
                 x = x + self.convolve(pointwise, h)
-        return torch.tanh(self.convolve(conv_out, self.bend(snake, x)))[:, 0].float()
+        wave = torch.tanh(self.convolve(conv_out, self.activate(snake, x)))  # (B, 1, samples)
+        return wave[:, 0].float()
 
     def convolve(self, layer: Convolution, x: Tensor) -> Tensor:
         return F.conv1d(x, layer.weight, layer.bias, padding=layer.padding, dilation=layer.dilation)
 
-    def bend(self, snake: Snake, x: Tensor) -> Tensor:
+    def activate(self, snake: Snake, x: Tensor) -> Tensor:
         return x + (snake.alpha * x).sin().square() / (snake.alpha + 1e-9)
 
 
 class CompilableSnake(nn.Module):
-    """Snake without pieces: a compiler makes one loop of it."""
+    """Snake without blocks: the compiler fuses it into one loop."""
 
     def __init__(self, snake: Snake) -> None:
         super().__init__()
@@ -81,7 +100,7 @@ def published(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
 
 
 def compiled(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
-    """Ours, compiled for each window's size with the weights frozen into the code."""
+    """Our decoder, compiled for each window's size with frozen weights."""
     import torch._inductor.config
 
     torch._inductor.config.freezing = True
@@ -97,7 +116,7 @@ def compiled(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
 
 
 def streamed(decode: Decode, tokens: TokenIds) -> None:
-    """Decode all windows of a sentence that the default plan makes of so many tokens."""
+    """Decode a sentence in the windows of the default plan."""
     windows = Windows(WindowPlan())
     while window := windows.next(len(tokens), ended=True):
         kept = slice(window.keep_start - window.start, window.keep_end - window.start)
@@ -105,9 +124,9 @@ def streamed(decode: Decode, tokens: TokenIds) -> None:
 
 
 def least_seconds(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds that each takes when it is least disturbed, all measured in turn."""
+    """The least seconds of each function; all are measured in turn."""
     seconds = dict.fromkeys(functions, float("inf"))
-    # A single thread's own time hardly depends on who else uses the machine.
+    # A single thread's CPU time depends little on the machine's other load.
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     for _ in track(range(rounds), "Measuring", console=Console(stderr=True), transient=True):
         for name, function in functions.items():
@@ -119,8 +138,6 @@ def least_seconds(functions: dict[str, Callable[[], object]], rounds: int) -> di
 
 def forms_table(checkpoint: Path, frames: list[int], rounds: int, with_compiled: bool) -> Table:
     """Each form of the decoder: seconds per second of audio, and signal to noise on the golden tokens."""
-    with np.load(GOLDEN) as arrays:
-        voice, semantic, wave = (arrays[name] for name in ("global_tokens", "decode_semantic_tokens", "decode_wave"))
     forms = {
         f"{name}, {str(dtype).removeprefix('torch.')}": form(checkpoint, dtype)
         for dtype in (torch.float32, torch.bfloat16)
@@ -131,14 +148,19 @@ def forms_table(checkpoint: Path, frames: list[int], rounds: int, with_compiled:
         )
         if with_compiled or form is not compiled
     }
+    codebook_size = next(iter(forms.values())).codebook_size
+    numbers = golden(codebook_size)
+    voice, semantic, wave = (numbers[name] for name in ("global_tokens", "decode_semantic_tokens", "decode_wave"))
     noise = {name: signal_to_noise(wave, codec.decode(semantic, voice)) for name, codec in forms.items()}
     table = Table("form", *(f"{count} frames" for count in frames), "signal to noise", title="s per s of audio")
     rows: dict[str, list[str]] = {name: [name] for name in forms}
     for count in frames:
-        tokens = np.random.default_rng(count).integers(0, 8192, count)
+        tokens = np.random.default_rng(count).integers(0, codebook_size, count)
         for codec in forms.values():
             codec.decode(tokens, voice)
-        functions = {name: partial(codec.decode, tokens, voice) for name, codec in forms.items()}
+        functions: dict[str, Callable[[], object]] = {
+            name: partial(codec.decode, tokens, voice) for name, codec in forms.items()
+        }
         for name, seconds in least_seconds(functions, rounds).items():
             rows[name].append(f"{seconds / count * TOKENS_PER_SECOND:.3f}")
     for name, row in rows.items():
@@ -147,14 +169,16 @@ def forms_table(checkpoint: Path, frames: list[int], rounds: int, with_compiled:
 
 
 def parts_table(checkpoint: Path, rounds: int) -> Table:
-    """What the parts of the decode path cost, and streaming and padding over a whole decode."""
+    """The cost of each part of decoding, and of streaming and padding compared with a whole decode."""
     codec = BiCodec.from_checkpoint(checkpoint)
     network = codec.network
     count = 500
     rng = np.random.default_rng(0)
-    tokens, voice = rng.integers(0, 8192, count), rng.integers(0, 4096, 32)
-    latent, d_vector = torch.randn(1, count, network.prenet.linear_pre.in_features), torch.randn(1, 1024)
-    frames = torch.randn(1, count, 1024)
+    tokens = rng.integers(0, codec.codebook_size, count)
+    voice = rng.integers(0, codec.global_codebook_size, GLOBAL_TOKENS)
+    width = network.prenet.linear.out_features
+    latent, d_vector = torch.randn(1, count, network.prenet.linear_pre.in_features), torch.randn(1, width)
+    frames = torch.randn(1, count, width)
     even, padded = [Passage(tokens[:100], voice)] * 4, [Passage(tokens[:length], voice) for length in (100, 99, 98, 97)]
     functions: dict[str, Callable[[], object]] = {
         "prenet": lambda: network.prenet(latent, d_vector, None),
@@ -175,21 +199,19 @@ def parts_table(checkpoint: Path, rounds: int) -> Table:
 
 @torch.inference_mode()
 def encoder_table(checkpoint: Path) -> Table:
-    """How many semantic tokens of the golden clip survive an encoder in bfloat16."""
-    with np.load(GOLDEN.with_name("small.npz")) as arrays:
-        clip = torch.tensor(arrays["wav_16k"])
-    with np.load(GOLDEN) as arrays:
-        expected = arrays["semantic_tokens"]
+    """The share of the golden clip's semantic tokens that stay the same with wav2vec2 in bfloat16."""
     network = load_network(checkpoint)
+    numbers = golden(network.quantizer.codebook.num_embeddings)
+    clip, expected = torch.tensor(numbers["wav_16k"]), numbers["semantic_tokens"]
     network.prepare(torch.float32)
     features = load_features(checkpoint)
-    table = Table("encoder", "tokens that survive", title="the golden clip")
+    table = Table("encoder", "same tokens", title="the golden clip")
     exact, _ = features([clip])
-    features.wav2vec2.to(torch.bfloat16)
-    # The same features but for the precision of wav2vec2, whose input must be of its own.
+    features.to(torch.bfloat16)
+    # The same features, except for the precision of wav2vec2 and of its input.
     wav = F.layer_norm(clip, clip.shape, eps=1e-7).to(torch.bfloat16)[None]
     states = features.wav2vec2(wav, output_hidden_states=True).hidden_states
-    coarse = torch.stack([states[layer].float() for layer in (11, 14, 16)]).mean(dim=0)
+    coarse = torch.stack([states[layer].float() for layer in FEATURE_LAYERS]).mean(dim=0)
     for name, value in (("float32", exact), ("wav2vec2 in bfloat16", coarse)):
         tokens = network.quantizer.tokens(network.encoder(value, None))[0].numpy()
         table.add_row(name, f"{np.mean(tokens == expected):.1%}")
@@ -197,10 +219,10 @@ def encoder_table(checkpoint: Path) -> Table:
 
 
 def main(
-    checkpoint: Path,
+    checkpoint: Annotated[Path, typer.Argument(help="A synthetic checkpoint, of full size for meaningful figures.")],
     frames: Annotated[list[int], typer.Option(help="Windows to decode, in frames of 20 ms.")] = [24, 150],  # noqa: B006
-    rounds: int = 5,
-    with_compiled: Annotated[bool, typer.Option("--compiled", help="Compile too: minutes.")] = False,
+    rounds: Annotated[int, typer.Option(help="Rounds; the least time of each form counts.")] = 5,
+    with_compiled: Annotated[bool, typer.Option("--compiled", help="Measure compiled too: takes minutes.")] = False,
 ) -> None:
     """Print the tables."""
     console = Console()

@@ -1,10 +1,10 @@
-"""How fast the language model speaks, by backend, precision and how many sequences share a step.
+"""The language model's speed, by backend, precision and number of sequences at once.
 
     python -m benchmarks.llm CHECKPOINT
 
-Both sides are measured in one run: the servers of today, which call llama-cpp-python's `generate` with the whole
-vocabulary for one client after the other, and this project's backends. Use a full-size checkpoint
-(`fast-spark models synthesize DIR --size full`) and a machine that does nothing else.
+One run measures both sides: llama-cpp-python's `generate`, which many servers call with the whole vocabulary for one
+client after the other, and this project's backends. Use a full-size checkpoint
+(`fast-spark models synthesize DIR --size full`) and an idle machine.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Annotated, TypeVar
 import numpy as np
 import torch
 import typer
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -46,18 +47,19 @@ from engine.types import GLOBAL_TOKENS, Prompt, Sampling, VoiceTokens
 Result = TypeVar("Result")
 CONTEXT = 1024
 WIDTHS = (1, 2, 4, 8, 16, 32)  # sequences at once
-VLLM_WIDTHS = (1, 4, 16)  # ... in vLLM, which is slow on a CPU
-QUANTIZATIONS: tuple[Quantization, ...] = ("float16", "q8_0", "q4_0")
+VLLM_WIDTHS = (1, 4, 16)  # the same for vLLM, which is slow on a CPU
+QUANTIZATIONS = ("float16", "q8_0", "q4_0")
+PRECISIONS = ("float32", "int8", "bfloat16")  # of torch
 
 
 def prompt_of(vocabulary: Vocabulary) -> Prompt:
-    """The beginning of a cloned voice's prompt: what is measured are the steps behind it."""
+    """The beginning of a cloned voice's prompt; the steps after it are measured."""
     prompt = Prompts(vocabulary).speak("Hello.", VoiceTokens(np.arange(GLOBAL_TOKENS)))
     return replace(prompt, ids=prompt.ids[:8])
 
 
-def high_level(checkpoint: Path, quantization: Quantization, steps: int) -> float:
-    """Tokens/s of `llama_cpp.Llama.generate` with the head of the whole vocabulary, one sequence."""
+def high_level(checkpoint: Path, quantization: str, steps: int) -> float:
+    """Tokens/s of `llama_cpp.Llama.generate` with the head of the whole vocabulary, for one sequence."""
     from llama_cpp import Llama
 
     vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
@@ -68,7 +70,8 @@ def high_level(checkpoint: Path, quantization: Quantization, steps: int) -> floa
         (directory / name).symlink_to((checkpoint / "LLM" / name).resolve())
     with open_weights(directory) as file:
         everything = np.arange(file.config.vocab_size)
-    path = model_file(directory, fingerprint(checkpoint), everything, quantization, directory)
+    kind = TypeAdapter[Quantization](Quantization).validate_python(quantization)
+    path = model_file(directory, fingerprint(checkpoint), everything, kind, directory)
     model = Llama(str(path), n_ctx=CONTEXT, n_threads=torch.get_num_threads(), verbose=False)
     stamps = []
     for _ in model.generate(list(prompt_of(vocabulary).ids), top_k=50, top_p=0.95, temp=0.8):
@@ -80,13 +83,13 @@ def high_level(checkpoint: Path, quantization: Quantization, steps: int) -> floa
 
 
 async def together(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
-    """Tokens/s in all of each number of sequences at once, while all of them generate."""
+    """Total tokens/s for each number of sequences at once, while all of them generate."""
     vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
     config = EngineConfig.model_validate(
         {"model": str(checkpoint), "backend": backend, "llm_precision": precision, "llm_device": "cpu"}
         | {"max_running": max(widths, default=1), "max_context": CONTEXT}
     )
-    # As in the engine: what loads and what steps is one thread, with one pool of threads behind it.
+    # As in the engine, one thread loads and steps the model, with one pool of threads.
     cores = ThreadPoolExecutor(1)
     model = cores.submit(load_language_model, checkpoint, config, vocabulary, run_on(cores)).result()
     prompt = prompt_of(vocabulary)
@@ -110,7 +113,7 @@ async def together(checkpoint: Path, backend: str, precision: str, widths: Seque
             await asyncio.sleep(0.01)
         enough.set()
         await asyncio.gather(*listeners)
-        latest = stamps[int(np.argmax([own[0] for own in stamps]))]  # since it joined, all have generated
+        latest = stamps[int(np.argmax([own[0] for own in stamps]))]  # since it joined, all sequences have generated
         rates.append(width / statistics.median(b - a for a, b in pairwise(latest[: steps + 1])))
     await model.close()
     cores.shutdown()
@@ -118,12 +121,12 @@ async def together(checkpoint: Path, backend: str, precision: str, widths: Seque
 
 
 def backend_rates(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
-    """Do `together` to its end."""
+    """Run `together`."""
     return asyncio.run(together(checkpoint, backend, precision, widths, steps))
 
 
 def sampling_time(rows: int, width: int = 8) -> float:
-    """Median seconds that drawing a token for each of `width` sequences takes."""
+    """The median seconds for sampling a token for each of `width` sequences."""
     logits, allowed = torch.randn(width, rows), torch.ones(width, rows, dtype=torch.bool)
     times = []
     for _ in range(50):
@@ -134,7 +137,7 @@ def sampling_time(rows: int, width: int = 8) -> float:
 
 
 def peak_memory(checkpoint: Path) -> tuple[float, float]:
-    """GB at most with eight sequences at Q8_0, and GB of it that Python and torch take before a model is loaded."""
+    """The peak memory in GB with eight sequences at Q8_0, and the memory before the model is loaded."""
     import llama_cpp  # noqa: F401
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -143,8 +146,8 @@ def peak_memory(checkpoint: Path) -> tuple[float, float]:
 
 
 def vllm_rates(checkpoint: Path, python: Path, steps: int) -> dict[str, list[float]]:
-    """What `benchmarks.vllm` measures in another Python's environment, by side."""
-    command = [python, "-m", "benchmarks.vllm", checkpoint, "--steps", str(steps)]
+    """The results of `benchmarks.vllm` in the environment of another Python."""
+    command = [str(python), "-m", "benchmarks.vllm", str(checkpoint), "--steps", str(steps)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     rates: dict[str, list[float]] = json.loads(output.splitlines()[-1])
     return rates
@@ -153,19 +156,22 @@ def vllm_rates(checkpoint: Path, python: Path, steps: int) -> dict[str, list[flo
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="A full-size checkpoint.")],
     steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
+    width: Annotated[list[int], typer.Option(help="Sequences at once.")] = list(WIDTHS),  # noqa: B006
+    quantization: Annotated[list[str], typer.Option(help="Of llama.cpp.")] = list(QUANTIZATIONS),  # noqa: B006
+    precision: Annotated[list[str], typer.Option(help="Of torch.")] = list(PRECISIONS),  # noqa: B006
     vllm: Annotated[
         Path | None, typer.Option(help="The Python of an environment with vLLM, to measure it too.")
     ] = None,
 ) -> None:
     """Print the table."""
     console = Console(width=150)
-    table = Table("backend", "weights", *(f"{width} at once" for width in WIDTHS), title="tokens per second, in all")
-    # Each in a process of its own: an idle pool of threads that another left behind slows the next one down.
+    table = Table("backend", "weights", *(f"{n} at once" for n in width), title="total tokens per second")
+    # Each measurement has its own process: an idle pool of threads that one leaves behind slows down the next.
     with (
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh,
         Progress() as bar,
     ):
-        task = bar.add_task("Measuring", total=2 * len(QUANTIZATIONS) + 5 + (vllm is not None))
+        task = bar.add_task("Measuring", total=2 * len(quantization) + len(precision) + 2 + (vllm is not None))
 
         def measure(function: Callable[..., Result], *arguments: object) -> Result:
             result = fresh.submit(function, *arguments).result()
@@ -173,24 +179,25 @@ def main(
             bar.console.log(function.__name__, *arguments[1:], result)
             return result
 
-        whole = {quantization: measure(high_level, checkpoint, quantization, steps) for quantization in QUANTIZATIONS}
-        for quantization, rate in whole.items():
-            table.add_row("Llama.generate", quantization, f"{rate:.0f}", *["in turns"] * (len(WIDTHS) - 1))
-        for quantization, one in whole.items():
-            rates = measure(backend_rates, checkpoint, "llama-cpp", quantization, WIDTHS[:-1], steps)
-            table.add_row("llama-cpp", quantization, *(f"{rate:.0f} ({rate / one:.1f} x)" for rate in rates))
-        for precision in ("float32", "int8", "bfloat16"):
-            rates = measure(backend_rates, checkpoint, "torch", precision, WIDTHS, steps)
-            table.add_row("torch", precision, *(f"{rate:.0f} ({rate / whole['float16']:.1f} x)" for rate in rates))
+        single = {weights: measure(high_level, checkpoint, weights, steps) for weights in quantization}
+        for weights, rate in single.items():
+            table.add_row("Llama.generate", weights, f"{rate:.0f}", *["in turns"] * (len(width) - 1))
+        for weights, one in single.items():
+            rates = measure(backend_rates, checkpoint, "llama-cpp", weights, width, steps)
+            table.add_row("llama-cpp", weights, *(f"{rate:.0f} ({rate / one:.1f} x)" for rate in rates))
+        first = next(iter(single))
+        for dtype in precision:
+            rates = measure(backend_rates, checkpoint, "torch", dtype, width, steps)
+            table.add_row("torch", dtype, *(f"{rate:.0f} ({rate / single[first]:.1f} x)" for rate in rates))
         for side, rates in (measure(vllm_rates, checkpoint, vllm, steps) if vllm else {}).items():
             at = dict(zip(VLLM_WIDTHS, rates, strict=True))
-            table.add_row("vllm", side, *(f"{at[width]:.0f}" if width in at else "" for width in WIDTHS))
+            table.add_row("vllm", side, *(f"{at[n]:.0f}" if n in at else "" for n in width))
         rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
         sampling = measure(sampling_time, rows)
         peak, before = measure(peak_memory, checkpoint)
     console.print(table)
-    console.print("x: times Llama.generate with these weights; torch: with float16.")
-    console.print(f"Drawing 8 tokens of {rows} rows: {sampling * 1e3:.2f} ms.")
+    console.print(f"x: relative to Llama.generate with the same weights, for torch with {first}.")
+    console.print(f"Sampling 8 tokens from {rows} rows: {sampling * 1e3:.2f} ms.")
     console.print(
         f"Peak memory at q8_0, 8 sequences of {CONTEXT} tokens: {peak:.2f} GB, {before:.2f} GB without a model."
     )

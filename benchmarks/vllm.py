@@ -1,10 +1,10 @@
-"""How fast the language model speaks in vLLM: as this project runs it, and as vLLM does by itself.
+"""The language model's speed in vLLM: as this project runs it, and with vLLM's own model.
 
     python -m benchmarks.vllm CHECKPOINT
 
-By itself it computes the head of the whole vocabulary, and `allowed_token_ids` forbids what is no speech. Prints JSON:
-tokens per second of all sequences together, for each number of them. `benchmarks.llm --vllm PYTHON` runs it, with
-the Python of an environment that has vLLM.
+vLLM's own model computes the head of the whole vocabulary, and `allowed_token_ids` forbids what is not speech. Prints
+JSON: the total tokens per second for each number of sequences. `benchmarks.llm --vllm PYTHON` runs it with the Python
+of an environment that has vLLM.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from engine.tokens.vocabulary import Vocabulary
 HIDDEN = 896  # width of the published model
 
 
-def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
+def by_itself(checkpoint: Path, precision: str, widths: Sequence[int], steps: int) -> list[float]:
     """Tokens/s of vLLM's own model with the head of the whole vocabulary."""
     from vllm import SamplingParams
     from vllm.engine.arg_utils import AsyncEngineArgs
@@ -47,11 +47,11 @@ def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
                 model=str(checkpoint / "LLM"),
                 dtype=precision,
                 max_model_len=CONTEXT,
-                max_num_seqs=max(VLLM_WIDTHS),
+                max_num_seqs=max(widths),
                 skip_tokenizer_init=True,
                 generation_config="vllm",
                 enable_prefix_caching=False,
-                enforce_eager=True,  # as the other side on a CPU
+                enforce_eager=True,  # as this project does on a CPU
             )
         )
 
@@ -70,9 +70,9 @@ def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
             return [time.perf_counter() async for _ in llm.generate(prompt, parameters, str(time.monotonic_ns()))]
 
         found = []
-        for width in VLLM_WIDTHS:
+        for width in widths:
             stamps = await asyncio.gather(*map(listen, range(width)))
-            latest = max(stamps, key=lambda own: own[0])[: steps + 1]  # since it joined, all have generated
+            latest = max(stamps, key=lambda own: own[0])[: steps + 1]  # since it joined, all sequences have generated
             found.append(width / statistics.median(b - a for a, b in pairwise(latest)))
         llm.shutdown()
         return found
@@ -81,9 +81,9 @@ def by_itself(checkpoint: Path, precision: str, steps: int) -> list[float]:
 
 
 def head_and_sampler(rows: dict[str, int], widths: Sequence[int], steps: int) -> dict[str, list[float]]:
-    """Median ms of what differs, for each number of rows: the head, what is forbidden, top-k, top-p and the draw.
+    """The median ms of the parts that differ, for each number of rows: head, forbidden rows, top-k, top-p, sampling.
 
-    By turns, so that whatever else the machine does slows each down alike. In float32, with vLLM's sampler.
+    They are measured in turn, so that other load on the machine affects all of them. In float32, with vLLM's sampler.
     """
     from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p, random_sample
 
@@ -107,14 +107,15 @@ def head_and_sampler(rows: dict[str, int], widths: Sequence[int], steps: int) ->
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="A full-size checkpoint.")],
     steps: Annotated[int, typer.Option(help="Steps that are timed; the median counts.")] = 24,
-    precision: Annotated[str, typer.Option(help="float32, or bfloat16 on CPUs that multiply it.")] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 on CPUs that support it.")] = "float32",
+    width: Annotated[list[int], typer.Option(help="Sequences at once.")] = list(VLLM_WIDTHS),  # noqa: B006
 ) -> None:
-    """Print both sides' rates, and first, to stderr, what the head and the sampler take of a step."""
+    """Print both sides' rates, and first, to stderr, the time of the head and the sampler in a step."""
     rows = {"audio rows": len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids), "whole head": 166_000}
-    print("head and sampler, ms:", head_and_sampler(rows, VLLM_WIDTHS, steps), file=sys.stderr, flush=True)
+    print("head and sampler, ms:", head_and_sampler(rows, width, steps), file=sys.stderr, flush=True)
     found = {
-        f"{precision}, whole head": by_itself(checkpoint, precision, steps),
-        precision: backend_rates(checkpoint, "vllm", precision, VLLM_WIDTHS, steps),
+        f"{precision}, whole head": by_itself(checkpoint, precision, width, steps),
+        precision: backend_rates(checkpoint, "vllm", precision, width, steps),
     }
     json.dump(found, sys.stdout)
     print()

@@ -1,6 +1,6 @@
-"""What a plan of windows costs, and how fast tokens must come for it not to stall: `python -m benchmarks.windows`.
+"""The cost of window plans, and the token rates that they need for no underrun: `python -m benchmarks.windows`.
 
-Arithmetic alone: nothing is decoded, and the decoder's own time is left out.
+This is arithmetic only: nothing is decoded, and the decoder's own time is not counted.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from rich.table import Table
 from engine.codec.windows import Window, WindowPlan, Windows
 from engine.types import TOKENS_PER_SECOND
 
-GENERATOR = 0.94  # of the decoder's arithmetic; the rest is the prenet's
-REACH = 11  # frames to either side that the wave generator hears
+GENERATOR = 0.94  # the wave generator's share of the decoder's arithmetic; the rest is the prenet's
+RECEPTIVE_RADIUS = 11  # frames to each side that the wave generator uses
 PLANS = (
     WindowPlan(first=12, lookahead_step=12, growth=2.5),
     WindowPlan(first=12),
@@ -34,25 +34,26 @@ def planned(plan: WindowPlan, tokens: int) -> list[Window]:
 
 
 def cost(plan: WindowPlan, tokens: int) -> float:
-    """The decoder's work on a sentence in windows, over that on the whole."""
+    """The decoder's work for a sentence in windows, relative to decoding it as a whole."""
     work = 0.0
     for window in planned(plan, tokens):
-        heard = min(window.end, window.keep_end + REACH) - max(window.start, window.keep_start - REACH)
-        work += GENERATOR * heard + (1 - GENERATOR) * (window.end - window.start)
+        end = min(window.end, window.keep_end + RECEPTIVE_RADIUS)
+        frames = end - max(window.start, window.keep_start - RECEPTIVE_RADIUS)
+        work += GENERATOR * frames + (1 - GENERATOR) * (window.end - window.start)
     return work / tokens
 
 
 def rate_without_gaps(plan: WindowPlan, tokens: int) -> float:
-    """Tokens a second from which on each window is there when the one before has been heard."""
+    """The least tokens per second at which each window is ready when the one before has been played."""
     first, *others = planned(plan, tokens)
-    # A window comes `end - first.end` tokens after the first, and is due when `keep_start` tokens have been heard.
+    # A window is ready `end - first.end` tokens after the first, and due when `keep_start` tokens have been played.
     return max((TOKENS_PER_SECOND * (w.end - first.end) / w.keep_start for w in others), default=0.0)
 
 
 def main() -> None:
     """Print the table."""
     spans = {"2 s": (80, 120), "to 5 s": (121, 249), "to 12 s": (250, 600)}
-    table = Table("first", "growth", "more ahead", "first sound after", "no gaps from", *spans)
+    table = Table("first", "growth", "lookahead step", "first audio after", "no underrun from", *spans)
     for plan in PLANS:
         costs = [statistics.mean(cost(plan, tokens) for tokens in range(low, high + 1)) for low, high in spans.values()]
         rate = max(rate_without_gaps(plan, tokens) for tokens in range(30, 600))

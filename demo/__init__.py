@@ -1,1 +1,1 @@
-"""Trains the demo model: a tiny Spark-TTS that speaks, taught by espeak-ng. The server does not import it."""
+"""Trains the demo model, a tiny Spark-TTS that learns from espeak-ng. The server does not import it."""

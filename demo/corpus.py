@@ -1,4 +1,4 @@
-"""What the teacher says: sentences in many voices for the codec, and many sentences in one for the language model.
+"""The corpus from the teacher: sentences in many voices for the codec, and many in one voice for the language model.
 
 python -m demo.corpus
 """
@@ -29,7 +29,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 class Recorder:
-    """Sentences as the codec and the language model learn them."""
+    """Records the sentences that the codec and the language model learn from."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ class Recorder:
             return text, heard, tokens.tokens(starts, len(tokens.padded(heard)) // SAMPLES_PER_TOKEN)
 
     def voices(self) -> Arrays:
-        """A shard for the codec: samples, tokens and the median pitch of `SAID` sentences in each of some voices."""
+        """A shard for the codec: samples, tokens and median pitch, of `SAID` sentences in each of several voices."""
         waves, codes, medians, genders = [], [], [], []
         for _ in range(SHARD_VOICES):
             voice = draw(self.random)
@@ -93,7 +93,7 @@ class Recorder:
 
 
 def spoken(text: str, utterance: Utterance, frames: int) -> npt.NDArray[np.int16]:
-    """The character of the text that each frame says, as if a word's were equally long; (frames,)."""
+    """The character of the text that each frame says, (frames,). All characters of a word count as equally long."""
     times, places = [0.0], [0.0]
     for start, _, seconds in utterance.words:
         begin = seconds * TOKENS_PER_SECOND + tokens.LEAD
@@ -115,7 +115,7 @@ def _shard(kind: str, seed: int, path: Path) -> None:
 
 
 def load(directory: Path, kind: str) -> Arrays:
-    """All shards of a kind as one."""
+    """Load all shards of a kind as one."""
     shards = [np.load(path) for path in sorted(directory.glob(f"{kind}-*[0-9].npz"))]
     if not shards:
         raise FileNotFoundError(f"{directory} holds no corpus: run python -m demo.corpus first")
@@ -128,7 +128,7 @@ def main(
     texts: Annotated[int, typer.Option(help="Sentences for the language model.")] = 56_000,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
-    """Have the teacher speak; what was said before is kept."""
+    """Record the corpus; shards that exist are kept."""
     directory.mkdir(parents=True, exist_ok=True)
     jobs = [("voices", 1000 + n) for n in range(voices // SHARD_VOICES)]
     jobs += [("texts", 100_000 + n) for n in range(texts // SHARD_TEXTS)]

@@ -1,13 +1,13 @@
-"""How good the demo model is, measured through the engine on sentences that training never saw.
+"""Evaluates the demo model through the engine, on sentences that are not in the training data.
 
     python -m demo.evaluate
 
-1. It says the text: the mel cepstra of its speech are closer, by dynamic time warping, to the teacher's rendering of
-   the same sentence than to its rendering of each of 50 other sentences of similar length. Short phrases likewise.
-2. It ends by the end token, after about as long as the teacher takes.
-3. Labels of pitch and speed, and gender, do what they say.
-4. Clones of voices that training never heard have their pitch.
-5. Spectrograms beside the teacher's, to look at.
+1. Content: by dynamic time warping, the mel cepstra of the speech are closer to the teacher's rendering of the same
+   sentence than to its renderings of 50 other sentences of similar length. The same holds for short phrases.
+2. Length: the answer ends with the end token, after about as long as the teacher's speech.
+3. Control: the labels for pitch, speed and gender have their effect.
+4. Cloning: clones of voices that are not in the training data have the voice's pitch.
+5. Spectrograms of the model and the teacher, for inspection.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ from matplotlib import pyplot as plt
 
 OTHERS, OTHER_PHRASES = 50, 20  # about equally long; of the few phrases fewer are
 CEPSTRA = 12
-CLONED = ("f5", "m5")  # unseen variants that say all sentences, beside a made-up woman and man
+CLONED = ("f5", "m5")  # unseen variants that say all sentences, besides a created female and a male voice
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What the model made of a sentence."""
+    """The model's speech for a sentence."""
 
     text: str
     samples: Samples
@@ -60,7 +60,7 @@ class Spoken:
 
 
 def cepstra(samples: Samples) -> npt.NDArray[np.float64]:
-    """Mel cepstra every 10 ms by Praat, without their mean, (frames, CEPSTRA); silence at the ends is left out."""
+    """Mel cepstra every 10 ms by Praat, without their mean and without silence at the ends, (frames, CEPSTRA)."""
     loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
     trimmed = samples[loud[0] : loud[-1] + 1] if len(loud) else samples
     sound = parselmouth.Sound(trimmed.astype(np.float64), CODEC_SAMPLE_RATE)
@@ -75,7 +75,7 @@ def distance(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> fl
 
 
 def right(spoken: dict[str, Samples], teacher: dict[str, Samples], others: int = OTHERS) -> float:
-    """The part of the sentences that are closest to the teacher's own rendering, beside those of about their length."""
+    """The share of sentences that are closest to the teacher's rendering of them, among others of similar length."""
     wanted = {text: cepstra(samples) for text, samples in teacher.items()}
     lengths = {text: len(frames) for text, frames in wanted.items()}
     correct = 0
@@ -88,7 +88,7 @@ def right(spoken: dict[str, Samples], teacher: dict[str, Samples], others: int =
 
 
 def median_pitch(samples: Samples) -> float:
-    """In Hz, by Praat; 0 if nothing is voiced."""
+    """The median pitch in Hz, by Praat; 0 if nothing is voiced."""
     found = frequencies(samples)
     return float(np.median(found[found > 0])) if found.any() else 0.0
 

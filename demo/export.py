@@ -1,4 +1,4 @@
-"""The last stage: what was trained becomes a checkpoint in Spark-TTS's layout, in half precision.
+"""The last stage: writes the trained weights as a checkpoint in Spark-TTS's layout, in half precision.
 
 python -m demo.export
 """
@@ -32,7 +32,7 @@ WEIGHT_NORMED = ("decoder.", "quantizer.in_project.", "quantizer.out_project.")
 
 
 def weight_normed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The convolutions' weights as the published checkpoint has them: lengths and directions."""
+    """The convolutions' weights as in the published checkpoint: lengths and directions."""
     out: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if name.startswith(WEIGHT_NORMED) and name.endswith(".weight") and value.ndim == 3:

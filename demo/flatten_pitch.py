@@ -1,12 +1,11 @@
-"""Makes of the teacher's speech what the decoder learns: the same, at one pitch, in step with the frames.
+"""Resynthesizes the teacher's speech for the decoder's training: at one pitch, aligned with the frames.
 
     python -m demo.flatten_pitch
 
-A network that sees nothing but frames of 20 ms cannot know where in a period of the voice it is, so it has to invent
-that, and learning to is what takes the training of vocoders days. Here every voice speaks at a multiple of 25 Hz, its
-whole periods begin with every second frame, a token says whether its frame is the first or the second of a pair, and
-noise repeats with the pair. Then a sound always has the same shape, and can simply be learnt. The price is a robot's
-voice, without melody.
+Frames of 20 ms do not show the phase of the voice's period, so a vocoder must generate a phase, and learning that takes
+days of training. Here every voice has a pitch that is a multiple of 25 Hz, a whole period begins with every second
+frame, a token says whether its frame is the first or the second of a pair, and noise repeats with each pair. So the
+same sound always has the same waveform, which is quick to learn. The cost is a robot's voice without intonation.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ FFT, WINDOW = 1024, 320
 
 @cache
 def noise() -> Tensor:
-    """A pair of frames of noise of power 1."""
+    """A pair of frames of noise with power 1."""
     return torch.randn(PAIR, generator=torch.Generator().manual_seed(0))
 
 
 def pulses(pitch: float) -> Tensor:
-    """A pair of frames of pulses at a pitch in Hz, of power 1; between samples where they fall so."""
+    """A pair of frames of pulses at a pitch in Hz, with power 1; pulses can be between samples."""
     harmonics = torch.arange(1, int(CODEC_SAMPLE_RATE / 2 // pitch) + 1)
     times = torch.arange(PAIR) / CODEC_SAMPLE_RATE
     wave = torch.cos(2 * torch.pi * pitch * harmonics[:, None] * times).sum(0)
@@ -52,7 +51,7 @@ def pulses(pitch: float) -> Tensor:
 
 
 def flat(samples: npt.NDArray[np.int16], pitch: float) -> npt.NDArray[np.int16]:
-    """The same speech at a constant pitch in Hz: its envelope and noisiness by WORLD (Morise et al. 2016)."""
+    """The same speech at a constant pitch in Hz, with envelope and aperiodicity by WORLD (Morise et al. 2016)."""
     torch.set_num_threads(1)
     wave = samples.astype(np.float64) / 32_767
     found, times = pyworld.dio(wave, CODEC_SAMPLE_RATE, f0_floor=55, f0_ceil=450)
@@ -81,7 +80,7 @@ def main(
     kept: Annotated[int, typer.Option(help="Sentences of each voice.")] = 2,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
-    """Flatten some sentences of each voice, at the pitch that its global tokens say."""
+    """Flatten several sentences of each voice, at the pitch that its global tokens encode."""
     voices = Voices(corpus)
     said = torch.load(out / "global_tokens.pt", weights_only=True)
     task = SpeakerTask(trainable(codec_config()).speaker_encoder)

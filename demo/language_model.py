@@ -1,9 +1,9 @@
-"""The third stage: the language model learns to read texts into semantic tokens, and to make up voices.
+"""The third stage: trains the language model to turn texts into semantic tokens, and to create voices.
 
     python -m demo.language_model
 
-The teacher knows which letter it says when, so some heads are told where to look: without that, a model finds out
-how speech follows a text only after very many sentences.
+The teacher gives the time of each letter, so some attention heads are trained to attend to the letter that is spoken.
+Without that, a model needs many more sentences to learn the alignment of speech and text.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BATCH_TOKENS, BATCH_LETTERS = 1800, 1500
 
 
 def names() -> list[str]:
-    """The vocabulary, in the order of its ids."""
+    """The token names, in the order of their ids."""
     global_codes = int(np.prod(CODEC["speaker_encoder"]["fsq_levels"]))
     return token_names(TEXT_TOKENS, global_codes, CODES)
 
@@ -79,7 +79,7 @@ def config() -> Qwen2Config:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A prompt with its answer, and for each id of the answer the letter that it says, or -1, and the word's end."""
+    """A prompt with its answer; for each id of the answer, the letter that it says (or -1) and the end of the word."""
 
     prompt: list[int]
     answer: list[int]
@@ -88,7 +88,7 @@ class Lesson:
 
 
 class Lessons:
-    """Prompts of all forms, made anew from texts and voices whenever they are drawn."""
+    """Prompts of all forms, built at random from texts and voices."""
 
     def __init__(self, corpus: Path, said: Tensor, pitch: npt.NDArray[np.float64], random: np.random.Generator) -> None:
         self._random = random
@@ -107,7 +107,7 @@ class Lessons:
         self._prompts = Prompts(self._vocabulary)
 
     def batch(self) -> list[Lesson]:
-        """Lessons of about one length, `BATCH_TOKENS` ids in all; some say several texts one after another."""
+        """Lessons of similar length, `BATCH_TOKENS` ids in total; some have several texts one after the other."""
         joined = 1 if self._random.random() < 0.75 else int(self._random.integers(2, 4))
         first = int(self._random.integers(len(self._by_length)))
         n = int(self._by_length[first])
@@ -116,7 +116,7 @@ class Lessons:
         return [self.lesson(texts[start : start + joined]) for start in range(0, len(texts), joined)]
 
     def words(self) -> tuple[list[list[int]], list[Said]]:
-        """Texts alone, as a prompt has them, `BATCH_LETTERS` ids in all, and how their words are said."""
+        """Texts as in a prompt, `BATCH_LETTERS` ids in total, with the pronunciations of their words."""
         first = int(self._random.integers(len(self._by_letters)))
         count = BATCH_LETTERS // (len(self._texts[self._by_letters[first]]) + CONTENT)
         chosen = self._by_letters[first : first + count].tolist()
@@ -128,13 +128,13 @@ class Lessons:
         ]
 
     def _ended(self, text: str, letters: list[int]) -> tuple[str, list[int]]:
-        """A text with its punctuation or, now and then, without, and the letters that are said in it."""
+        """A text, sometimes without its punctuation, and its letters that are spoken."""
         if self._random.random() < UNPUNCTUATED:
             text = text.rstrip(".?!")
         return text, [min(letter, len(text) - 1) for letter in letters]
 
     def lesson(self, texts: list[int]) -> Lesson:
-        """Texts in some voice, cloned or made up with labels; those of another speed than the first are left out."""
+        """A lesson with texts in one cloned or created voice; texts with another speed than the first are left out."""
         speed = int(self._speed[texts[0]])
         texts = [n for n in texts if self._speed[n] == speed]
         text, semantic, letters = "", list[int](), list[int]()
@@ -165,7 +165,7 @@ class Lessons:
         return Lesson(list(asked), begun + answer, voiced + letters, voiced + ends)
 
     def _going_on(self, text: str, heard: list[int]) -> list[int]:
-        """A prompt in which the first text is what a sample says: its tokens are there, as the encoder hears them."""
+        """A prompt in which the first text is a sample's transcript, with the sample's tokens from the encoder."""
         voice = self._said[int(self._random.integers(self._voices.count))]
         first = self._vocabulary.semantic.first
         misheard = self._random.random(len(heard)) < self._random.uniform(0, MISHEARD)
@@ -186,7 +186,7 @@ class Lessons:
 
 
 def guidance(attention: Tensor, queries: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """How far a head is from looking where it should.
+    """The loss of a head's attention: how far it is from the given positions.
 
     `attention` is (B, T, T) of one head; `queries` (N, 2) are items and positions; each looks from `first` to `last`,
     both (N,).
@@ -198,7 +198,7 @@ def guidance(attention: Tensor, queries: Tensor, first: Tensor, last: Tensor) ->
 
 
 def losses(model: Qwen2ForCausalLM, lessons: list[Lesson], guided: float) -> dict[str, Tensor]:
-    """What the answers are away from what they should be, and where the guided heads look."""
+    """The losses of the answers and of the guided heads."""
     longest = max(len(lesson.prompt) + len(lesson.answer) for lesson in lessons)
     ids = torch.zeros(len(lessons), longest, dtype=torch.long)
     queries, wanted, letters, ends = [], [], [], []

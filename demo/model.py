@@ -95,5 +95,5 @@ TEXT_TOKENS = 256  # one for each byte
 
 
 def codec_config() -> CodecConfig:
-    """The codec's configuration, checked."""
+    """The codec's configuration, validated."""
     return CodecConfig.model_validate(CODEC)

@@ -1,7 +1,7 @@
-"""What the text's own positions are told: at the end of each word, how it is said.
+"""An auxiliary task for the language model: it predicts the pronunciation of each word at the word's end in the text.
 
-A language model finds out how words are read only where its answers come to a new phoneme, a few times a second. Told
-at the words themselves, without any speech, it learns that from ten times as many words in the same time.
+From speech, a language model learns pronunciations only at each new phoneme, a few times per second. From text with
+pronunciations, without speech, it learns ten times as many words in the same time.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Said = dict[int, list[int]]
 
 
 def word_ends(text: str) -> list[int]:
-    """For each letter of a text the place where its word has ended; what is between two words belongs to the first.
+    """For each letter of a text the position of its word's end; characters between two words belong to the first.
 
-    The place is what comes behind the word: behind a text's last letter, what ends the text in a prompt.
+    The position is that of the character after the word; for a text's last word, that of the token that ends the text.
     """
     ends = []
     for match in re.finditer(r"([\w']*)[^\w']*", text):
@@ -36,7 +36,7 @@ def word_ends(text: str) -> list[int]:
 
 
 def pronunciations(text: str, tokens: list[int], letters: list[int]) -> Said:
-    """The phonemes of each word by the place of its end, from semantic tokens and the letter that each says."""
+    """The phonemes of each word by the position of its end, from semantic tokens and the letter that each says."""
     ends = word_ends(text)
     third, phoneme = np.array(tokens) // PHASES % STATES, np.array(tokens) // (PHASES * STATES)
     said: Said = {}
@@ -47,14 +47,14 @@ def pronunciations(text: str, tokens: list[int], letters: list[int]) -> Said:
 
 
 class Reading(nn.Module):
-    """Asks a language model's lower layers for pronunciations."""
+    """Predicts pronunciations from a language model's lower layers."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.slots = nn.Linear(hidden_size, SLOTS * (END + 1))
 
     def forward(self, model: Qwen2ForCausalLM, prompts: list[list[int]], said: list[Said], content: int) -> Tensor:
-        """How far what is read is from what is said; `content` ids of each prompt are before its text."""
+        """The loss of the predicted pronunciations. `content` ids of each prompt are before its text."""
         ids = torch.zeros(len(prompts), max(map(len, prompts)), dtype=torch.long)
         places, wanted = [], []
         for item, (prompt, words) in enumerate(zip(prompts, said, strict=True)):
@@ -69,7 +69,7 @@ class Reading(nn.Module):
 
 
 def lower(model: Qwen2ForCausalLM) -> Qwen2Model:
-    """The layers that read, sharing the model's weights."""
+    """The lower layers, which share the model's weights."""
     with torch.device("meta"):
         part = Qwen2Model(model.config)
     part.embed_tokens, part.rotary_emb = model.model.embed_tokens, model.model.rotary_emb

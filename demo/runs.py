@@ -1,4 +1,4 @@
-"""A stage of training: bounded by time, saved every few minutes, continued where it stopped, drawn as curves."""
+"""A stage of training: limited in time, saved every few minutes, resumed after an interruption, plotted as curves."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PAUSE = 20.0  # seconds: a step that seems to take longer was stopped meanwhile
 
 
 class Run:
-    """Trains modules for some minutes. The state is `<name>.pt`; the curves `<name>.csv` and `<name>.png`."""
+    """Trains modules for a number of minutes. The state is `<name>.pt`; the curves `<name>.csv` and `<name>.png`."""
 
     def __init__(
         self, directory: Path, name: str, modules: dict[str, torch.nn.Module], minutes: float, learning_rate: float
     ) -> None:
-        """Begin, or go on with what is in the directory."""
+        """Begin, or resume from the state in the directory."""
         directory.mkdir(parents=True, exist_ok=True)
         self._file = directory / f"{name}.pt"
         self._csv = directory / f"{name}.csv"
@@ -49,7 +49,7 @@ class Run:
         self.elapsed, self.step = state["elapsed"], state["step"]
 
     def save(self) -> None:
-        """Write the state, whole or not at all, and the curves."""
+        """Write the state, atomically, and the curves."""
         state: dict[str, Any] = {name: module.state_dict() for name, module in self._modules.items()}
         state |= {"optimizer": self._optimizer.state_dict(), "elapsed": self.elapsed, "step": self.step}
         partial = self._file.with_suffix(".partial")
@@ -58,7 +58,7 @@ class Run:
         self._draw()
 
     def train(self, losses: Callable[[], dict[str, torch.Tensor]], logged: int = 25) -> None:
-        """Take steps on the sum of what `losses` returns until the time is over."""
+        """Minimise the sum of what `losses` returns until the time is over."""
         totals: dict[str, float] = {}
         saved = time.monotonic()
         for _ in self._clock():
@@ -82,7 +82,7 @@ class Run:
         self.save()
 
     def _clock(self) -> Iterator[None]:
-        """Once a step, until the time is over, with a progress bar in minutes."""
+        """Yield once per step until the time is over, with a progress bar in minutes."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -100,7 +100,7 @@ class Run:
                 bar.update(task, completed=self.elapsed, state=f"step {self.step}")
 
     def _learning_rate(self) -> float:
-        """A short rise, then half a cosine down to a twentieth."""
+        """The learning rate: a short warm-up, then a cosine decay to a twentieth."""
         part = min(1.0, self.elapsed / self._seconds)
         if part < WARM_UP:
             return self._peak * max(part / WARM_UP, 0.02)

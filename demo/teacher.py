@@ -1,4 +1,4 @@
-"""The teacher: espeak-ng through its C library, speech with the times of its words and phonemes."""
+"""The teacher: espeak-ng through its C library, which gives speech with the times of words and phonemes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How espeak-ng speaks: a voice variant ("" is the plain voice), pitch 0 to 99, rate in words per minute."""
+    """Parameters of espeak-ng: a voice variant ("" is the plain voice), pitch 0 to 99, rate in words per minute."""
 
     variant: str = ""
     pitch: int = 50
@@ -51,7 +51,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Speech at 16 kHz, and what is said when.
+    """Speech at 16 kHz with its phonemes and words.
 
     `phonemes` holds each phoneme's mnemonic and its beginning in seconds, in order; `words` each word's first
     character in the text, its length in characters, and its beginning in seconds.
@@ -63,7 +63,7 @@ class Utterance:
 
 
 class Teacher:
-    """One espeak-ng. The library has global state: one a process, and one thread at a time."""
+    """An instance of espeak-ng. The library has global state: use one per process, and one thread at a time."""
 
     def __init__(self, language: str = "en-us") -> None:
         """Load the library; raises RuntimeError if it is not installed."""
@@ -82,7 +82,7 @@ class Teacher:
         self._library.espeak_SetSynthCallback(self._callback)
 
     def speak(self, text: str, setting: Setting = Setting()) -> Utterance:
-        """Say a text; a variant that is not known sounds plain. Raises ValueError if nothing is said."""
+        """Speak a text. An unknown variant gives the plain voice. Raises ValueError if the text gives no speech."""
         variant = f"+{setting.variant}" if setting.variant else ""
         if self._library.espeak_SetVoiceByName(f"{self._language}{variant}".encode()) != 0:
             raise ValueError(f"espeak-ng does not speak {self._language}")

@@ -1,4 +1,4 @@
-"""Sentences to learn from: templates filled with common words, and with words of the system's list."""
+"""Sentences for training: templates filled with common words and words of the system's list."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ PHRASES = Path(__file__).with_name("phrases.txt")
 
 
 def simplified(text: str) -> str:
-    """What is left of a text for comparing: its letters, in lower case."""
+    """A text's letters in lower case, for comparisons."""
     return " ".join(re.findall(r"[a-z']+", text.lower()))
 
 
 def held_out() -> list[str]:
-    """The sentences that training never sees, as they are spoken: numbers as words."""
+    """The held-out sentences, which are not in the training data, with numbers as words."""
     return [normalise(line) for line in HELD_OUT.read_text().splitlines() if line]
 
 
 def phrases() -> list[str]:
-    """Short phrases that training never sees, as people type them to try a server out: without a full stop."""
+    """Short held-out phrases without a full stop, as people type them to try a server."""
     return PHRASES.read_text().splitlines()
 
 
 class Texts:
-    """An endless supply of sentences, none of them held out."""
+    """Random sentences, none of which is held out."""
 
     def __init__(self, random: np.random.Generator) -> None:
         """Read the word lists; raises RuntimeError if the system has none."""
@@ -64,7 +64,7 @@ class Texts:
                 return text
 
     def _filled(self) -> str:
-        """A template with its places filled."""
+        """A template with its placeholders filled."""
         template = self._pick(self._templates)
         text = re.sub(r"\{(\w+)\}", lambda match: self._word(match[1]), template)
         text = re.sub(r"\ba(?= [aeiou])", "an", text)
@@ -77,7 +77,7 @@ class Texts:
         return self._pick(self._words[kind])
 
     def _any_words(self) -> str:
-        """Words without a sentence's sense, so that each is read and not guessed."""
+        """Random words, which must be read and cannot be guessed from the context."""
         count = int(self._random.integers(1, 8))
         words = [self._pick(self._rare if self._random.random() < 0.5 else self._common) for _ in range(count)]
         if count > 3 and self._random.random() < 0.5:

@@ -1,8 +1,8 @@
-"""What the demo's semantic tokens mean: which third of which phoneme a frame is in, and which of a pair it is.
+"""The demo's semantic tokens: the phoneme of a frame, which third of it, and which frame of a pair.
 
-The published codec finds its tokens by itself, from many voices over weeks. Here the teacher tells what it says when,
-so the tokens are named, and mean the same in every voice. The prenet learns to sound them, the encoder to hear them,
-and the language model to write them. What the pairs are for is said in `demo.flatten_pitch`.
+The published codec learned its tokens from many voices, in weeks of training. Here the teacher gives the times of the
+phonemes, so the tokens are defined in advance, and are the same for every voice. The prenet learns to decode them, the
+encoder to recognise them, and the language model to generate them. `demo.flatten_pitch` explains the pairs.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def padded(utterance: Utterance) -> Samples:
 
 
 def phonemes(utterance: Utterance) -> list[tuple[int, int]]:
-    """Each phoneme's index and first frame, in the padded samples; raises KeyError for one that is not known.
+    """Each phoneme's index and first frame, in the padded samples; raises KeyError for an unknown phoneme.
 
-    Silence begins and ends it. A phoneme that no frame's middle falls into is left out.
+    The first and the last are silence. A phoneme that contains no frame's middle is left out.
     """
     found = [(_PHONEME["_"], 0)]
     for name, seconds in utterance.phonemes:
@@ -90,7 +90,7 @@ def phonemes(utterance: Utterance) -> list[tuple[int, int]]:
 
 
 def frequencies(samples: Samples) -> npt.NDArray[np.float64]:
-    """Fundamental frequency of each frame in Hz, 0 where there is none, by Praat; (frames,)."""
+    """The fundamental frequency of each frame in Hz by Praat, 0 where there is none, (frames,)."""
     sound = parselmouth.Sound(samples.astype(np.float64), CODEC_SAMPLE_RATE)
     pitch = sound.to_pitch(time_step=1 / TOKENS_PER_SECOND, pitch_floor=55, pitch_ceiling=450)
     found = pitch.selected_array["frequency"]
@@ -112,6 +112,6 @@ def tokens(starts: list[tuple[int, int]], frames: int) -> TokenIds:
 
 
 def unknown_phase(known: Tokens) -> Tokens:
-    """The same tokens without their phase; of arrays and tensors."""
+    """The same tokens without their phase, for arrays and tensors."""
     without: Tokens = known // PHASES * PHASES + UNKNOWN
     return without

@@ -1,4 +1,4 @@
-"""The second stage: the decoder learns to speak semantic tokens in the voice of global tokens.
+"""The second stage: trains the decoder to speak semantic tokens in the voice of global tokens.
 
     python -m demo.train_decoder
 
@@ -37,7 +37,7 @@ SILENCE = 0.02  # energy of a frame that hardly matters
 class Codebook(nn.Module):
     """A semantic token's vector is the sum of its phoneme's, its third's and its phase's, at length 1.
 
-    So a token that the corpus hardly has is learnt from its relatives.
+    So a rare token is learnt from tokens with the same parts.
     """
 
     factors: Tensor
@@ -58,7 +58,7 @@ class Codebook(nn.Module):
 
 
 class Speaking(nn.Module):
-    """What decodes: the codebook, and the networks from tokens to amounts of shapes."""
+    """The parts that decode: the codebook, and the networks from tokens to weights of shapes."""
 
     def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Speaking(nn.Module):
 
 
 class FlatWindows:
-    """Stretches of flattened speech as amounts of shapes, with tokens and the voice's; each pitch as often."""
+    """Windows of flat speech as weights of shapes, with semantic and global tokens; all pitches are as frequent."""
 
     def __init__(self, voices: Voices, directory: Path, random: np.random.Generator) -> None:
         content = np.load(directory / "flat.npz")
@@ -112,7 +112,7 @@ class FlatWindows:
 
 @torch.no_grad()
 def spread(task: SpeakerTask, said: Tensor) -> None:
-    """Begin with d-vectors in which what tells voices apart is large: what the first stage reads, then main components.
+    """Initialise d-vectors with large differences of voices: the first stage's outputs, then main components.
 
     `said` holds the global tokens of many voices, (N, 32).
     """
@@ -126,16 +126,16 @@ def spread(task: SpeakerTask, said: Tensor) -> None:
 
 
 def error(spoken: Tensor, target: Tensor, deviations: Tensor) -> Tensor:
-    """How far amounts are from what they should be: for each frame, beside its own loudness."""
+    """The error of weights, for each frame relative to its loudness."""
     difference = ((spoken - target) * deviations).square().sum(-1)
     loudness = (target * deviations).square().sum(-1)
     return ((difference + SILENCE) / (loudness + SILENCE)).sqrt().mean()
 
 
 def muffled(spoken: Tensor, target: Tensor, shapes: Tensor, mel: MelSpectrogram) -> Tensor:
-    """How far the sounds of amounts (B, T, SHAPES) are from each other in log mel bands.
+    """The distance of the sounds of two sets of weights (B, T, SHAPES) in log mel bands.
 
-    What is not certain comes out too quiet when amounts are compared one by one, above all high notes; here that costs.
+    With the error of weights alone, uncertain sounds become too quiet, above all high frequencies; this penalises that.
     """
     bands = [torch.log(FLOOR + mel(overlapped(amounts @ shapes))) for amounts in (spoken, target)]
     return (bands[0] - bands[1]).abs().mean()
@@ -147,7 +147,7 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long to train.")] = 130,
     threads: Annotated[int, typer.Option(help="Cores.")] = 1,
 ) -> None:
-    """Train the decoder, beginning with the voice's projections from the first stage."""
+    """Train the decoder, starting from the voice's projections of the first stage."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     random = np.random.default_rng()

@@ -1,4 +1,4 @@
-"""The fourth stage: a small wav2vec2 and the encoder learn to hear the semantic tokens in any voice.
+"""The fourth stage: trains a small wav2vec2 and the encoder to recognise the semantic tokens in any voice.
 
 python -m demo.train_encoder
 """
@@ -31,7 +31,7 @@ SHARPNESS = 24.0  # of the choice among cosines
 
 
 class Listening(nn.Module):
-    """What encodes: features, the encoder and the projection to the codebook's space."""
+    """The parts that encode: features, the encoder and the projection to the codebook's space."""
 
     def __init__(self, network: CodecNetwork) -> None:
         super().__init__()

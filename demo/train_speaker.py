@@ -1,8 +1,8 @@
-"""The first stage: the speaker encoder learns to write a voice's pitch and timbre into 32 global tokens.
+"""The first stage: trains the speaker encoder to encode a voice's pitch and timbre in 32 global tokens.
 
     python -m demo.train_speaker
 
-What it is asked for is the mean spectrum and the median pitch of all that the voice says, from one sentence of it.
+From one sentence it predicts the mean spectrum and the median pitch of all sentences of the voice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH = 16
 
 
 class Voices:
-    """The corpus by voice: `SAID` sentences of each follow one another."""
+    """The corpus by voice: the `SAID` sentences of a voice follow one another."""
 
     def __init__(self, directory: Path) -> None:
         corpus = load(directory, "voices")
@@ -55,7 +55,7 @@ class Voices:
 
 
 def targets(voices: Voices, mel: MelSpectrogram) -> Tensor:
-    """Mean log spectrum in `BANDS` bands and log of the median pitch of each voice, each of variance 1."""
+    """The mean log spectrum in `BANDS` bands and the log of the median pitch of each voice, each with variance 1."""
     found = []
     for utterance in range(voices.count):
         spectrum = mel(voices.wave(utterance)[None])[0]  # (bands, T)
@@ -68,7 +68,7 @@ def targets(voices: Voices, mel: MelSpectrogram) -> Tensor:
 
 
 def quantise(quantizer: FiniteScalarQuantizer, x: Tensor) -> Tensor:
-    """What `vectors(tokens(x))` gives, with gradients as if nothing were rounded."""
+    """`vectors(tokens(x))`, with gradients as if nothing were rounded (straight-through)."""
     half = (quantizer.levels - 1) * 1.001 / 2
     offset = torch.where(quantizer.levels % 2 == 0, 0.5, 0.0)
     bounded = torch.tanh(quantizer.project_in(x) + torch.atanh(offset / half)) * half - offset
@@ -78,7 +78,7 @@ def quantise(quantizer: FiniteScalarQuantizer, x: Tensor) -> Tensor:
 
 
 class SpeakerTask(nn.Module):
-    """The speaker encoder, and a linear reading of its d-vector that serves training alone."""
+    """The speaker encoder, and a linear layer on its d-vector for training only."""
 
     def __init__(self, encoder: SpeakerEncoder) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class SpeakerTask(nn.Module):
         self.reading = nn.Linear(encoder.project.out_features, BANDS + 1)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips (B, samples) to what they say of the voice (B, BANDS + 1)."""
+        """Clips (B, samples) to predictions of the voice's targets (B, BANDS + 1)."""
         encoder = self.encoder
         frames = encoder.ecapa(encoder.mel(clips)).transpose(1, 2)
         vectors = quantise(encoder.quantizer, encoder.resampler(frames))
@@ -96,7 +96,7 @@ class SpeakerTask(nn.Module):
 
 @torch.inference_mode()
 def read_pitch(task: SpeakerTask, said: Tensor, voices: Voices) -> npt.NDArray[np.float64]:
-    """The median pitch in Hz that global tokens (N, 32) say, (N,)."""
+    """The median pitch in Hz that global tokens (N, 32) encode, (N,)."""
     logs = np.log(voices.frequency).reshape(-1, SAID).mean(axis=1)
     read = task.reading(task.encoder.d_vector(said))[:, -1].numpy()
     pitch: npt.NDArray[np.float64] = np.exp(read * logs.std(ddof=1) + logs.mean())
@@ -105,7 +105,7 @@ def read_pitch(task: SpeakerTask, said: Tensor, voices: Voices) -> npt.NDArray[n
 
 @torch.inference_mode()
 def global_tokens(encoder: SpeakerEncoder, voices: Voices) -> Tensor:
-    """The global tokens of each sentence, as serving finds them; (utterances, 32)."""
+    """The global tokens of each sentence, computed as in serving, (utterances, 32)."""
     encoder.eval()
     return torch.cat([encoder.tokens(reference_clip(voices.wave(n))[None]) for n in range(voices.count)])
 

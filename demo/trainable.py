@@ -1,4 +1,4 @@
-"""The codec's networks as they are served, made trainable: from weights as the checkpoint has them, with gradients."""
+"""Makes the codec's networks trainable: the weights stay as in the checkpoint, and have gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.codec.network import CodecNetwork
 
 
 class _Kernel(nn.Module):
-    """A convolution's weight as `engine.codec.layers.convolve` takes it; serving prepares it once."""
+    """Converts a convolution's weight for `engine.codec.layers.convolve` in each step; serving converts it once."""
 
     def forward(self, weight: Tensor) -> Tensor:
         """(out, C, kernel) to (out, C, 1, kernel)."""
@@ -22,7 +22,7 @@ class _Kernel(nn.Module):
 
 
 def trainable(config: CodecConfig) -> CodecNetwork:
-    """The codec's networks with fresh weights, all but the wave generator's stages; no batch may be padded."""
+    """The codec's networks with initial weights, without the wave generator's stages; batches must not be padded."""
     network = CodecNetwork(config)
     _initialise(network)
     for module in network.modules():
@@ -32,7 +32,7 @@ def trainable(config: CodecConfig) -> CodecNetwork:
 
 
 def _initialise(network: CodecNetwork) -> None:
-    """Give every tensor that `torch.empty` left open a value to begin with."""
+    """Initialise every tensor that `torch.empty` created."""
     for name, value in network.named_parameters():
         leaf = name.rpartition(".")[2]
         if leaf == "alpha" or (leaf == "gamma" and "resampler" in name):
@@ -53,7 +53,7 @@ def _initialise(network: CodecNetwork) -> None:
 
 
 def weights(network: torch.nn.Module) -> dict[str, Tensor]:
-    """The weights of a trainable network, named as `CodecNetwork` names them before it is prepared."""
+    """The weights of a trainable network, by their names in a `CodecNetwork` that is not prepared."""
     return {
         name.replace("parametrizations.", "").removesuffix(".original"): value
         for name, value in network.state_dict().items()

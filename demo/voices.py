@@ -1,4 +1,4 @@
-"""The teacher's voices: variants of espeak-ng to learn from, others to be tested with, and what labels mean."""
+"""The teacher's voices: variants of espeak-ng for training and for tests, and the meaning of labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PITCHES = (10, 90)  # espeak-ng's pitch setting, lowest and highest that is taug
 
 
 def gender(variant: str) -> Gender:
-    """Of a variant that is learnt from."""
+    """The gender of a training variant."""
     return "female" if variant in FEMALE else "male"
 
 
@@ -34,6 +34,6 @@ def pitch_label(of: Gender, frequency: float) -> int:
 
 
 def draw(random: np.random.Generator) -> Setting:
-    """A voice to learn from, with any pitch, at the moderate rate."""
+    """A random training voice, with any pitch, at the moderate rate."""
     variants = FEMALE if random.random() < 0.5 else MALE
     return Setting(variants[random.integers(len(variants))], int(random.integers(PITCHES[0], PITCHES[1] + 1)))

@@ -1,7 +1,7 @@
-"""The wave generator as a dictionary: a frame's sound is a sum of shapes, laid over its neighbours'.
+"""The wave generator as a dictionary: a frame's sound is a sum of shapes, which overlap with its neighbours'.
 
 Speech with a flat pitch (`demo.flatten_pitch`) repeats: the same phoneme gives the same frame. A few principal
-components describe such a frame, with half of the one before and half of the one behind. They fit into the wave
+components describe such a frame, with half of the frame before and half of the frame after it. They fit into the wave
 generator's own layers: the first transposed convolution writes each shape in blocks of 64 samples, the second aligns
 the blocks, and the layers between do nothing. What is left to learn is the weight of each shape, 50 times a second.
 """
@@ -21,14 +21,14 @@ STRAIGHT = 1e4  # a Snake's alpha, at which it does nothing
 
 
 def frames(wave: Tensor) -> Tensor:
-    """Overlapping pieces of a wave (320 T,), (T, 640), which laid over each other are the wave again."""
+    """Overlapping frames (T, 640) of a wave (320 T,); their overlap-add is the wave again."""
     half = SAMPLES_PER_TOKEN // 2
     window = torch.hann_window(LENGTH)
     return torch.nn.functional.pad(wave, (half, half)).unfold(0, LENGTH, SAMPLES_PER_TOKEN) * window
 
 
 def overlapped(pieces: Tensor) -> Tensor:
-    """Pieces (B, T, 640) laid over each other, (B, 320 T)."""
+    """The overlap-add of frames (B, T, 640), (B, 320 T)."""
     B, T, _ = pieces.shape
     half = SAMPLES_PER_TOKEN // 2
     whole = torch.zeros(B, T * SAMPLES_PER_TOKEN + LENGTH - SAMPLES_PER_TOKEN)
@@ -39,7 +39,7 @@ def overlapped(pieces: Tensor) -> Tensor:
 
 
 def components(pieces: Tensor) -> tuple[Tensor, Tensor]:
-    """The main components (SHAPES, 640) of many pieces (N, 640), orthonormal, and each one's deviation (SHAPES,)."""
+    """The principal components (SHAPES, 640) of frames (N, 640), orthonormal, and their deviations (SHAPES,)."""
     covariance = (pieces.T @ pieces / len(pieces)).double()
     values, vectors = torch.linalg.eigh(covariance)
     return vectors.T.flip(0)[:SHAPES].float(), values.flip(0)[:SHAPES].clamp(min=1e-12).sqrt().float()
@@ -47,7 +47,7 @@ def components(pieces: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def build(generator: WaveGenerator, shapes: Tensor) -> None:
-    """Make an unprepared wave generator lay down `shapes`, (SHAPES, 640), by the amounts that its input has first."""
+    """Set the weights of an unprepared wave generator so that it adds `shapes` (SHAPES, 640), weighted by its input."""
     conv_in, first, second, _, conv_out = generator.model
     assert isinstance(conv_in, Convolution)
     assert isinstance(conv_out, Convolution)

@@ -9,6 +9,7 @@ from engine.errors import (
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NothingToSay,
     NotOwner,
     StoreFailed,
     UnknownConsent,
@@ -17,8 +18,10 @@ from engine.errors import (
 )
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
+from engine.runtime.native import Native
 from engine.speech import SpeechEngine, expected_seconds, open_database
 from engine.types import (
+    CODEC_SAMPLE_RATE,
     AudioChunk,
     Caller,
     Consent,
@@ -38,6 +41,7 @@ from engine.voices.samples import SAMPLE_TYPES
 from engine.voices.store import VoiceStore
 
 __all__ = [
+    "CODEC_SAMPLE_RATE",
     "SAMPLE_TYPES",
     "SPARK_TTS",
     "AudioChunk",
@@ -53,7 +57,9 @@ __all__ = [
     "Hub",
     "InvalidRequest",
     "Level",
+    "Native",
     "NotOwner",
+    "NothingToSay",
     "Observer",
     "Page",
     "Progress",

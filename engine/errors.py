@@ -13,6 +13,13 @@ class InvalidRequest(EngineError):
         self.param = param
 
 
+class NothingToSay(InvalidRequest):
+    """The text has no words."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing to say in this text: it has neither letters nor digits.", "input")
+
+
 class UnknownVoice(EngineError):
     """No voice has this name or id."""
 
@@ -59,6 +66,9 @@ class BackendFailed(EngineError):
 
 class EngineClosed(EngineError):
     """The engine is shutting down and takes no more work."""
+
+    def __init__(self) -> None:
+        super().__init__("The engine has been closed.")
 
 
 class VoiceExists(EngineError):

@@ -44,6 +44,7 @@ class PostProcessor:
 
     `speed` changes the tempo and leaves the pitch. n samples in become exactly round(n / speed) at 16 kHz,
     and `sample_rate` / 16000 times as many in the end, rounded. After `flush` the object is spent.
+    Not for two threads at once: see `engine.runtime.native`.
     """
 
     def __init__(self, speed: float, sample_rate: int) -> None:
@@ -62,6 +63,10 @@ class PostProcessor:
         """Return all that is left."""
         samples = _NONE if self._tempo is None else self._tempo.flush()
         return self._resample(samples, last=True)
+
+    def close(self) -> None:
+        """Free the filter and the resampler; also if `flush` was never reached."""
+        self._tempo = self._resampler = None
 
     def _resample(self, samples: Samples, *, last: bool = False) -> Samples:
         if self._resampler is None:

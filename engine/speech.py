@@ -18,14 +18,16 @@ from engine import checkpoints
 from engine.codec.windows import Window, WindowPlan, Windows
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import EngineConfig
-from engine.errors import InvalidRequest
+from engine.errors import InvalidRequest, NothingToSay
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.lookahead import Lookahead
+from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
-from engine.text import fit, max_semantic_tokens, normalise, speech_weight, split_sentences
+from engine.runtime.timing import timed
+from engine.text import NoRoom, fit, max_semantic_tokens, normalise, speech_weight, split_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -49,6 +51,7 @@ from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
 
 MAX_TEXT_TOKENS = 500  # of a sentence; 12 seconds of the rarest characters have 250
+FILTER_THREADS = 2  # a second of speech takes one of them a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class SpeechEngine:
     ) -> None:
         """Compose an engine. `codec_compute` says where the codec works; `cores` is shut down with the engine."""
         self._cores = cores
+        self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
         self._plan = WindowPlan(
             context=config.window_context,
@@ -126,21 +130,24 @@ class SpeechEngine:
 
     @classmethod
     def _load(cls, config: EngineConfig, progress: Progress, observer: Observer, cores: Executor) -> SpeechEngine:
-        import torch
+        with timed("Importing the libraries"):
+            import torch
 
-        from engine.codec.bicodec import BiCodec
-        from engine.llm.registry import load_language_model
-        from engine.runtime.devices import resolve_for_codec
+            from engine.codec.bicodec import BiCodec
+            from engine.llm.registry import load_language_model
+            from engine.runtime.devices import resolve_for_codec
 
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
-        codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
+        with timed("Loading the codec"):
+            codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
         database = open_database(config)
         compute = run_on(cores)
-        language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
+        with timed("Loading the language model"):
+            language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
         model = checkpoints.fingerprint(directory)
         codec_compute = compute if device.type == "cpu" else run_inline
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
@@ -151,35 +158,36 @@ class SpeechEngine:
         return self._language_model.failure
 
     async def warm_up(self) -> None:
-        """Speak and listen once, so that no user waits for what happens only the first time."""
+        """Synthesize and encode once, so that no user waits for what happens only the first time."""
         request = SpeechRequest("Hello.", "female", max_tokens=10, sampling=Sampling(seed=0))
-        async with aclosing(self.synthesize(request)) as chunks:
-            async for _ in chunks:
-                pass
-        noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
-        await self._codec.encode(noise)
+        with timed("Warming up"):
+            async with aclosing(self.synthesize(request)) as chunks:
+                async for _ in chunks:
+                    pass
+            noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
+            await self._codec.encode(noise)
 
     async def synthesize(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """Yield the speech as soon as it exists, in order.
 
-        Closing the generator frees all that the request holds. Raises InvalidRequest or UnknownVoice before
-        the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
+        Closing the generator frees all that the request holds. Raises InvalidRequest, NothingToSay or UnknownVoice
+        before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
-        texts = await self._texts(request)
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
-        sentences = await self._sentences(texts, voice, request)
-        processor = PostProcessor(request.speed, request.sample_rate)
+        sentences = await self._sentences(request, voice)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
-        async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
-            async for samples, used in spoken:
-                usage = Usage(usage.input_tokens + used.input_tokens, usage.output_tokens + used.output_tokens)
-                ready = await asyncio.to_thread(processor.push, samples)
-                if ready.size:
-                    yield AudioChunk(ready, usage)
-        rest = await asyncio.to_thread(processor.flush)
-        if rest.size:
-            yield AudioChunk(rest, usage)
+        make = partial(PostProcessor, request.speed, request.sample_rate)
+        async with Native(self._filters, make, PostProcessor.close) as processor:
+            async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
+                async for samples, used in spoken:
+                    usage = Usage(usage.input_tokens + used.input_tokens, usage.output_tokens + used.output_tokens)
+                    ready = await processor.run(PostProcessor.push, samples)
+                    if ready.size:
+                        yield AudioChunk(ready, usage)
+            rest = await processor.run(PostProcessor.flush)
+            if rest.size:
+                yield AudioChunk(rest, usage)
 
     async def close(self) -> None:
         """Stop all work; requests that still run get EngineClosed."""
@@ -187,17 +195,22 @@ class SpeechEngine:
         await self._codec.close()
         await self.voices.close()
         await asyncio.to_thread(self._database.close)
-        if self._cores is not None:
-            self._cores.shutdown()
+        for executor in (self._filters, self._cores):
+            if executor is not None:
+                await asyncio.to_thread(executor.shutdown)
 
-    async def _texts(self, request: SpeechRequest) -> list[str]:
-        texts = await asyncio.to_thread(lambda: split_sentences(normalise(request.text)))
+    async def _sentences(self, request: SpeechRequest, voice: VoiceTokens) -> list[Sentence]:
+        texts = await asyncio.to_thread(self._texts, request, voice)
         if not texts:
-            raise InvalidRequest("There is nothing to say in this text: it has neither letters nor digits.", "input")
-        return texts
+            raise NothingToSay
+        seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
+        seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
+        now = asyncio.get_running_loop().time()
+        starts = accumulate((speech_weight(text) for text in texts), initial=now)
+        return [Sentence(*values) for values in zip(texts, seeds, starts, strict=False)]
 
-    async def _sentences(self, texts: list[str], voice: VoiceTokens, request: SpeechRequest) -> list[Sentence]:
-        """The texts, in parts of bounded tokens that the context has room for, prompt and answer together."""
+    def _texts(self, request: SpeechRequest, voice: VoiceTokens) -> list[str]:
+        """The sentences, in parts of bounded tokens that the context has room for, prompt and answer together."""
         longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
 
         def fits(text: str) -> bool:
@@ -205,18 +218,13 @@ class SpeechEngine:
             return tokens <= longest and tokens + max_semantic_tokens(text) <= self._language_model.context
 
         try:
-            texts = await asyncio.to_thread(lambda: [part for text in texts for part in fit(text, fits)])
-        except ValueError as error:
+            return [part for sentence in split_sentences(normalise(request.text)) for part in fit(sentence, fits)]
+        except NoRoom as error:
             raise InvalidRequest(
                 f"The sample of the voice {request.voice!r} is so long that this model has no room left to speak with "
                 "it; make the voice from a shorter sample, or raise the server's `max_context`.",
                 "voice",
             ) from error
-        seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
-        seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
-        now = asyncio.get_running_loop().time()
-        starts = accumulate((speech_weight(text) for text in texts), initial=now)
-        return [Sentence(*values) for values in zip(texts, seeds, starts, strict=False)]
 
     async def _speak(
         self, sentence: Sentence, voice: VoiceTokens, request: SpeechRequest

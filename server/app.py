@@ -17,10 +17,11 @@ from engine import Observer, SpeechEngine
 from server import errors
 from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
-from server.routes import consents, health, metrics, models, speech, voices
+from server.routes import consents, flashtts, health, metrics, models, speech, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
+from server.watchdog import watched
 
 MULTIPART_OVERHEAD = 64 * 1024  # bytes beside the file itself in an upload
 
@@ -43,7 +44,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["Retry-After", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Ignored-Fields", "X-Request-Id"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 
@@ -59,11 +60,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        starting = asyncio.create_task(service.start())
-        yield
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-        await service.stop()
+        with watched(settings.watchdog_seconds, service.summary):
+            starting = asyncio.create_task(service.start())
+            yield
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await service.stop()
 
     app = FastAPI(
         title="Fast-Spark",
@@ -82,6 +84,8 @@ def create_app(
     security = [Security(HTTPBearer(auto_error=False))] if settings.keys() else []  # for the documentation
     for routes in (speech, voices, consents, models):
         app.include_router(routes.router, prefix="/v1", dependencies=security)
+    if settings.flashtts:
+        app.include_router(flashtts.router, dependencies=security)
     app.include_router(health.router)
     app.include_router(metrics.router)
     return app

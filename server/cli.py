@@ -57,11 +57,11 @@ models = typer.Typer(help="Download, make and list models.", no_args_is_help=Tru
 app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
 app.command()(bench)
-console = Console(stderr=True, highlight=False, markup=False)  # what is printed holds what users wrote
+console = Console(stderr=True, highlight=False, markup=False)  # printed text can contain users' input
 
 
 def main() -> None:
-    """Run the command; what is refused or fails is one line and exit code 1."""
+    """Run the command. An error is one line, and the exit code 1."""
     try:
         app()
     except (EngineError, OSError) as error:
@@ -76,7 +76,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
 ) -> None:
-    """Serve a model over OpenAI's API; without --model, the built-in demo model."""
+    """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = _settings(config, model, host=host, port=port)
     _prepare(settings.engine)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -99,15 +99,15 @@ def serve(
 
 @app.command()
 def say(
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    text: Annotated[str, typer.Argument(help="The text.")],
     output: Annotated[Path, typer.Option("-o", "--output", help=f"The file: .{', .'.join(FORMATS)}")],
     voice: Annotated[str, typer.Option(help="A voice's name or id.")] = "alloy",
     speed: Annotated[float, typer.Option(help="Tempo, 0.25 to 4.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same speech.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same audio.")] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Speak a text into a file, without a server."""
+    """Synthesize a text to a file, without a server."""
     settings = _settings(config, model)
     fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
     try:
@@ -125,19 +125,19 @@ def say(
 
 @models.command()
 def download(
-    name: Annotated[str, typer.Argument(help=f"Such as {SPARK_TTS}.")],
+    name: Annotated[str, typer.Argument(help=f"The model's name, such as {SPARK_TTS}.")],
     hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
 ) -> None:
-    """Download a model, or go on where a download stopped."""
+    """Download a model, or continue an interrupted download."""
     console.print(f"{name} is in {checkpoints.download(name, hub)}", soft_wrap=True)
 
 
 @models.command()
 def synthesize(
-    directory: Annotated[Path, typer.Argument(help="Where to write; it must not exist.")],
+    directory: Annotated[Path, typer.Argument(help="The directory to write, which must not exist.")],
     size: Annotated[Size, typer.Option(help="`full` is the real size: 4 GB.")] = "small",
 ) -> None:
-    """Write a checkpoint with synthetic weights: it hisses, but has the real layout."""
+    """Write a checkpoint with synthetic weights. It has the real layout, and produces noise."""
     from engine.checkpoints.synthetic import write_checkpoint  # imports torch and transformers
 
     with _progress_bar(f"Making {directory}") as progress:
@@ -148,11 +148,11 @@ def synthesize(
 @models.command()
 def convert(
     model: Annotated[str, typer.Argument(help="A checkpoint's directory, or a name on a hub (downloaded).")],
-    quantize: Annotated[Quantization, typer.Option(help="How the weights are held.")] = "q8_0",
+    quantize: Annotated[Quantization, typer.Option(help="The precision of the weights.")] = "q8_0",
     hub: Annotated[Hub, typer.Option("--from", help="The hub.")] = "huggingface",
     server: Annotated[bool, typer.Option("--server", help="For llama-server, with the whole vocabulary.")] = False,
 ) -> None:
-    """Convert a language model for llama.cpp; serving does so by itself if it was not done before."""
+    """Convert a language model for llama.cpp; `serve` also does this if it is necessary."""
     with _progress_bar(f"Converting {model}") as progress:
         path = convert_model(model, quantize, progress, hub=hub, server=server)
     console.print(f"{path}: {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
@@ -169,7 +169,7 @@ def list_models() -> None:
 
 
 def _settings(config: Path | None, model: str | None, **flags: str | int | None) -> Settings:
-    """The settings, with the flags that were given over them."""
+    """The settings; flags have precedence."""
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     if model is not None:
         given["engine"] = {"model": model}
@@ -177,14 +177,14 @@ def _settings(config: Path | None, model: str | None, **flags: str | int | None)
 
 
 def _prepare(config: EngineConfig) -> None:
-    """Make sure that the model is there; what is made or converted is so behind a progress bar."""
+    """Download and convert the model if necessary, with progress bars."""
     with _progress_bar(f"Preparing {config.model}") as progress:
         prepare_model(config, progress)
 
 
 @contextmanager
 def _progress_bar(description: str) -> Generator[OnProgress, None, None]:
-    """A progress bar that shows from the first report on."""
+    """A progress bar that is visible from the first report on."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=None, visible=False)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Final, Literal, cast, get_args
 
 import av
 import numpy as np
 import numpy.typing as npt
 
-from engine import InvalidRequest
+from engine import InvalidRequest, Native
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 """OpenAI's `response_format`: aac is ADTS, opus is in Ogg, pcm is signed 16-bit little-endian, no header."""
@@ -81,7 +83,8 @@ class Encoder:
     """One stream of one format: bytes as soon as the format allows, whose concatenation is a valid file.
 
     As the length is not known in advance, wav says 4 GiB (0xFFFFFFFF, as players expect of a stream), flac
-    "unknown", and mp3 has no gapless information. Not for two threads at once.
+    "unknown", and mp3 has no gapless information. Not for two threads at once: a server has
+    it from `stream_encoder`.
     """
 
     def __init__(self, audio_format: AudioFormat, sample_rate: int) -> None:
@@ -102,13 +105,38 @@ class Encoder:
         return self._pipe.take()
 
 
+def stream_encoder(threads: Executor, audio_format: AudioFormat, sample_rate: int) -> Native[Encoder]:
+    """An encoder that works in these threads, and is closed there."""
+    return Native(threads, partial(Encoder, audio_format, sample_rate), Encoder.close)
+
+
+class WholeFile:
+    """One file whose headers state the exact length. Not for two threads at once: a server has it from `whole_file`."""
+
+    def __init__(self, audio_format: AudioFormat, sample_rate: int) -> None:
+        self._bytes = io.BytesIO()  # seekable: the headers are written again at the end
+        self._file = _File(audio_format, sample_rate, self._bytes)
+
+    def write(self, samples: npt.NDArray[np.float32]) -> None:
+        """Take the next samples, as `Encoder.encode` does."""
+        self._file.write(samples)
+
+    def close(self) -> bytes:
+        """Return the file."""
+        self._file.close()
+        return self._bytes.getvalue()
+
+
+def whole_file(threads: Executor, audio_format: AudioFormat, sample_rate: int) -> Native[WholeFile]:
+    """A file that is written in these threads, and is closed there."""
+    return Native(threads, partial(WholeFile, audio_format, sample_rate), WholeFile.close)
+
+
 def encode_all(samples: npt.NDArray[np.float32], audio_format: AudioFormat, sample_rate: int) -> bytes:
     """Return the whole of the samples, shape (n,), as one file whose headers state the exact length."""
-    whole = io.BytesIO()  # seekable: the headers are written again at the end
-    file = _File(audio_format, sample_rate, whole)
+    file = WholeFile(audio_format, sample_rate)
     file.write(samples)
-    file.close()
-    return whole.getvalue()
+    return file.close()
 
 
 class _Pipe:
@@ -162,8 +190,10 @@ class _File:
         if self._closed:
             return
         self._closed = True
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        try:
+            self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
 
     def _as_encoded(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.int16]:
         # LAME aborts the whole process on NaN.

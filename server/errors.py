@@ -1,4 +1,4 @@
-"""The one table from what went wrong to a status and OpenAI's error body."""
+"""The table that maps errors to an HTTP status and OpenAI's error body."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from engine import (
     EngineClosed,
     EngineError,
     InvalidRequest,
+    NothingToSay,
     NotOwner,
     StoreFailed,
     UnknownConsent,
@@ -47,6 +48,7 @@ class NotReady(EngineError):
 HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
     # status, type, param, code
     InvalidRequest: (400, INVALID, None, None),
+    NothingToSay: (400, INVALID, None, "nothing_to_say"),
     UnknownVoice: (400, INVALID, "voice", "voice_not_found"),
     UnknownConsent: (400, INVALID, "consent", "consent_not_found"),
     ConsentRequired: (403, INVALID, "voice", "consent_required"),
@@ -131,7 +133,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        message = "The server failed at this request; its log says why."
+        message = "The server failed to answer this request. Its log has the reason."
         return respond(500, Error(message=message, type=FAILED, param=None, code=None))
 
 

@@ -1,4 +1,4 @@
-"""What operators want to know: Prometheus metrics, and one line in the log for each answer."""
+"""Prometheus metrics, and a line in the log for each answer."""
 
 from __future__ import annotations
 
@@ -25,55 +25,53 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 class Metrics:
     """The metrics of one app, in a registry of their own.
 
-    `load` tells how many requests run and how many wait.
+    `load` returns how many requests run and how many wait.
     """
 
     def __init__(self, load: Callable[[], tuple[int, int]]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # memory, processor time, open files
         prefix = "fast_spark_"
-        self._requests = Counter(
-            f"{prefix}requests", "Speech requests by how they ended", ["outcome"], registry=self.registry
-        )
+        self._requests = Counter(f"{prefix}requests", "Speech requests by outcome", ["outcome"], registry=self.registry)
         self._first_audio = Histogram(
             f"{prefix}first_audio_seconds",
-            "Time from a request to its first audio",
+            "Time to first audio",
             buckets=FIRST_AUDIO_BUCKETS,
             registry=self.registry,
         )
         self._real_time_factor = Histogram(
             f"{prefix}real_time_factor",
-            "Time that an answer took, by its length",
+            "Real-time factor: the time of an answer, divided by the length of its audio",
             buckets=REAL_TIME_FACTOR_BUCKETS,
             registry=self.registry,
         )
-        self._audio = Counter(f"{prefix}audio_seconds", "Seconds of audio made", registry=self.registry)
-        self._tokens = Counter(f"{prefix}semantic_tokens", "Semantic tokens spoken", registry=self.registry)
+        self._audio = Counter(f"{prefix}audio_seconds", "Seconds of audio generated", registry=self.registry)
+        self._tokens = Counter(f"{prefix}semantic_tokens", "Semantic tokens generated", registry=self.registry)
         self._underruns = Counter(
-            f"{prefix}underruns", "Times that a listener had to wait for more audio", registry=self.registry
+            f"{prefix}underruns", "Underruns: times that a listener had to wait for more audio", registry=self.registry
         )
         sequences = Histogram(
             f"{prefix}step_sequences",
-            "Sequences in a step of the language model; each gets a token",
+            "Sequences in a decode step of the language model; each gets a token",
             buckets=BATCH_BUCKETS,
             registry=self.registry,
         )
         windows = Histogram(
             f"{prefix}batch_windows",
-            "Windows that the codec decoded at once",
+            "Windows in a batch of the codec",
             buckets=BATCH_BUCKETS,
             registry=self.registry,
         )
         self.observer = Observer(step=sequences.observe, batch=windows.observe)
-        running = Gauge(f"{prefix}requests_running", "Requests that speak now", registry=self.registry)
+        running = Gauge(f"{prefix}requests_running", "Requests that are being answered", registry=self.registry)
         running.set_function(lambda: load()[0])
-        waiting = Gauge(f"{prefix}requests_waiting", "Requests that wait for a place", registry=self.registry)
+        waiting = Gauge(f"{prefix}requests_waiting", "Requests that wait for a slot", registry=self.registry)
         waiting.set_function(lambda: load()[1])
 
     async def observe(
         self, request: SpeechRequest, chunks: AsyncGenerator[AudioChunk, None]
     ) -> AsyncGenerator[AudioChunk, None]:
-        """Yield the chunks, and count and log what came of them."""
+        """Yield the chunks; count and log their outcome."""
         begun = time.monotonic()
         first: float | None = None
         seconds = 0.0  # of audio

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from engine import Caller, Gender, Level, Sampling, SpeechRequest
+from server.client_fields import IGNORED, UnknownFields, ignored_fields
 from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
 
-OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
-"""Names that clients have built in; each means the model that is served."""
+OPENAI_MODELS: Final = re.compile(r"tts-1(-hd)?(-\d{4})?|gpt-([\w.]+-)*(tts|audio|realtime)(-[\w.]+)*", re.ASCII)
+"""Names of OpenAI's models that speak, old ones and those with a date too; each means the model that is served."""
+
+Delivery = Literal["audio", "events", "whole"]
+"""How an answer is sent: its audio as it comes, the same as server-sent events, or one file of known length."""
+
+MOST_TOKENS: Final = 3000  # a sentence: a minute
 
 
 class VoiceReference(BaseModel):
@@ -26,12 +33,28 @@ def _voice_name(value: object) -> object:
     return VoiceReference.model_validate(value).id if isinstance(value, dict) else value
 
 
+def _lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _as_it_is_taken(schema: dict[str, Any]) -> None:
+    """Say in the description of a body that null leaves out, and which fields of known clients are ignored."""
+    properties = schema["properties"]
+    for name, field in properties.items():
+        if name not in schema["required"] and {"type": "null"} not in field.get("anyOf", ()):
+            about = {key: field.pop(key) for key in ("title", "description", "default") if key in field}
+            properties[name] = {"anyOf": [field, {"type": "null"}], **about}
+    for name, client in IGNORED.items():
+        properties.setdefault(name, {"description": f"Ignored; known from {client}."})
+    schema["additionalProperties"] = False
+
+
 class CreateSpeechRequest(BaseModel):
-    """The body of POST /v1/audio/speech: OpenAI's fields, then the extensions, all optional."""
+    """The body of POST /v1/audio/speech: OpenAI's fields, then the extensions, all optional; null leaves one out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_as_it_is_taken)
 
-    model: str = Field(description="The served model's name; OpenAI's names mean the same model.")
+    model: str = Field(max_length=256, description="The served model's name; OpenAI's names mean the same model.")
     input: str = Field(min_length=1, max_length=4096, description="The text to speak.")
     voice: Annotated[str, BeforeValidator(_voice_name, json_schema_input_type=str | VoiceReference)] = Field(
         min_length=1, max_length=256, description="A voice's name or id, or an object with its id."
@@ -39,19 +62,41 @@ class CreateSpeechRequest(BaseModel):
     instructions: str | None = Field(
         None, max_length=4096, description="Accepted for compatibility; Spark-TTS takes no instructions."
     )
-    response_format: AudioFormat = DEFAULT_FORMAT
+    response_format: Annotated[AudioFormat, BeforeValidator(_lower_case)] = DEFAULT_FORMAT
     speed: float = Field(1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="Tempo; the pitch stays.")
     stream_format: Literal["audio", "sse"] = "audio"
 
+    stream: bool = Field(True, description="false: one file of known length, once all is said. Events always stream.")
     seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="The same seed gives the same speech.")
     temperature: float = Field(0.8, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
     top_k: int = Field(50, ge=0, le=10_000, description="0 is off.")
     top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
-    max_tokens: int | None = Field(None, ge=1, le=3000, description="Semantic tokens a sentence; 50 are a second.")
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        description=f"Semantic tokens a sentence; 50 are a second. {MOST_TOKENS} at most, whatever is asked.",
+    )
     gender: Gender | None = Field(None, description="Changes a voice that was made up.")
     pitch: Level | None = Field(None, description="Changes a voice that was made up.")
     sample_rate: int = Field(24_000, description="Hz.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_leaves_out(cls, body: object) -> object:
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
+
+    def ignored(self, unknown: UnknownFields) -> list[str]:
+        """The names of what was sent and changes nothing; raises InvalidRequest at one that may be a mistake."""
+        sent = [name for name in type(self).model_fields if name in self.model_fields_set]
+        return ignored_fields([*sent, *(self.model_extra or {})], type(self).model_fields, unknown)
+
+    @property
+    def delivery(self) -> Delivery:
+        """How the answer is to be sent."""
+        if self.stream_format == "sse":
+            return "events"
+        return "audio" if self.stream else "whole"
 
     def to_engine(self, caller: Caller) -> SpeechRequest:
         """The engine's request, of this caller; raises InvalidRequest if the format does not have the sample rate."""
@@ -70,7 +115,7 @@ class CreateSpeechRequest(BaseModel):
             gender=self.gender,
             pitch=self.pitch,
             sample_rate=self.sample_rate,
-            max_tokens=self.max_tokens,
+            max_tokens=self.max_tokens and min(self.max_tokens, MOST_TOKENS),
             caller=caller,
             sampling=sampling,
         )
@@ -112,6 +157,19 @@ class ModelList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[Model]
+
+
+class ModelName(BaseModel):
+    """A model as a client shows it for choice."""
+
+    id: str
+    name: str
+
+
+class AudioModelList(ModelList):
+    """The models that speak, which are all."""
+
+    models: list[ModelName]
 
 
 class Error(BaseModel):

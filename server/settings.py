@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
@@ -21,6 +21,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from engine import EngineConfig, EngineError, RemoteConfig
+from server.client_fields import UnknownFields
 
 ENV_PREFIX = "FAST_SPARK_"
 SHORTEST_KEY = 16  # characters
@@ -66,6 +67,8 @@ class Settings(BaseSettings):
     """Seconds that it may take for each second of speech, as its text and its speed let expect."""
     drain_seconds: float = Field(30, ge=0)
     """How long requests may go on after the signal to stop."""
+    watchdog_seconds: float = Field(60, ge=0)
+    """How long the event loop may be blocked until the process ends with an error; 0 for ever."""
     api_keys: dict[KeyName, KeyHash] = {}
     """Names of keys, and each key or its SHA-256 as `sha256:HEX`. Without any, everybody may use the server."""
     api_keys_file: Path | None = None
@@ -80,6 +83,12 @@ class Settings(BaseSettings):
     """Characters of one key that are spoken a minute; beyond that it gets 429."""
     cors_origins: list[str] = []
     """Web pages that may use the server from a browser, such as https://example.com; `*` is all."""
+    unknown_fields: UnknownFields = "error"
+    """Whether a field of a speech request that no client is known to send is an error, or ignored as others are."""
+    speak_nothing: Literal["silence", "error"] = "silence"
+    """What a text without words gets."""
+    flashtts: bool = False
+    """Whether FlashTTS's own endpoints are there too: /speak, /clone_voice and so on."""
     engine: EngineConfig = EngineConfig()
 
     @property
@@ -96,13 +105,15 @@ class Settings(BaseSettings):
             return self.api_keys | KEYS.validate_python(content)
         except OSError as error:
             raise SettingsError(f"The file of API keys cannot be read: {error}.") from error
-        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # whose messages may hold a key
+        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # their messages can contain a key
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is not YAML"
-            raise SettingsError(f"{self.api_keys_file} has no lines `name: key` of API keys: {reason}.") from None
+            raise SettingsError(
+                f"{self.api_keys_file} must have lines `name: key`, one for each key: {reason}."
+            ) from None
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Read the settings; raises SettingsError, one line that names the setting at fault."""
+    """Read the settings; raises SettingsError, one line that names the wrong setting."""
 
     class Sources(Settings):
         @classmethod
@@ -127,12 +138,12 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
         if where.startswith(("api_keys", "engine.remote")):
-            raise SettingsError(f"Setting {where}: {reason}.") from None  # a key is not for the log
+            raise SettingsError(f"Setting {where}: {reason}.") from None  # a key must not be logged
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    except UnreadableVariable as error:  # of one that holds JSON
-        raise SettingsError(f"{error}: it has to be JSON.") from None
+    except UnreadableVariable as error:  # of a setting whose value is JSON
+        raise SettingsError(f"{error}: the value must be JSON.") from None
     except ValueError as error:
         raise SettingsError(
             f"{file} has no settings. Write `name: value` lines, as in configs/reference.yaml."
@@ -140,7 +151,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt variable would otherwise be ignored without a word."""
+    """Raise SettingsError for an environment variable that names no setting, such as a misspelt one."""
 
     def names(model: type[BaseModel], prefix: str) -> set[str]:
         known = {prefix + name.upper() for name in model.model_fields}
@@ -152,4 +163,4 @@ def _refuse_unknown_variables() -> None:
     known = names(Settings, ENV_PREFIX)
     for variable in os.environ:
         if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
-            raise SettingsError(f"{variable} is no setting; there are {', '.join(sorted(known))}.")
+            raise SettingsError(f"There is no setting {variable}. The settings are {', '.join(sorted(known))}.")

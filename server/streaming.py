@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -13,17 +15,18 @@ from fastapi.sse import format_sse_event
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from engine import AudioChunk, EngineError, Usage
-from server.encoding import AudioFormat, Encoder
+from engine import AudioChunk, EngineError, Native, Usage
+from server.encoding import Encoder
 from server.errors import error_body
 from server.schemas import ErrorResponse, SpeechAudioDelta, SpeechAudioDone, SpeechUsage
 
 logger = logging.getLogger(__name__)
 
 Chunks = AsyncGenerator[AudioChunk, None]
+Item = TypeVar("Item")
 
 
-async def first_chunk_or_disconnect(request: Request, chunks: Chunks) -> AudioChunk:
+async def first_chunk_or_disconnect(request: Request, chunks: AsyncGenerator[Item, None]) -> Item:
     """The first chunk; if the client leaves before it is there, the work is dropped and ClientDisconnect raised."""
     first = asyncio.ensure_future(anext(chunks))
     gone = asyncio.ensure_future(_disconnected(request))
@@ -52,8 +55,14 @@ class ClosingResponse(StreamingResponse):
     collector.
     """
 
-    def __init__(self, body: AsyncGenerator[bytes, None], chunks: Chunks, media_type: str) -> None:
-        super().__init__(body, media_type=media_type)
+    def __init__(
+        self,
+        body: AsyncGenerator[bytes, None],
+        chunks: Chunks,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(body, media_type=media_type, headers=headers)
         self._body = body
         self._chunks = chunks
 
@@ -66,29 +75,27 @@ class ClosingResponse(StreamingResponse):
             await self._chunks.aclose()
 
 
-async def as_audio(
-    first: AudioChunk, chunks: Chunks, audio_format: AudioFormat, sample_rate: int
-) -> AsyncGenerator[bytes, None]:
+async def as_audio(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]) -> AsyncGenerator[bytes, None]:
     """The bytes of one audio file.
 
     An error of the engine is raised again, which breaks the connection off: a client can tell that from an end.
     """
-    async for data, _ in _encoded(first, chunks, audio_format, sample_rate):
-        if data:
-            yield data
+    async with aclosing(_encoded(first, chunks, encoder)) as encoded:
+        async for data, _ in encoded:
+            if data:
+                yield data
 
 
-async def as_events(
-    first: AudioChunk, chunks: Chunks, audio_format: AudioFormat, sample_rate: int
-) -> AsyncGenerator[bytes, None]:
+async def as_events(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]) -> AsyncGenerator[bytes, None]:
     """OpenAI's events: the same bytes in base64, then the usage; an error of the engine is an event too."""
     usage = first.usage
     try:
-        async for data, so_far in _encoded(first, chunks, audio_format, sample_rate):
-            usage = so_far
-            if data:
-                delta = SpeechAudioDelta(audio=base64.b64encode(data).decode())
-                yield format_sse_event(data_str=delta.model_dump_json())
+        async with aclosing(_encoded(first, chunks, encoder)) as encoded:
+            async for data, so_far in encoded:
+                usage = so_far
+                if data:
+                    delta = SpeechAudioDelta(audio=base64.b64encode(data).decode())
+                    yield format_sse_event(data_str=delta.model_dump_json())
     except EngineError as error:
         logger.error("A stream of events failed", exc_info=error)
         body = ErrorResponse(error=error_body(error)[1])
@@ -100,15 +107,16 @@ async def as_events(
 
 
 async def _encoded(
-    first: AudioChunk, chunks: Chunks, audio_format: AudioFormat, sample_rate: int
+    first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]
 ) -> AsyncGenerator[tuple[bytes, Usage], None]:
     """Each chunk's bytes and the usage up to it, then the encoder's last bytes."""
-    encoder = Encoder(audio_format, sample_rate)
-    try:
+
+    async def encode(chunk: AudioChunk) -> tuple[bytes, Usage]:
+        return await encoder.run(lambda encoder: encoder.encode(chunk.samples)), chunk.usage
+
+    async with encoder:
         chunk = first
-        yield await asyncio.to_thread(encoder.encode, chunk.samples), chunk.usage
+        yield await encode(chunk)
         async for chunk in chunks:
-            yield await asyncio.to_thread(encoder.encode, chunk.samples), chunk.usage
-        yield await asyncio.to_thread(encoder.close), chunk.usage
-    finally:
-        encoder.close()
+            yield await encode(chunk)
+        yield await encoder.run(lambda encoder: encoder.close()), chunk.usage

@@ -71,6 +71,16 @@ class UpdateVoiceRequest(BaseModel):
     transcript: Transcript | None = Field(None, description="Empty: the sample is used without one.")
 
 
+VoiceType = Literal["audio_sample", "created", "built_in"]
+
+
+def voice_type(voice: Voice) -> VoiceType:
+    """What a voice was made from. OpenAI has `audio_sample` too; its SDK's model of a voice requires a type."""
+    if voice.built_in:
+        return "built_in"
+    return "created" if voice.attributes else "audio_sample"
+
+
 class VoiceResource(BaseModel):
     """A voice that was made, as OpenAI has it; `warnings` are there only if something will harm it."""
 
@@ -78,13 +88,19 @@ class VoiceResource(BaseModel):
     id: str
     name: str
     created_at: int
+    type: VoiceType
     warnings: list[str] | None = None
 
     @classmethod
     def of(cls, voice: Voice) -> VoiceResource:
         """The engine's voice as OpenAI's."""
-        warnings = list(voice.warnings) or None
-        return cls(id=voice.id, name=voice.name, created_at=voice.created_at, warnings=warnings)
+        return cls(
+            id=voice.id,
+            name=voice.name,
+            created_at=voice.created_at,
+            type=voice_type(voice),
+            warnings=list(voice.warnings) or None,
+        )
 
 
 class Attributes(BaseModel):
@@ -112,6 +128,7 @@ class VoiceDetails(VoiceResource):
             id=voice.id,
             name=voice.name,
             created_at=voice.created_at,
+            type=voice_type(voice),
             warnings=list(voice.warnings) or None,
             scope="built_in" if voice.built_in else "private" if voice.private else "shared",
             attributes=Attributes(**asdict(attributes)) if attributes else None,
@@ -120,20 +137,33 @@ class VoiceDetails(VoiceResource):
         )
 
 
+class VoiceName(BaseModel):
+    """A voice as a client shows it for choice; `id` is what it sends as `voice`."""
+
+    id: str
+    name: str
+
+
 class VoiceList(BaseModel):
-    """A part of the voices."""
+    """A page of the voices as `data`, and all of them as `voices`, which is what Open WebUI and others read."""
 
     object: Literal["list"] = "list"
     data: list[VoiceDetails]
     first_id: str | None
     last_id: str | None
     has_more: bool
+    voices: list[VoiceName]
 
     @classmethod
-    def seen_by(cls, caller: str, page: Page[Voice]) -> VoiceList:
-        """The engine's page, as this caller may see it."""
-        data = [VoiceDetails.seen_by(caller, voice) for voice in page.items]
-        return cls(data=data, first_id=page.first_id, last_id=page.last_id, has_more=page.more)
+    def seen_by(cls, caller: str, page: Page[Voice], voices: list[Voice]) -> VoiceList:
+        """The engine's page and all its voices, as this caller may see them."""
+        return cls(
+            data=[VoiceDetails.seen_by(caller, voice) for voice in page.items],
+            first_id=page.first_id,
+            last_id=page.last_id,
+            has_more=page.more,
+            voices=[VoiceName(id=voice.id, name=voice.name) for voice in voices],
+        )
 
 
 class VoiceDeleted(BaseModel):

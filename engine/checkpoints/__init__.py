@@ -1,4 +1,4 @@
-"""Checkpoints: where they are, what they hold, how they are downloaded, and synthetic ones."""
+"""Checkpoints: their location and layout, downloads, and synthetic checkpoints."""
 
 from engine.checkpoints.layout import (
     DEMO,

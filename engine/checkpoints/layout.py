@@ -1,4 +1,4 @@
-"""Where a checkpoint is: found or downloaded, and its layout verified before anything is loaded."""
+"""Finds or downloads a checkpoint, and verifies its layout before anything is loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.config import SPARK_TTS, Hub
 from engine.errors import CheckpointError
 
 DEMO = "demo"
-"""The model that is served when none is named: a robot's voice of a few million weights, which comes along."""
+"""The default model: a robot's voice of a few million weights, which is a part of this package."""
 
 LAYOUT = (
     "config.yaml",
@@ -26,7 +26,7 @@ LAYOUT = (
     "wav2vec2-large-xlsr-53/config.json",
     "wav2vec2-large-xlsr-53/pytorch_model.bin",
 )
-"""The files that are read: a checkpoint without one of them is not whole."""
+"""The required files: a checkpoint that lacks one is incomplete."""
 
 COMPANIONS = (
     "LLM/added_tokens.json",
@@ -36,43 +36,44 @@ COMPANIONS = (
     "LLM/vocab.json",
     "wav2vec2-large-xlsr-53/preprocessor_config.json",
 )
-"""Small files that are fetched too where a hub has them: converters and other backends look for them."""
+"""Small optional files, downloaded if the hub has them: converters and other backends read them."""
 
 
 def cache_directory() -> Path:
-    """Where models are kept: the user's cache, `$XDG_CACHE_HOME/fast-spark` on Linux."""
+    """The directory for downloaded and converted models: the user's cache, `$XDG_CACHE_HOME/fast-spark` on Linux."""
     return platformdirs.user_cache_path("fast-spark")
 
 
 def downloaded(name: str) -> Path:
-    """Where the model of this name on a hub is, once it has been downloaded."""
+    """The directory of the model of this name once it has been downloaded."""
     return cache_directory() / "models" / name.replace("/", "--")
 
 
 def is_hub_name(model: str) -> bool:
-    """Whether `model` has the form OWNER/NAME, as both hubs take it: neither part begins or ends with . or -."""
+    """Whether `model` has the form OWNER/NAME that both hubs accept: neither part begins or ends with . or -."""
     part = r"\w(?:[\w.-]*\w)?"
     wellformed = re.fullmatch(f"{part}/{part}", model, re.ASCII) is not None
     return wellformed and ".." not in model and "--" not in model
 
 
 def demo_directory() -> Path:
-    """Where the demo model is; `demo/` in the repository trains it."""
+    """The directory of the demo model, which `demo/` in the repository trains."""
     return Path(__file__).parents[1] / "demo"
 
 
 def locate(model: str | os.PathLike[str], hub: Hub = "huggingface") -> Path:
-    """The directory of a checkpoint whose layout is whole: the demo's, a path, or a hub's name.
+    """The directory of a complete checkpoint.
 
-    A name that was not downloaded before is downloaded now. Raises CheckpointError, which says what is missing.
+    `model` is `demo`, a directory, or a name on `hub`, which is downloaded unless it was before. Raises
+    CheckpointError, which says what is missing.
     """
     model = os.fspath(model)
     directory = demo_directory() if model == DEMO else Path(model).expanduser()
     if not directory.is_dir():
         if not is_hub_name(model):
             raise CheckpointError(
-                f"There is no directory {model}: "
-                f"give a checkpoint's directory, {DEMO!r}, or a name such as {SPARK_TTS}."
+                f"There is no directory {model}. "
+                f"Give a checkpoint's directory, {DEMO!r}, or a name such as {SPARK_TTS}."
             )
         directory = downloaded(model)
         if missing_files(directory):
@@ -82,13 +83,13 @@ def locate(model: str | os.PathLike[str], hub: Hub = "huggingface") -> Path:
 
 
 def download(name: str, hub: Hub) -> Path:
-    """Fetch a checkpoint's files with the hub's own client: with progress bars, and resumed where it stopped.
+    """Download a checkpoint with the hub's own client, which shows progress bars; return its directory.
 
-    Raises CheckpointError, in one line, if the name is no model's, if the hub has it not, refuses it, cannot be
-    reached or breaks off, or if the disk cannot take it.
+    An interrupted download is continued. Raises CheckpointError, in one line, if the name is malformed, if the hub does
+    not have the model, denies access or cannot be reached, if the connection breaks, or if the disk has no room.
     """
     if not is_hub_name(name):
-        raise CheckpointError(f"{name!r} is not a model's name: give OWNER/NAME, such as {SPARK_TTS}.")
+        raise CheckpointError(f"{name!r} is not the name of a model. Give OWNER/NAME, such as {SPARK_TTS}.")
     directory = downloaded(name)
     with alone(directory):
         fetch(name, hub, directory, LAYOUT, COMPANIONS)
@@ -97,7 +98,7 @@ def download(name: str, hub: Hub) -> Path:
 
 
 def local_models() -> list[tuple[str, Path]]:
-    """The name and the directory of the demo and of each model in the cache, whole or not."""
+    """The name and the directory of the demo and of each model in the cache, complete or not."""
     downloads = cache_directory() / "models"
     found = [(DEMO, demo_directory())]
     if downloads.is_dir():
@@ -105,29 +106,32 @@ def local_models() -> list[tuple[str, Path]]:
     return found
 
 
-def missing_files(directory: Path) -> list[str]:
-    """The files of the layout that are not there."""
-    return [name for name in LAYOUT if not (directory / name).is_file()]
+def missing_files(directory: str | os.PathLike[str]) -> list[str]:
+    """The files of the layout that the directory lacks."""
+    return [name for name in LAYOUT if not (Path(directory) / name).is_file()]
 
 
-def verify(directory: Path) -> None:
-    """Raise CheckpointError, naming the first missing file, unless the layout is whole."""
+def verify(directory: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError, which names the first missing file, unless the layout is complete."""
+    directory = Path(directory)
     if missing := missing_files(directory):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         name = _name_of(directory)
-        mend = f" Go on with: fast-spark models download {name}" if directory == downloaded(name) else ""
-        raise CheckpointError(f"{directory} is not a whole Spark-TTS checkpoint: {missing[0]} is missing{more}.{mend}")
+        remedy = f" Continue with: fast-spark models download {name}" if directory == downloaded(name) else ""
+        raise CheckpointError(
+            f"{directory} is not a complete Spark-TTS checkpoint: {missing[0]} is missing{more}.{remedy}"
+        )
 
 
-def fingerprint(directory: Path) -> str:
-    """A name for these very weights: tokens that were made with other ones mean something else.
+def fingerprint(directory: str | os.PathLike[str]) -> str:
+    """A hash of the weights, which are needed to interpret a voice's tokens.
 
-    Hashes each file's size, beginning and end; reading 4 GB at each start would tell hardly more.
+    It covers each file's size, beginning and end; reading all 4 GB at each start would add little.
     """
     digest = hashlib.sha256()
     edge = 1 << 16
     for name in LAYOUT:
-        with (directory / name).open("rb") as file:
+        with (Path(directory) / name).open("rb") as file:
             size = file.seek(0, 2)
             digest.update(f"{name}:{size};".encode())
             for position in (0, max(0, size - edge)):
@@ -137,5 +141,5 @@ def fingerprint(directory: Path) -> str:
 
 
 def _name_of(directory: Path) -> str:
-    """The name on a hub of what `downloaded` put here."""
+    """The name on a hub of the model in a directory that `downloaded` returned."""
     return directory.name.replace("--", "/", 1)

@@ -1,7 +1,7 @@
-"""Checkpoints with synthetic weights, of any size, in the real layout: they hum and hiss, and need no download.
+"""Checkpoints with synthetic weights in the real layout. They produce noise, and need no download.
 
 A weight depends only on its tensor's name, its shape and the element's index, so any program that follows the
-same recipe holds the same bits: splitmix64 over `crc32(name) * 2**32 + index`, the top 24 bits as a uniform
+same recipe gets the same bits: splitmix64 over `crc32(name) * 2**32 + index`, the top 24 bits as a uniform
 number on [-1, 1), scaled so that activations stay of order one.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import zlib
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ QWEN_SPECIAL = (
     *("<tool_call>", "</tool_call>"),
     *(f"<|{name}|>" for name in ("fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "repo_name", "file_sep")),
 )
-ATTRIBUTES = (  # name of the token family, how many there are; in the order of the real vocabulary
+ATTRIBUTES = (  # token families with their sizes, in the order of the real vocabulary
     ("pitch_value", 1001),
     ("pitch_var_value", 11),
     ("pitch_label", 5),
@@ -70,7 +71,7 @@ LLM_SIZES: dict[Size, dict[str, int]] = {
 TEXT_TOKENS: dict[Size, int] = {"small": 256, "full": 151_643}
 VOCABULARY_ROWS: dict[Size, int] = {"small": 6112, "full": 166_000}
 NFC = tokenizers.normalizers.NFC()
-BLOCK = 1 << 20  # elements computed at a time: the temporaries stay in the cache
+BLOCK = 1 << 20  # elements computed at a time, so that the temporaries stay in the CPU's cache
 
 
 def uniform(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -88,13 +89,13 @@ def uniform(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         z ^= z >> np.uint64(31)
         out[start : start + BLOCK] = (z >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - 1
 
-    with ThreadPoolExecutor() as pool:  # numpy lets go of the interpreter's lock
+    with ThreadPoolExecutor() as pool:  # numpy releases the interpreter's lock
         list(pool.map(fill, range(0, out.size, BLOCK)))
     return out.reshape(shape)
 
 
 def offset_and_scale(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """What `uniform` is scaled by and shifted to, from the tensor's name and shape."""
+    """The offset and the scale that `uniform` gets, by the tensor's name and shape."""
     leaf = name.rpartition(".")[2]
     if leaf == "weight_g":  # weight norm's magnitude
         return (0.7, 0.04) if name.startswith("decoder.") else (1.0, 0.1)
@@ -118,9 +119,9 @@ def offset_and_scale(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
         return 0.0, 0.5 / math.sqrt(shape[1])
     gain = 1.0
     if name == "speaker_encoder.speaker_encoder.layer1.conv.weight":
-        gain = 8.0  # it hears a linear mel spectrogram, whose values are small
+        gain = 8.0  # its input is a linear mel spectrogram, whose values are small
     elif ".to_q." in name or ".to_kv." in name:
-        gain = 2.5  # so that attention prefers some frames to others
+        gain = 2.5  # so that attention is not the same for all frames
     return 0.0, gain * math.sqrt(3.0 / math.prod(shape[1:]))
 
 
@@ -135,15 +136,15 @@ def tensor(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.from_numpy(values)
 
 
-def write_checkpoint(directory: Path, size: Size, progress: Progress = no_progress) -> None:
-    """Write a whole checkpoint to `directory`, which must not exist; full size takes 4 GB and a minute.
+def write_checkpoint(directory: str | os.PathLike[str], size: Size, progress: Progress = no_progress) -> None:
+    """Write a complete checkpoint to `directory`, which must not exist; full size takes 4 GB and a minute.
 
-    `progress` counts weights.
-
-    A checkpoint that is there is whole: it is written beside its place and renamed at the end.
+    `progress` counts weights. The checkpoint is written under another name and renamed at the end, so it is never
+    incomplete. Raises FileExistsError.
     """
+    directory = Path(directory)
     if directory.exists():
-        raise FileExistsError(f"{directory} exists already; name a directory that does not")
+        raise FileExistsError(f"{directory} already exists. Give a directory that does not exist.")
     spec = json.loads(resources.files("engine").joinpath("specs", f"{size}.json").read_text())
     codec_shapes = {name: tuple(shape) for name, shape in spec["tensors"].items()}
     wav2vec2 = Wav2Vec2Config(**spec["wav2vec2"])
@@ -153,10 +154,8 @@ def write_checkpoint(directory: Path, size: Size, progress: Progress = no_progre
         llm_shapes = shapes_of(Qwen2ForCausalLM(qwen))  # type: ignore[no-untyped-call]
     llm_shapes.pop("lm_head.weight")  # tied to the embedding
 
-    done, total = (
-        0,
-        sum(math.prod(s) for part in (codec_shapes, wav2vec2_shapes, llm_shapes) for s in part.values()),
-    )
+    total = sum(math.prod(s) for part in (codec_shapes, wav2vec2_shapes, llm_shapes) for s in part.values())
+    done = 0
 
     def build(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
         nonlocal done
@@ -182,7 +181,7 @@ def write_checkpoint(directory: Path, size: Size, progress: Progress = no_progre
 
 
 def shapes_of(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each tensor of a model's state."""
+    """The name and the shape of each tensor in a model's state."""
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
 
@@ -211,12 +210,12 @@ def llm_config(size: Size) -> Qwen2Config:
         bos_token_id=TEXT_TOKENS[size],
         eos_token_id=TEXT_TOKENS[size] + 2,
         architectures=["Qwen2ForCausalLM"],
-        dtype="bfloat16",  # as the real one says, although its file holds float32
+        dtype="bfloat16",  # as the real configuration says, although its file has float32
     )
 
 
 def token_names(text_tokens: int, global_codes: int, semantic_codes: int) -> list[str]:
-    """All tokens in the order of their ids: text, Qwen's special ones, audio codes, attributes, control."""
+    """All tokens in the order of their ids: text, Qwen's special tokens, audio codes, attributes, control tokens."""
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     unused = [f"<unused_{index}>" for index in range(text_tokens - len(alphabet))]
     audio = [f"<|bicodec_global_{index}|>" for index in range(global_codes)]
@@ -228,13 +227,13 @@ def token_names(text_tokens: int, global_codes: int, semantic_codes: int) -> lis
 
 
 def write_codec(directory: Path, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> None:
-    """BiCodec's two files."""
+    """Write BiCodec's two files."""
     (directory / "config.yaml").write_text(yaml.safe_dump({"audio_tokenizer": config}))
     safetensors.torch.save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def write_wav2vec2(directory: Path, config: Wav2Vec2Config, weights: dict[str, torch.Tensor]) -> None:
-    """wav2vec2's files, its tensors named as in the published pre-training checkpoint."""
+    """Write wav2vec2's files, with tensors named as in the published pre-training checkpoint."""
     renames = {
         "parametrizations.weight.original0": "weight_g",
         "parametrizations.weight.original1": "weight_v",
@@ -251,13 +250,13 @@ def write_wav2vec2(directory: Path, config: Wav2Vec2Config, weights: dict[str, t
 
 
 def write_llm(directory: Path, config: Qwen2Config, weights: dict[str, torch.Tensor]) -> None:
-    """The language model's configuration and weights."""
+    """Write the language model's configuration and weights."""
     config.save_pretrained(directory)
     safetensors.torch.save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def write_tokenizer(directory: Path, names: list[str], normalizer: tokenizers.normalizers.Normalizer = NFC) -> None:
-    """A byte-level tokenizer without merges: each byte of text is a token."""
+    """Write a byte-level tokenizer without merges: each byte of text is a token."""
     first_added = names.index(QWEN_SPECIAL[0])
     vocabulary = {name: index for index, name in enumerate(names[:first_added])}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges=[]))

@@ -9,7 +9,7 @@ __all__ = ["BiCodec"]
 
 
 def __getattr__(name: str) -> object:
-    """Import torch and transformers when the codec is first asked for: the command line's help needs neither."""
+    """Import BiCodec at its first use, since it imports torch and transformers; the command's help needs neither."""
     if name == "BiCodec":
         from engine.codec.bicodec import BiCodec
 

@@ -1,7 +1,8 @@
-"""BiCodec: samples to tokens and tokens to samples, numpy on the outside and torch within."""
+"""BiCodec: samples to tokens and tokens to samples. Its interface is numpy, its implementation torch."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,11 +21,12 @@ REFERENCE_SAMPLES = 6 * CODEC_SAMPLE_RATE  # the voice is taken from the first 6
 
 
 class BiCodec:
-    """Speech as tokens: 32 global ones that hold the voice, and 50 semantic ones a second.
+    """Speech as tokens: 32 global tokens for the voice, and 50 semantic tokens per second.
 
-    What an item gives does not depend on what else is in its batch, but for rounding. `dtype` is that of the heavy
-    products of decoding. All that makes tokens stays float32, since a token is either right or wrong: with wav2vec2
-    in bfloat16, 94 to 96 % of the golden clip's semantic tokens come out the same. One thread at a time may call.
+    Apart from rounding, the result for an item does not depend on the rest of its batch. `dtype` is the precision of
+    the large matrix products of decoding. Encoding is always float32, since a token is either right or wrong: with
+    wav2vec2 in bfloat16, 94 to 96 % of the golden clip's semantic tokens are the same. Only one thread may call at a
+    time.
     """
 
     def __init__(
@@ -43,38 +45,45 @@ class BiCodec:
 
     @classmethod
     def from_checkpoint(
-        cls, path: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> BiCodec:
-        """Load the codec of the Spark-TTS checkpoint in the directory `path`, or raise CheckpointError."""
+        """Load the codec of the Spark-TTS checkpoint in the directory `path`; raises CheckpointError."""
+        path = Path(path)
         return cls(load_features(path), load_network(path), device=device, dtype=dtype)
 
     @property
     def sample_rate(self) -> int:
-        """In Hz, of what is encoded and of what is decoded."""
+        """The sample rate of what is encoded and of what is decoded, in Hz."""
         return CODEC_SAMPLE_RATE
 
     @property
     def codebook_size(self) -> int:
-        """How many semantic tokens there are."""
+        """The number of different semantic tokens."""
         return self.network.quantizer.codebook.num_embeddings
 
     @property
     def global_codebook_size(self) -> int:
-        """How many global tokens there are."""
+        """The number of different global tokens."""
         return self.network.speaker_encoder.quantizer.codebook_size
 
     def encode(self, wav_16k: Samples) -> tuple[TokenIds, TokenIds]:
-        """Turn a sample into its global tokens (32,) and semantic tokens (T,).
+        """Encode a recording (samples,) to global tokens (32,) and semantic tokens (T,), 50 per second.
 
-        It comes at 16 kHz and at the volume that the model expects; its first 6 s are the voice.
+        The samples are at 16 kHz, and at the volume that the model expects. The global tokens are computed from the
+        first 6 s. Raises ValueError for the wrong shape or type, for a recording that is too short, and for values
+        that are not finite.
         """
         return self.encode_batch([wav_16k])[0]
 
     @torch.inference_mode()
     def encode_batch(self, wavs: Sequence[Samples]) -> list[tuple[TokenIds, TokenIds]]:
-        """Do `encode` for several samples at once."""
+        """Encode several recordings at once, see `encode`."""
         if not wavs:
-            raise ValueError("there is nothing to encode: the batch is empty")
+            raise ValueError("the batch is empty, expected one recording or more")
         samples = [self._checked_wav(wav) for wav in wavs]
         features, lengths = self.features(samples)
         latent = self.network.encoder(features, lengths_if_padded(lengths))
@@ -84,17 +93,21 @@ class BiCodec:
         return [(voice, tokens[:length]) for voice, tokens, length in zip(voices, semantic, lengths, strict=True)]
 
     def decode(self, semantic_tokens: TokenIds, global_tokens: TokenIds, kept: slice = slice(None)) -> Samples:
-        """Speak semantic tokens (T,) in the voice of global tokens (32,): samples (320 * T,), if all are kept."""
+        """Decode semantic tokens (T,) in the voice of global tokens (32,) to samples at 16 kHz.
+
+        There are 320 samples for each token in `kept`; the others are context. Raises ValueError for the wrong shape or
+        type, and for tokens that are not in the codebook.
+        """
         return self.decode_batch([Passage(semantic_tokens, global_tokens, kept)])[0]
 
     @torch.inference_mode()
     def decode_batch(self, items: Sequence[Passage]) -> list[Samples]:
-        """Do `decode` for several passages at once; samples are made of what each keeps.
+        """Decode several passages at once, see `decode`.
 
-        Of its context, the wave generator, which takes nearly all of the time, gets as much as it can hear.
+        The wave generator, which takes most of the time, gets only as much of the context as its receptive field.
         """
         if not items:
-            raise ValueError("there is nothing to decode: the batch is empty")
+            raise ValueError("the batch is empty, expected one passage or more")
         semantic = [self._checked_tokens("semantic", tokens, self.codebook_size) for tokens, _, _ in items]
         voices = [self._checked_tokens("global", tokens, self.global_codebook_size) for _, tokens, _ in items]
         for voice in voices:
@@ -107,16 +120,16 @@ class BiCodec:
         frames = self.network.prenet(latent, d_vector, padded) + d_vector[:, None]  # (B, T, C)
         kept = [item.kept.indices(length)[:2] for item, length in zip(items, lengths, strict=True)]
         receptive_radius = self.network.decoder.receptive_radius
-        heard = [
+        inputs = [  # of the wave generator
             (max(0, a - receptive_radius), min(length, b + receptive_radius))
             for (a, b), length in zip(kept, lengths, strict=True)
         ]
-        pieces = [frame[begin:end] for frame, (begin, end) in zip(frames, heard, strict=True)]
+        pieces = [frame[begin:end] for frame, (begin, end) in zip(frames, inputs, strict=True)]
         padded = lengths_if_padded([len(piece) for piece in pieces])
         waves = self.network.decoder(pad_sequence(pieces, batch_first=True), padded).cpu().numpy()
         return [
             wave[(a - begin) * SAMPLES_PER_TOKEN : (b - begin) * SAMPLES_PER_TOKEN]
-            for wave, (a, b), (begin, _) in zip(waves, kept, heard, strict=True)
+            for wave, (a, b), (begin, _) in zip(waves, kept, inputs, strict=True)
         ]
 
     def _checked_wav(self, wav: Samples) -> Tensor:
@@ -124,9 +137,9 @@ class BiCodec:
         if wav.ndim != 1 or not np.issubdtype(wav.dtype, np.floating):
             raise ValueError(f"samples have shape {wav.shape} and type {wav.dtype}, expected (samples,) of floats")
         if len(wav) < shortest:
-            raise ValueError(f"samples have shape {wav.shape}; one frame takes {shortest} samples or more")
+            raise ValueError(f"samples have shape {wav.shape}, expected ({shortest},) or more for one frame")
         if not np.isfinite(wav).all():
-            raise ValueError(f"samples of shape {wav.shape} hold values that are not finite")
+            raise ValueError(f"samples of shape {wav.shape} have values that are not finite")
         return torch.tensor(wav, dtype=torch.float32, device=self.device)
 
     def _checked_tokens(self, kind: str, tokens: TokenIds, codebook_size: int) -> Tensor:
@@ -135,7 +148,7 @@ class BiCodec:
                 f"{kind} tokens have shape {tokens.shape} and type {tokens.dtype}, expected (T,) of integers"
             )
         if not len(tokens):
-            raise ValueError(f"{kind} tokens have shape (0,); one token is the least")
+            raise ValueError(f"{kind} tokens have shape (0,), expected one token or more")
         low, high = int(tokens.min()), int(tokens.max())
         if low < 0 or high >= codebook_size:
             raise ValueError(
@@ -145,5 +158,5 @@ class BiCodec:
 
 
 def reference_clip(wav: Tensor) -> Tensor:
-    """Cut the first 6 s from `wav` (samples,), repeated if it is shorter."""
+    """The first 6 s of `wav` (samples,), which is repeated if it is shorter."""
     return wav.repeat(-(-REFERENCE_SAMPLES // len(wav)))[:REFERENCE_SAMPLES]

@@ -1,4 +1,4 @@
-"""The codec's configuration, as BiCodec/config.yaml holds it: strict, and checked as a whole."""
+"""The codec's configuration in BiCodec/config.yaml, validated strictly and as a whole."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KEY = "audio_tokenizer"
 
 
 class Strict(BaseModel):
-    """A part of the configuration: frozen, no unknown keys, no guessing at types."""
+    """A part of the configuration: frozen, without unknown keys or conversions of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class MelConfig(Strict):
-    """The mel spectrogram that the speaker encoder hears; lengths in samples, frequencies in Hz."""
+    """The mel spectrogram, the speaker encoder's input; lengths in samples, frequencies in Hz."""
 
     sample_rate: Literal[16_000]
     n_fft: PositiveInt
@@ -34,7 +34,7 @@ class MelConfig(Strict):
 
 
 class BackboneConfig(Strict):
-    """What the two networks built around a Vocos backbone share."""
+    """The fields that both networks with a Vocos backbone share."""
 
     input_channels: PositiveInt
     vocos_dim: PositiveInt
@@ -45,11 +45,11 @@ class BackboneConfig(Strict):
 
 
 class EncoderConfig(BackboneConfig):
-    """Speech features to the latent that is quantised."""
+    """The encoder: speech features to the latent that is quantised."""
 
 
 class PrenetConfig(BackboneConfig):
-    """Quantised latent to the wave generator's input, in a voice."""
+    """The prenet: the quantised latent to the wave generator's input, conditioned on a voice."""
 
     condition_dim: PositiveInt
     use_tanh_at_final: Literal[False]
@@ -62,13 +62,13 @@ class QuantizerConfig(Strict):
     codebook_size: PositiveInt
     codebook_dim: PositiveInt
     use_l2_normlize: Literal[True]
-    commitment: float  # this and the two below served training
+    commitment: float  # this field and the two below are for training
     codebook_loss_weight: float
     threshold_ema_dead_code: float
 
 
 class SpeakerConfig(Strict):
-    """The voice: a clip's mel spectrogram to global tokens, and those to the d-vector."""
+    """The speaker encoder: a clip's mel spectrogram to global tokens, and global tokens to the d-vector."""
 
     input_dim: PositiveInt
     out_dim: PositiveInt
@@ -76,7 +76,7 @@ class SpeakerConfig(Strict):
     token_num: PositiveInt
     fsq_levels: tuple[int, ...] = Field(strict=False, min_length=1)
     fsq_num_quantizers: Literal[1]
-    ecapa_channels: PositiveInt = 512  # published configurations leave it out
+    ecapa_channels: PositiveInt = 512  # not in published configurations
 
 
 class WaveConfig(Strict):
@@ -89,7 +89,7 @@ class WaveConfig(Strict):
 
 
 class CodecConfig(Strict):
-    """BiCodec as a whole. `postnet` served training only and is not read."""
+    """All of BiCodec. `postnet` is for training, and not used."""
 
     mel_params: MelConfig
     encoder: EncoderConfig
@@ -101,7 +101,7 @@ class CodecConfig(Strict):
 
     @model_validator(mode="after")
     def parts_fit_together(self) -> Self:
-        """Refuse what would build and load, and then fail or sound wrong."""
+        """Refuse configurations that would load, and then fail or sound wrong."""
         wave, speaker, prenet = self.decoder, self.speaker_encoder, self.prenet
         kernels_fit = len(wave.rates) == len(wave.kernel_sizes) and all(
             kernel >= rate and (kernel - rate) % 2 == 0
@@ -128,15 +128,15 @@ class CodecConfig(Strict):
 
 
 def read_config(file: Path) -> CodecConfig:
-    """Read the configuration in BiCodec's config.yaml."""
+    """Read BiCodec's config.yaml; raises CheckpointError."""
     try:
         content = yaml.safe_load(file.read_text())
     except FileNotFoundError:
-        raise CheckpointError(f"{file}: no such file; is this a whole Spark-TTS checkpoint?") from None
+        raise CheckpointError(f"{file}: no such file, so this is not a complete Spark-TTS checkpoint") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise CheckpointError(f"{file}: cannot be read as YAML: {' '.join(str(error).split()):.200}") from error
     if not isinstance(content, dict) or KEY not in content:
-        raise CheckpointError(f"{file}: the key {KEY} is missing; everything belongs under it")
+        raise CheckpointError(f"{file}: the key {KEY} is missing; all others are under it")
     try:
         return CodecConfig.model_validate(content[KEY])
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The decoder: quantised latent and d-vector to samples."""
+"""The decoder: the quantised latent and the d-vector to samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DILATIONS = (1, 3, 9)  # one for each residual unit of a stage
 
 
 class Prenet(nn.Module):
-    """Quantised latent to the wave generator's input, in a voice; still 50 frames a second."""
+    """The quantised latent to the wave generator's input, conditioned on a voice, at 50 frames per second."""
 
     def __init__(self, config: PrenetConfig) -> None:
         super().__init__()
@@ -35,13 +35,13 @@ class Prenet(nn.Module):
 
 
 class Snake(nn.Module):
-    """x + sin^2(alpha x) / alpha: an activation that tends to oscillate, as speech does.
+    """x + sin^2(alpha x) / alpha: a periodic activation, for periodic signals such as speech.
 
-    There are 29 million of them in a second of audio, so it is memory that takes the time: on a CPU the steps run
-    through one piece at a time, which stays in the cache.
+    A second of audio has 29 million activations, and memory access takes most of the time. So on a CPU they are
+    computed in blocks that stay in its cache.
     """
 
-    PIECE = 2**17  # values
+    BLOCK = 2**17  # values
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -52,17 +52,17 @@ class Snake(nn.Module):
         alpha = self.alpha.flatten()  # (C,)
         scale = 1 / (alpha + 1e-9)
         out = torch.empty_like(x, dtype=dtype)
-        frames = max(1, self.PIECE // (len(x) * len(alpha))) if x.is_cpu else x.shape[1]
-        for piece, result in zip(torch.split(x, frames, dim=1), torch.split(out, frames, dim=1), strict=True):
-            torch.addcmul(piece, (piece * alpha).sin_().square_(), scale, out=result)
+        frames = max(1, self.BLOCK // (len(x) * len(alpha))) if x.is_cpu else x.shape[1]
+        for block, result in zip(torch.split(x, frames, dim=1), torch.split(out, frames, dim=1), strict=True):
+            torch.addcmul(block, (block * alpha).sin_().square_(), scale, out=result)
         return out
 
 
 class Upsampling(nn.Module):
     """A transposed convolution over time: (B, T, C) to (B, rate * T, out).
 
-    It is computed as a convolution to `rate` times the channels: in (B, T, rate * out) lie `rate` frames where one
-    frame was, in the right order already. It must be prepared before it is used.
+    It is computed as a convolution with `rate` times the channels: (B, T, rate * out) has the same memory layout as
+    (B, rate * T, out). `prepare` must be called before the first use.
     """
 
     def __init__(self, channels: int, out_channels: int, kernel_size: int, rate: int) -> None:
@@ -74,20 +74,20 @@ class Upsampling(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def prepare(self, dtype: torch.dtype) -> None:
-        """Make of the loaded weight (C, out, kernel) that of a convolution, (rate * out, C, taps); once.
+        """Convert the loaded weight (C, out, kernel) to that of a convolution, (rate * out, C, taps); call it once.
 
-        An input frame adds to as many output frames as the kernel is long, from its own first one on. What it adds
-        to the one numbered `rate * tap + r` is this tap's value for the channels of phase `r`.
+        An input frame contributes to `kernel` output frames, from its own first one on. Its contribution to the output
+        frame number `rate * tap + r` is the convolution's value at this tap, in the channels of phase `r`.
         """
         self.to(dtype)
         C, out, kernel = self.weight.shape
         weight = F.pad(self.weight, (0, self.taps * self.rate - kernel)).view(C, out, self.taps, self.rate)
-        weight = weight.flip(2)  # a convolution's last tap is for the newest frame
+        weight = weight.flip(2)  # a convolution's last tap is for the latest frame
         self.weight = prepack_weight(weight.permute(3, 1, 0, 2).reshape(self.rate * out, C, self.taps))
         self.bias = nn.Parameter(self.bias.repeat(self.rate), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Upsample, in the precision of the weights."""
+        """Map (B, T, C) to (B, rate * T, out), in the precision of the weights."""
         B, T, _ = x.shape
         x = convolve(x, self.weight, self.bias, padding=self.taps - 1)  # (B, T + taps - 1, rate * out)
         x = x.reshape(B, (T + self.taps - 1) * self.rate, -1)
@@ -95,7 +95,7 @@ class Upsampling(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """A dilated convolution and one of kernel 1, each after a Snake, beside a residual."""
+    """A residual unit: a dilated convolution and one of kernel size 1, each after a Snake."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -109,14 +109,14 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
-        """Add to `x` (B, T, C), in place."""
+        """Add the unit's output to `x` (B, T, C), in place."""
         snake_1, dilated, snake_2, pointwise = self.block
         h = dilated(zero_padding(snake_1(x, dilated.weight.dtype), lengths))
         return x.add_(pointwise(snake_2(h, pointwise.weight.dtype)))
 
 
 class UpsamplingStage(nn.Module):
-    """A transposed convolution to `rate` times the frames and half the channels, then residual units."""
+    """A transposed convolution to `rate` times the frames and half of the channels, then residual units."""
 
     def __init__(self, channels: int, kernel_size: int, rate: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class UpsamplingStage(nn.Module):
         )
 
     def forward(self, x: Tensor, lengths: Lengths, longer: Lengths) -> Tensor:
-        """(B, T, C) to (B, rate * T, C / 2), each with its own lengths; residuals add up in float32."""
+        """(B, T, C) with `lengths` to (B, rate * T, C / 2) with `longer`; residuals are summed in float32."""
         snake, upsample, *units = self.block
         x = upsample(zero_padding(snake(x, upsample.weight.dtype), lengths)).float()
         for unit in units:
@@ -156,7 +156,7 @@ class WaveGenerator(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """How many frames to either side a frame's samples depend on."""
+        """The number of frames to each side that a frame's samples depend on."""
         frames, rate = 3.0, 1  # the first convolution's
         for upsampling in self.rates:
             frames += 1 / rate

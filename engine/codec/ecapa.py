@@ -1,4 +1,4 @@
-"""ECAPA-TDNN: a mel spectrogram to frames that tell voices apart."""
+"""ECAPA-TDNN: a mel spectrogram to frames that distinguish voices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConvBlock(nn.Module):
 
 
 class Res2Conv(nn.Module):
-    """Groups of channels convolved one after another, each with the result before it; the last stays."""
+    """Convolves groups of channels in turn, each with the result before it added; the last group is unchanged."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Res2Conv(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs channels by their mean over time."""
+    """Scales channels by weights that are computed from their means over time."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class SqueezeExcite(nn.Module):
 
 
 class SERes2Block(nn.Module):
-    """A Res2 convolution between two of kernel 1, then squeeze-excitation, beside a residual."""
+    """A residual block: a Res2 convolution between two of kernel size 1, then squeeze-excitation."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class SERes2Block(nn.Module):
 
 
 class ECAPA(nn.Module):
-    """The frame level of ECAPA-TDNN; its pooling head, the x-vector, is of no use to the codec."""
+    """The frame level of ECAPA-TDNN; the codec does not use its pooling head, the x-vector."""
 
     def __init__(self, bands: int, channels: int) -> None:
         super().__init__()

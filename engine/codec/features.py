@@ -1,4 +1,4 @@
-"""Speech features from the lower layers of wav2vec2, of which the semantic tokens are made."""
+"""Speech features from the lower layers of wav2vec2: the input for the semantic tokens."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from engine.codec.layers import lengths_if_padded
 
 FEATURE_LAYERS = (11, 14, 16)
-"""The features are the mean of these layers' outputs; the layers above the last are not needed."""
+"""The features are the mean of these layers' outputs. The layers above the last one are not needed."""
 
 
 class SpeechFeatures(nn.Module):
-    """wav2vec2 up to its last useful layer: samples to features (B, T, C) at 50 Hz.
+    """wav2vec2 up to the last layer in use: samples to features (B, T, C) at 50 Hz.
 
     `config` must have `FEATURE_LAYERS[-1]` layers.
     """
@@ -26,27 +26,27 @@ class SpeechFeatures(nn.Module):
         super().__init__()
         self.kernels_and_strides = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.wav2vec2 = Wav2Vec2Model(config)
-        # Features are the layers' raw outputs, but some releases of transformers give the last one normalised.
+        # Features are the layers' raw outputs, but some releases of transformers normalise the last one.
         self.wav2vec2.encoder.layer_norm = nn.Identity()  # type: ignore[assignment]
 
     @property
     def shortest(self) -> int:
-        """Samples of which one frame is made."""
+        """The least number of samples that give a frame."""
         samples = 1
         for kernel, stride in reversed(self.kernels_and_strides):
             samples = (samples - 1) * stride + kernel
         return samples
 
     def frames(self, samples: int) -> int:
-        """How many frames so many samples give."""
+        """The number of frames for a number of samples."""
         for kernel, stride in self.kernels_and_strides:
             samples = (samples - kernel) // stride + 1
         return samples
 
     def forward(self, wavs: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-        """Features (B, T, C) of `wavs`, each (samples,), and each item's frames."""
+        """The features (B, T, C) of `wavs`, each (samples,), and each item's number of frames."""
         lengths = [len(wav) for wav in wavs]
-        # To zero mean and unit variance, each over its own samples.
+        # Each item has zero mean and unit variance.
         x = pad_sequence([F.layer_norm(wav, wav.shape, eps=1e-7) for wav in wavs], batch_first=True)  # (B, samples)
         mask = None
         if lengths_if_padded(lengths):

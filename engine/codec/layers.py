@@ -1,4 +1,4 @@
-"""Layers that encoder and decoder share: the Vocos backbone and its blocks, and zeros over padding."""
+"""Layers that the encoder and the decoder share: the Vocos backbone and its blocks, and zeros over padding."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ STAGE_LAYERS = 2  # ConvNeXt blocks in each stage beside the main backbone
 
 
 Lengths = Sequence[int] | None
-"""How many frames of each item are its own, in a batch that is padded to the longest; None if no item is padded."""
+"""The number of frames of each item in a padded batch; None if no item is padded."""
 
 
 def lengths_if_padded(lengths: Sequence[int]) -> Lengths:
-    """The lengths, if there is padding."""
+    """The lengths; None if all are the same, so that no item is padded."""
     return None if min(lengths) == max(lengths) else lengths
 
 
 def zero_padding(x: Tensor, lengths: Lengths) -> Tensor:
-    """Put zeros beyond each item's end in `x` (B, T, C), in place: what is there never matters otherwise.
+    """Set the frames after each item's end in `x` (B, T, C) to zero, in place.
 
-    It goes before every layer that looks at neighbouring frames: an item's last frames then see what they would
-    see at the end of a tensor, where convolutions pad with zeros, and a batch sounds like its items one by one.
+    It is called before each layer that uses neighbouring frames. So an item's last frames get the same input as at the
+    end of a tensor, where convolutions pad with zeros, and the result does not depend on the batch.
     """
     if lengths is not None:
         for item, length in zip(x, lengths, strict=True):
@@ -36,9 +36,9 @@ def zero_padding(x: Tensor, lengths: Lengths) -> Tensor:
 
 
 class Convolution(nn.Module):
-    """A convolution over time, (B, T, C) to (B, T, out), that sees zeros beyond both ends.
+    """A convolution over time, (B, T, C) to (B, T, out), padded with zeros at both ends.
 
-    It is loaded as the checkpoint has it, and must be prepared before it is used.
+    The weights are loaded in the checkpoint's layout. `prepare` must be called before the first use.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Convolution(nn.Module):
         *,
         ordered: bool = True,
     ) -> None:
-        """`ordered` says whether oneDNN orders the weights in its own way, see `prepack_weight`."""
+        """`ordered` says whether the weights get oneDNN's own order, see `prepack_weight`."""
         super().__init__()
         self.ordered = ordered
         self.dilation = dilation
@@ -61,21 +61,21 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def prepare(self, dtype: torch.dtype) -> None:
-        """Make the loaded weights those that `convolve` takes; once."""
+        """Convert the loaded weights to those that `convolve` takes; call it once."""
         self.to(dtype)
         self.weight = prepack_weight(self.weight, self.groups, ordered=self.ordered)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve, in the precision of the weights."""
+        """Map (B, T, C) to (B, T, out), in the precision of the weights."""
         return convolve(x, self.weight, self.bias, self.padding, self.dilation, self.groups)
 
 
 def prepack_weight(weight: Tensor, groups: int = 1, *, ordered: bool = True) -> nn.Parameter:
-    """Make of a convolution's weight (out, C / groups, kernel) what `convolve` computes with fastest.
+    """Convert a convolution's weight (out, C / groups, kernel) to the form with which `convolve` is fastest.
 
-    On a CPU, oneDNN orders the weights in its own way. Each call of torch's convolution would do that again, which
-    costs a window of half a second a fifth of its time; so this and `convolve` use what torch.compile puts in
-    its place. A kernel of one frame is a matrix.
+    On a CPU, oneDNN has its own order of weights. torch's convolution reorders them in each call, which takes a fifth
+    of the time for a window of half a second. So this and `convolve` use the operations that torch.compile uses. A
+    kernel of one frame becomes a matrix.
     """
     if weight.shape[2] == 1:
         return nn.Parameter(weight[:, :, 0].contiguous(), requires_grad=False)
@@ -86,17 +86,17 @@ def prepack_weight(weight: Tensor, groups: int = 1, *, ordered: bool = True) -> 
 
 
 def _orders(dtype: torch.dtype) -> bool:
-    """Whether oneDNN computes in this precision on this machine's CPU."""
+    """Whether oneDNN supports this precision on this machine's CPU."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: int, dilation: int = 1, groups: int = 1) -> Tensor:
-    """Convolve (B, T, C) with a prepared weight, in its precision.
+    """Convolve (B, T, C) with a weight from `prepack_weight`, in the weight's precision.
 
-    It is done in two dimensions, of height 1: only there has torch kernels for channels-last memory, which is what
-    (B, T, C) is.
+    This is a two-dimensional convolution of height 1: only for two dimensions does torch have kernels for
+    channels-last memory, which is the layout of (B, T, C).
     """
     if weight.ndim == 2:
         return F.linear(x.to(weight.dtype), weight, bias)
@@ -111,7 +111,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: int, dilation: in
 
 
 class AdaLayerNorm(nn.Module):
-    """Layer norm whose scale and shift follow from a condition, such as a voice."""
+    """Layer norm whose scale and shift are computed from a condition, such as a voice."""
 
     def __init__(self, dim: int, condition_dim: int) -> None:
         super().__init__()
@@ -119,19 +119,19 @@ class AdaLayerNorm(nn.Module):
         self.shift = nn.Linear(condition_dim, dim)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalise `x` (B, T, C) under `condition` (B, D)."""
+        """Normalise `x` (B, T, C), given the condition (B, D)."""
         scale: Tensor = self.scale(condition)[:, None]  # (B, 1, C)
         shift: Tensor = self.shift(condition)[:, None]
         return F.layer_norm(x, x.shape[-1:], eps=EPS) * scale + shift
 
 
 def make_norm(dim: int, condition_dim: int | None) -> nn.Module:
-    """Build a layer norm, adaptive if there is a condition."""
+    """A layer norm, adaptive if there is a condition."""
     return nn.LayerNorm(dim, eps=EPS) if condition_dim is None else AdaLayerNorm(dim, condition_dim)
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution over time, then a feed-forward over channels, beside a residual."""
+    """A residual block: depthwise convolution over time, then a feed-forward over channels."""
 
     def __init__(self, dim: int, intermediate_dim: int, condition_dim: int | None) -> None:
         super().__init__()
@@ -150,21 +150,21 @@ class ConvNeXtBlock(nn.Module):
 
 
 class VocosBackbone(nn.Module):
-    """A convolution and a stack of ConvNeXt blocks at one frame rate, under a condition if it has one."""
+    """A convolution and a stack of ConvNeXt blocks at one frame rate, with or without a condition."""
 
     def __init__(
         self, input_dim: int, dim: int, intermediate_dim: int, layers: int, condition_dim: int | None = None
     ) -> None:
         super().__init__()
-        # At 50 frames a second there are so few that oneDNN takes a slow way with weights in its own order: a window
-        # of 24 frames took 86 ms for each of the prenet's three, and takes 1 ms in torch's.
+        # For so few frames oneDNN is slow with weights in its own order: at 50 frames per second, a window of 24 frames
+        # took 86 ms in each of the prenet's three backbones. With torch's order it takes 1 ms.
         self.embed = Convolution(input_dim, dim, kernel_size=7, ordered=False)
         self.norm = make_norm(dim, condition_dim)
         self.convnext = nn.ModuleList(ConvNeXtBlock(dim, intermediate_dim, condition_dim) for _ in range(layers))
         self.final_layer_norm = nn.LayerNorm(dim, eps=EPS)
 
     def forward(self, x: Tensor, lengths: Lengths, *condition: Tensor) -> Tensor:
-        """(B, T, input_dim) to (B, T, dim), under the condition (B, condition_dim) if it was built for one."""
+        """(B, T, input_dim) to (B, T, dim), given the condition (B, condition_dim) if there is one."""
         x = self.norm(self.embed(zero_padding(x, lengths)), *condition)
         for block in self.convnext:
             x = block(x, lengths, *condition)
@@ -173,7 +173,7 @@ class VocosBackbone(nn.Module):
 
 
 class Stages(nn.ModuleList):
-    """The short backbones between a network's main one and its edge, one for each of `sample_ratios`."""
+    """The short backbones before or after a network's main one, one for each of `sample_ratios`."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__(
@@ -184,6 +184,6 @@ class Stages(nn.ModuleList):
     def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, C) to the same."""
         for backbone in self:
-            # Each stage begins with a resampler; at ratio 1 its three branches all carry x, and are summed.
+            # Each stage begins with a resampler, which at ratio 1 is the sum of three branches that all are x.
             x = backbone(3 * x, lengths)
         return x

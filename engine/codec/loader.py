@@ -1,4 +1,4 @@
-"""From a checkpoint's directory to modules with weights: which tensor of which file is which of ours."""
+"""Loads modules from a checkpoint's directory: maps the names of our tensors to those in the files."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ CODEC_NAMES = (  # our name, the checkpoint's
     (r"\.layers\.(\d+)\.attention\.", r".layers.\1.0."),
     (r"\.layers\.(\d+)\.feed_forward\.", r".layers.\1.1."),
 )
-CODEC_UNUSED = re.compile(  # served training: the auxiliary decoder, the x-vector head, the codebook's usage
+CODEC_UNUSED = re.compile(  # for training: the auxiliary decoder, the x-vector head, the codebook's usage
     r"postnet\.|speaker_encoder\.speaker_encoder\.(pool|bn|linear)\.|quantizer\.cluster_size$"
 )
-FEATURES_UNUSED = re.compile(  # pre-training heads, its mask vector; what comes after the last layer in use
+FEATURES_UNUSED = re.compile(  # the heads and the mask of pre-training, and the norm after the last layer
     r"quantizer\.|project_q\.|project_hid\.|(wav2vec2\.)?(masked_spec_embed$|encoder\.layer_norm\.)"
 )
 ENCODER_LAYER = re.compile(r"(?:wav2vec2\.)?encoder\.layers\.(\d+)\.")
 
 
 def load_network(checkpoint: Path) -> CodecNetwork:
-    """Load BiCodec's own networks, float32 on the CPU."""
+    """Load BiCodec's own networks, float32 on the CPU; raises CheckpointError."""
     config = read_config(checkpoint / CODEC_DIRECTORY / "config.yaml")
     file = checkpoint / CODEC_DIRECTORY / "model.safetensors"
     tensors = fold_weight_norm(read_safetensors(file), file)
-    with torch.device("meta"):  # no memory and no random numbers for weights that are about to be replaced
+    with torch.device("meta"):  # no memory and no initialisation for weights that are replaced
         network = CodecNetwork(config)
     fill(network, tensors, file, codec_name, lambda name: CODEC_UNUSED.match(name) is not None)
     return network
 
 
 def load_features(checkpoint: Path) -> SpeechFeatures:
-    """Load wav2vec2 as far as it is needed, float32 on the CPU."""
+    """Load wav2vec2 up to the last layer in use, float32 on the CPU; raises CheckpointError."""
     directory = checkpoint / FEATURES_DIRECTORY
     config = read_wav2vec2_config(directory / "config.json")
     file = directory / "pytorch_model.bin"
     tensors = read_pickle(file)
     with torch.device("meta"):
         features = SpeechFeatures(config)
-    # A pre-training checkpoint holds the model under a prefix; older releases of torch named weight norm
-    # otherwise.
+    # A pre-training checkpoint has a prefix before the model's names. Older releases of torch named the parameters of
+    # weight norm differently.
     prefix = "wav2vec2." if any(name.startswith("wav2vec2.") for name in tensors) else ""
     older = f"{prefix}encoder.pos_conv_embed.conv.weight_g" in tensors
 
@@ -76,19 +76,19 @@ def load_features(checkpoint: Path) -> SpeechFeatures:
 
 
 def codec_name(name: str) -> str:
-    """Say what the checkpoint calls one of our tensors."""
+    """The name in the checkpoint of one of our tensors."""
     for ours, theirs in CODEC_NAMES:
         name = re.sub(ours, theirs, name)
     return name
 
 
 def read_wav2vec2_config(file: Path) -> Wav2Vec2Config:
-    """Read wav2vec2's configuration and cut it to the layers in use."""
+    """Read wav2vec2's configuration, limited to the layers in use; raises CheckpointError."""
     require(file)
     last = FEATURE_LAYERS[-1]
     overrides: dict[str, Any] = {
         "num_hidden_layers": last,
-        "mask_time_prob": 0.0,  # masking serves training
+        "mask_time_prob": 0.0,  # masking is for training
         "mask_feature_prob": 0.0,
         "attn_implementation": "sdpa",
     }
@@ -96,7 +96,7 @@ def read_wav2vec2_config(file: Path) -> Wav2Vec2Config:
         content = json.loads(file.read_text())
         full = Wav2Vec2Config.from_dict(content)
         config = Wav2Vec2Config.from_dict(content | overrides)
-    except Exception as error:  # whatever transformers makes of a wrong value
+    except Exception as error:  # transformers raises many types for wrong values
         raise unreadable(file, "wav2vec2 configuration", error) from error
     needs = {
         f"num_hidden_layers must be {last} or more": full.num_hidden_layers >= last,

@@ -1,4 +1,4 @@
-"""The mel spectrogram that the speaker encoder hears."""
+"""The mel spectrogram, the speaker encoder's input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MelSpectrogram(nn.Module):
             norm="slaney",
             mel_scale="slaney",
         )
-        # Computed, not loaded: on a real device even while a model is built on the meta device.
+        # Computed, not loaded: it needs a real device even while the model is built on the meta device.
         window = torch.hann_window(config.win_length, device="cpu")
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("filters", torch.from_numpy(filters).float().T, persistent=False)  # (bands, bins)

@@ -1,4 +1,4 @@
-"""The networks of BiCodec, side by side as its checkpoint holds them."""
+"""The networks of BiCodec, grouped as in its checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.codec.speaker import SpeakerEncoder
 
 
 class CodecNetwork(nn.Module):
-    """The parts of BiCodec, grouped as its checkpoint groups them."""
+    """All networks of BiCodec."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -24,11 +24,11 @@ class CodecNetwork(nn.Module):
         self.decoder = WaveGenerator(config.decoder)
 
     def prepare(self, dtype: torch.dtype) -> None:
-        """Bring the loaded weights into the form that is computed with, on the device where they are; once.
+        """Convert the loaded weights to the form for inference, on their device; call it once.
 
-        `dtype` is that of decoding's heavy products: the wave generator's convolutions and the prenet's
-        feed-forwards. What adds them up, scales or bends them stays float32: in bfloat16 the wave then has 37 dB
-        of signal to noise on golden full-size weights, and 32 if all is bfloat16.
+        `dtype` is the precision of the large matrix products of decoding: the wave generator's convolutions and the
+        prenet's feed-forwards. Sums, norms and activations stay float32. With bfloat16 the signal-to-noise ratio is
+        37 dB on golden full-size weights; it would be 32 dB if all were bfloat16.
         """
         for name, layer in self.named_modules():
             if isinstance(layer, Convolution | Upsampling):

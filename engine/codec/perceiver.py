@@ -1,4 +1,4 @@
-"""Perceiver resampler: any number of frames to a fixed number of vectors, by cross-attention."""
+"""Perceiver resampler: maps any number of frames to a fixed number of vectors by cross-attention."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class GEGLU(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """To the length sqrt(C), times a weight per channel."""
+    """Normalises vectors to the length sqrt(C), then multiplies by a weight per channel."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class RMSNorm(nn.Module):
 
 
 class PerceiverLayer(nn.Module):
-    """Attention, then a feed-forward, each beside a residual and with no norm before it."""
+    """Attention, then a feed-forward, each with a residual and without a norm."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class PerceiverLayer(nn.Module):
 
 
 class PerceiverResampler(nn.Module):
-    """Learned latents that gather what they need from the context."""
+    """Learned latents that attend to the context."""
 
     def __init__(self, context_dim: int, dim: int, latents: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The semantic path: speech features to a latent, and the latent to and from one token a frame."""
+"""The semantic path: speech features to a latent, and the latent to and from one token per frame."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SemanticEncoder(nn.Module):
 
 
 class CodebookQuantizer(nn.Module):
-    """Nearest neighbour by angle in a codebook of few dimensions."""
+    """Nearest neighbour by cosine similarity in a codebook of few dimensions."""
 
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
@@ -38,11 +38,11 @@ class CodebookQuantizer(nn.Module):
     def tokens(self, latent: Tensor) -> Tensor:
         """(B, T, latent) to tokens (B, T)."""
         codes = self.in_project(latent.transpose(1, 2)).transpose(1, 2)  # (B, T, codebook_dim)
-        # On the unit sphere the nearest entry is the one of largest cosine.
+        # On the unit sphere the nearest entry has the largest cosine.
         cosines = F.normalize(codes, dim=-1) @ F.normalize(self.codebook.weight, dim=-1).T  # (B, T, codebook_size)
         return cosines.argmax(dim=-1)
 
     def vectors(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T) to the quantised latent (B, T, latent); the codebook's rows as they are."""
+        """Tokens (B, T) to the quantised latent (B, T, latent), from the codebook's rows without normalisation."""
         vectors: Tensor = self.out_project(self.codebook(tokens).transpose(1, 2)).transpose(1, 2)
         return vectors

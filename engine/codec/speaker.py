@@ -1,4 +1,4 @@
-"""The voice: a reference clip to 32 global tokens, and those to the d-vector that colours the decoder."""
+"""The voice: a reference clip to 32 global tokens, and these to the d-vector, which conditions the decoder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.codec.perceiver import PerceiverResampler
 
 
 class FiniteScalarQuantizer(nn.Module):
-    """Each of a few dimensions rounded to its number of levels; a token spells the levels as digits."""
+    """Rounds each of a few dimensions to its own number of levels. The levels are the digits of a token."""
 
     levels: Tensor
     place_values: Tensor
@@ -24,14 +24,14 @@ class FiniteScalarQuantizer(nn.Module):
         self.codebook_size = math.prod(levels)
         self.project_in = nn.Linear(dim, len(levels))
         self.project_out = nn.Linear(len(levels), dim)
-        places = [math.prod(levels[:place]) for place in range(len(levels))]
+        place_values = [math.prod(levels[:digit]) for digit in range(len(levels))]
         self.register_buffer("levels", torch.tensor(levels, device="cpu"), persistent=False)
-        self.register_buffer("place_values", torch.tensor(places, device="cpu"), persistent=False)
+        self.register_buffer("place_values", torch.tensor(place_values, device="cpu"), persistent=False)
 
     def tokens(self, x: Tensor) -> Tensor:
         """(B, N, C) to tokens (B, N)."""
-        half = (self.levels - 1) * 1.001 / 2  # a hair wider than the levels, so that the outermost can be reached
-        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)  # an even number of levels has none in the middle
+        half = (self.levels - 1) * 1.001 / 2  # slightly wider, so that the outermost levels can be reached
+        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)  # an even number of levels has no middle level
         bounded = torch.tanh(self.project_in(x) + torch.atanh(offset / half)) * half - offset
         digits = bounded.round().long() + self.levels // 2  # (B, N, digits)
         return (digits * self.place_values).sum(dim=-1)
@@ -45,7 +45,7 @@ class FiniteScalarQuantizer(nn.Module):
 
 
 class SpeakerEncoder(nn.Module):
-    """Clip to global tokens, global tokens to d-vector."""
+    """Clips to global tokens, and global tokens to the d-vector."""
 
     def __init__(self, mel: MelConfig, config: SpeakerConfig) -> None:
         super().__init__()
@@ -63,5 +63,5 @@ class SpeakerEncoder(nn.Module):
     def d_vector(self, tokens: Tensor) -> Tensor:
         """Global tokens (B, 32) to the d-vector (B, out_dim)."""
         vectors = self.quantizer.vectors(tokens)  # (B, 32, latent_dim)
-        d_vector: Tensor = self.project(vectors.transpose(1, 2).flatten(1))  # a token's values lie 32 apart
+        d_vector: Tensor = self.project(vectors.transpose(1, 2).flatten(1))  # a token's values are 32 apart
         return d_vector

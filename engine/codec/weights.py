@@ -1,4 +1,4 @@
-"""Weights from a file into a module: read, weight norm folded, every name and shape checked."""
+"""Reads weights from a file, folds weight norm, and loads them into a module with every name and shape checked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ def fill(
     file_name: Callable[[str], str],
     unused: Callable[[str], bool],
 ) -> None:
-    """Give every tensor of `model` its value; a missing, misshapen or unknown one is an error."""
+    """Load `tensors` into `model`.
+
+    `file_name` returns the name in the file of one of the model's tensors. `unused` says whether a tensor of the
+    file may be ignored. Raises CheckpointError if a tensor is missing, has another shape, or is unknown.
+    """
     wanted = {file_name(name): (name, value) for name, value in model.state_dict().items()}
     state: dict[str, Tensor] = {}
     faults: list[str] = []
@@ -33,19 +37,19 @@ def fill(
         else:
             state[name] = found.to(value.dtype)
     faults += [
-        f"tensor {name} of shape {tuple(found.shape)} is unknown, expected none of this name"
+        f"tensor {name} of shape {tuple(found.shape)} is unknown, expected no tensor of this name"
         for name, found in tensors.items()
         if name not in wanted and not unused(name)
     ]
     if faults:
-        more = f" (and {len(faults) - 1} more tensors at fault)" if len(faults) > 1 else ""
+        more = f" (and {len(faults) - 1} more wrong tensors)" if len(faults) > 1 else ""
         raise CheckpointError(f"{file}: {faults[0]}{more}; download the checkpoint again")
     model.load_state_dict(state, assign=True)
     model.eval().requires_grad_(False)
 
 
 def fold_weight_norm(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """Replace each `weight_g` and `weight_v` by the `weight` they stand for: v's rows at the lengths in g."""
+    """Replace each pair of `weight_g` and `weight_v` by its `weight`: the rows of v, scaled to the lengths in g."""
     folded = {name: value for name, value in tensors.items() if not name.endswith((".weight_g", ".weight_v"))}
     for name, direction in tensors.items():
         if name.endswith(".weight_v"):
@@ -63,7 +67,7 @@ def fold_weight_norm(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Ten
 
 
 def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """Map all tensors of a file into memory, without reading them yet."""
+    """Map all tensors of a file into memory, without reading them yet; raises CheckpointError."""
     require(file)
     try:
         with safe_open(file, framework="pt") as content:
@@ -73,25 +77,25 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def read_pickle(file: Path) -> dict[str, Tensor]:
-    """Load all tensors of a torch file, mapped into memory where its format allows that."""
+    """Load all tensors of a torch file, mapped into memory if its format allows that; raises CheckpointError."""
     require(file)
     try:
         tensors: dict[str, Tensor] = torch.load(
             file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
         )
-    except Exception as error:  # torch.load raises half a dozen unrelated types on a damaged file
+    except Exception as error:  # torch.load raises many types for a damaged file
         raise unreadable(file, "torch weights", error) from error
     if not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise CheckpointError(f"{file}: cannot be read as torch weights: it holds more than named tensors")
+        raise CheckpointError(f"{file}: cannot be read as torch weights: it has more than named tensors")
     return tensors
 
 
 def require(file: Path) -> None:
-    """Refuse a checkpoint without this file."""
+    """Raise CheckpointError if the file does not exist."""
     if not file.is_file():
-        raise CheckpointError(f"{file}: no such file; is this a whole Spark-TTS checkpoint?")
+        raise CheckpointError(f"{file}: no such file, so this is not a complete Spark-TTS checkpoint")
 
 
 def unreadable(file: Path, kind: str, error: Exception) -> CheckpointError:
-    """Say in one line what is wrong with a file that is there but makes no sense."""
+    """The error, in one line, for a file that exists but cannot be read."""
     return CheckpointError(f"{file}: cannot be read as {kind}: {' '.join(str(error).split()):.200}")

@@ -1,16 +1,17 @@
-"""Which tokens to decode when, while they are still coming, and what of the result is new: pure arithmetic.
+"""Decides which tokens are decoded together while more of them are generated: pure arithmetic.
 
-The decoder's layers look 67 frames to either side, but what lies far away hardly matters. On golden full-size
-weights, the last frame of a window that sees so many frames ahead has this signal-to-noise ratio against the
-whole decode: 0 frames 1.5 dB, 4: 8 dB, 8: 17, 12: 32, 16: 52, 24: 107, which is float32's own rounding; and the
-same to the left. So windows carry context on both sides that is thrown away, and need no cross-fade.
+The decoder's receptive field is 67 frames to each side, but distant frames have little effect. On golden full-size
+weights, the last frame of a window with a given lookahead has this signal-to-noise ratio, compared with decoding the
+whole sentence: 0 frames 1.5 dB, 4 frames 8 dB, 8 frames 17 dB, 12 frames 32 dB, 16 frames 52 dB, 24 frames 107 dB,
+which is float32's rounding. The left side is the same. So windows have context on both sides, whose samples are
+discarded, and need no cross-fade.
 
-Only the prenet takes that context in whole; the wave generator, with all but a twentieth of the arithmetic, cannot
-hear beyond 11 frames. In arithmetic, the default plan costs on average 1.50 times a whole decode for sentences of 2 s,
-1.43 up to 5 s and 1.27 beyond. A lone stream whose tokens come twice as fast as they are heard, 100 a second, never
-falls silent between windows, the decoder's own time aside. `python -m benchmarks.windows` compares plans: a first
-window of 12 tokens sounds 4 tokens sooner, and costs 1.63; growth 2.5 with all of the lookahead from the second window
-on costs 1.46, and needs 175 tokens a second.
+Only the prenet uses all of the context. The wave generator, with 95 % of the arithmetic, uses 11 frames to each side.
+On average the arithmetic of the default plan is 1.50 times that of a whole decode for sentences of 2 s, 1.43 times up
+to 5 s, and 1.27 times for longer ones. A single stream has no underrun between windows if 100 tokens are generated per
+second, twice as many as are played, apart from the decoder's own time. `python -m benchmarks.windows` compares plans.
+With a first window of 12 tokens, audio begins 4 tokens earlier, at 1.63 times the arithmetic. A growth of 2.5, with
+all of the lookahead from the second window on, has 1.46 times the arithmetic, and needs 175 tokens per second.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
-    """Sizes in tokens, of 20 ms each.
+    """Sizes in tokens of 20 ms.
 
-    `first` tokens are decoded as soon as `first_lookahead` tokens after them are known. Each further window is `growth`
-    times as long as the one before, up to `largest`, and its lookahead is `lookahead_step` longer, up to `context`. All
-    windows have up to `context` tokens before them. The lookahead is at least one token, so that it is always known
-    which window is the last.
+    The first window has `first` tokens, and is decoded as soon as `first_lookahead` tokens after it are known. Each
+    further window is `growth` times as long as the one before, up to `largest`, and its lookahead is `lookahead_step`
+    longer, up to `context`. Windows have up to `context` tokens before them. The lookahead is one token or more, so
+    that it is always known which window is the last.
     """
 
     context: int = 24
@@ -38,7 +39,7 @@ class WindowPlan:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Decode the tokens from `start` to `end`; those from `keep_start` to `keep_end` are new."""
+    """The tokens from `start` to `end` are decoded, and the samples from `keep_start` to `keep_end` are kept."""
 
     start: int
     keep_start: int
@@ -50,20 +51,20 @@ class Window:
 class Windows:
     """The windows of one sentence, in order.
 
-    They follow from the plan and the number of tokens alone, not from when the tokens came: the same tokens give
-    the same samples whatever the load.
+    They depend on the plan and the number of tokens only, not on when the tokens were generated: the same tokens give
+    the same samples under any load.
     """
 
     def __init__(self, plan: WindowPlan) -> None:
         self._plan = plan
-        self._kept = 0  # tokens that windows so far have covered
+        self._kept = 0  # tokens whose samples were kept so far
         self._size = plan.first
         self._ahead = plan.first_lookahead
 
     def next(self, tokens: int, *, ended: bool) -> Window | None:
-        """The next window that so many tokens allow, or None; call again until there is none.
+        """The next window, given the number of tokens so far, or None. Call it again until it returns None.
 
-        `ended` says that no more will come: what is left then is one window, without lookahead.
+        `ended` says that there will be no more tokens: the remaining tokens are then one window, without lookahead.
         """
         start = max(0, self._kept - self._plan.context)
         if tokens >= self._kept + self._size + self._ahead:

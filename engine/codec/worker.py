@@ -1,4 +1,4 @@
-"""The codec as the engine awaits it: every caller's items, batched, in the device's one thread."""
+"""The codec's asynchronous interface: the items of all callers are batched, in one thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Passage, Samples,
 
 
 class Codec(Protocol):
-    """What encodes and decodes on a device; BiCodec is one."""
+    """Encodes and decodes on a device; BiCodec is the implementation."""
 
     def encode_batch(self, waves: list[Samples]) -> list[tuple[TokenIds, TokenIds]]:
         """Global tokens (32,) and semantic tokens (T,) of each wave at 16 kHz."""
@@ -24,7 +24,7 @@ class Codec(Protocol):
 
 
 class ObservedCodec:
-    """A codec that tells how many windows it decodes at once."""
+    """A codec that reports how many windows it decodes at once."""
 
     def __init__(self, codec: Codec, on_batch: Callable[[int], None]) -> None:
         self._codec = codec
@@ -48,15 +48,15 @@ class CodecWorker:
         self._batcher = Batcher("codec", int(batch_seconds * CODEC_SAMPLE_RATE), compute)
 
     async def encode(self, wave: Samples) -> tuple[TokenIds, TokenIds]:
-        """Global tokens (32,) and semantic tokens (T,) of a sample at 16 kHz."""
+        """Global tokens (32,) and semantic tokens (T,) of a recording at 16 kHz, see `Batcher.run` for errors."""
         now = asyncio.get_running_loop().time()
         return await self._batcher.run(self._codec.encode_batch, wave, len(wave), now)
 
     async def decode(self, passage: Passage, due: float) -> Samples:
-        """Samples at 16 kHz; `due` is the event loop's time at which a listener needs them."""
+        """Samples at 16 kHz. `due` is the deadline: the event loop's time at which a listener needs them."""
         size = len(passage.semantic) * SAMPLES_PER_TOKEN
         return await self._batcher.run(self._codec.decode_batch, passage, size, due)
 
     async def close(self) -> None:
-        """Finish what runs and stop the thread."""
+        """Finish the current batch and stop the thread."""
         await self._batcher.close()

@@ -1,1 +1,1 @@
-"""The language model: a Protocol, a registry of backends, and a module for each."""
+"""The language model: a Protocol, a registry of backends, and a package for each backend."""

@@ -1,10 +1,11 @@
-"""What a language model is to the engine, and what a backend that runs in this process must be able to do."""
+"""The Protocols of a language model: what the engine calls, and what a backend in this process implements."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from engine.errors import InvalidRequest
 from engine.types import Prompt, Sampling
 
 if TYPE_CHECKING:
@@ -16,35 +17,46 @@ class LanguageModel(Protocol):
 
     @property
     def context(self) -> int:
-        """How many ids a prompt and its answer may have together."""
+        """The most ids that a prompt and its answer may have together."""
         ...
 
     @property
     def failure(self) -> str | None:
-        """Why no request can be answered now, for /health/ready; None as long as one can."""
+        """Why no request can be answered now; None as long as requests can be answered."""
         ...
 
     def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
-        """Yield new ids as they come, in order, without the end token.
+        """Yield new ids as they are generated, in order, without the end token.
 
-        `due` is the event loop's time at which a listener needs the first: of the requests that wait for a place,
-        the one that is due first gets it. Closing the generator aborts the request and frees its place. Raises
-        InvalidRequest if the prompt does not fit, BackendFailed if the model raised, EngineClosed if it was
-        closed meanwhile.
+        `due` is the request's deadline: the event loop's time at which a listener needs the first id. Requests that
+        wait for a slot get one in the order of their deadlines, the earliest first. Closing the generator aborts the
+        request and frees its slot. Raises InvalidRequest if the prompt does not fit into the context, BackendFailed
+        if the model raised, and EngineClosed if the model is or was closed.
         """
         ...
 
     async def close(self) -> None:
-        """Stop, and end the requests that still run."""
+        """Stop. Requests that still run end with EngineClosed."""
         ...
 
 
-class ModelRunner(Protocol):
-    """A model that takes one step at a time, called from one thread; `Scheduler` makes it a LanguageModel.
+def max_answer_tokens(prompt: Prompt, sampling: Sampling, context: int) -> int:
+    """The most ids that an answer may have: what is asked for, if the context has room for it.
 
-    It keeps the keys and values of `slots` sequences of at most `context` ids each. Prompts are taken in `chunk`
-    ids at a time, which bounds how long one can stall the others. Logits are for the rows of `Grammar.ids`, and
-    valid until the next step.
+    Raises InvalidRequest if the context has no room for an answer.
+    """
+    room = context - len(prompt.ids)
+    if room < 1:
+        raise InvalidRequest(f"The prompt has {len(prompt.ids)} tokens; this model takes {context - 1}.")
+    return min(sampling.max_tokens, room)
+
+
+class ModelRunner(Protocol):
+    """A model that computes one step at a time, called from one thread. `Scheduler` makes a LanguageModel of it.
+
+    It has a KV cache with `slots` slots, each for a sequence of at most `context` ids. Prompts are prefilled in chunks
+    of at most `chunk` ids, which bounds how long a prompt delays the other sequences. Logits are for the rows of
+    `Grammar.ids`, and valid until the next step.
     """
 
     slots: int
@@ -53,17 +65,17 @@ class ModelRunner(Protocol):
     device: torch.device
 
     def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
-        """Take in `ids` at the positions from `start` on; return the logits after the last, shape (rows,)."""
+        """Prefill `ids` at the positions from `start` on; return the logits after the last id, shape (rows,)."""
         ...
 
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
-        """Take in one generated token for each of B slots; return the logits after it, shape (B, rows)."""
+        """Compute the step after one generated row in each of B slots; return its logits, shape (B, rows)."""
         ...
 
     def move(self, source: int, target: int) -> None:
-        """Move a slot's sequence to a free one."""
+        """Move the sequence in the slot `source` to the free slot `target`."""
         ...
 
     def release(self, slot: int) -> None:
-        """Forget the slot's sequence: its place is free."""
+        """Free the slot: forget its sequence."""
         ...

@@ -1,4 +1,4 @@
-"""Backends by name; what one of them needs is imported when it is chosen, and not before."""
+"""Backends by name. The library that a backend needs is imported only when that backend is chosen."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from engine.types import Progress, no_progress
 
 
 def load_language_model(
-    checkpoint: Path,
+    checkpoint: str | os.PathLike[str],
     config: EngineConfig,
     vocabulary: Vocabulary,
     cores: Compute = run_inline,
     progress: Progress = no_progress,
     observer: Observer = UNOBSERVED,
 ) -> LanguageModel:
-    """Load `LLM/` of a checkpoint into the backend that the configuration names.
+    """Load `LLM/` of the checkpoint in the directory `checkpoint` into the backend that the configuration names.
 
-    `cores` says where a backend that computes on this machine's cores does so; `progress` counts what is
-    converted for a backend that needs it. Raises CheckpointError, or EngineError if the backend cannot be had.
+    `cores` says where a backend that computes on the CPU runs. `progress` counts tensors if the backend needs the
+    weights converted. Raises CheckpointError, or EngineError if the backend is not available.
     """
     from engine.llm.scheduler import Scheduler
     from engine.llm.selection import Host, LlamaCpp, Vllm, choose
 
-    grammar = Grammar(vocabulary)
+    checkpoint, grammar = Path(checkpoint), Grammar(vocabulary)
     if config.backend == "remote":
         return _remote(checkpoint, grammar, config, vocabulary.ends)
     chosen = choose(config, Host.this(), demo=config.model == DEMO)
@@ -47,9 +47,9 @@ def load_language_model(
 
 
 def prepare(config: EngineConfig, progress: Progress) -> None:
-    """Make sure that the model is on this machine, in the form that its backend needs, so that `load` is quick.
+    """Download the model and convert it for its backend, if that has not been done, so that `load` is quick.
 
-    Raises CheckpointError.
+    `progress` counts tensors while they are converted. Raises CheckpointError.
     """
     from engine.llm.selection import Host, LlamaCpp, choose
 
@@ -69,9 +69,10 @@ def convert(
     hub: Hub = "huggingface",
     server: bool = False,
 ) -> Path:
-    """Convert a model's language model for llama.cpp, or for its own server, if need be; return the file.
+    """Convert a language model for llama.cpp, unless that was done before; return the file.
 
-    Raises CheckpointError.
+    `model` is a checkpoint's directory, `demo`, or a name on `hub`, which is downloaded. `progress` counts tensors.
+    With `server` the file is for llama.cpp's own server. Raises CheckpointError.
     """
     return _convert(locate(model, hub), quantization, progress, server=server)
 

@@ -1,9 +1,8 @@
-"""Continuous batching: one thread that steps all sequences together, while they join and leave between steps."""
+"""Continuous batching: one thread steps all sequences together; sequences join and leave between the steps."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,47 +10,48 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from engine.errors import BackendFailed, EngineClosed, EngineError, InvalidRequest
-from engine.llm.base import ModelRunner
+from engine.errors import BackendFailed, EngineClosed, EngineError
+from engine.llm.base import ModelRunner, max_answer_tokens
 from engine.llm.sampling import random_numbers, sample
 from engine.observer import nobody
 from engine.runtime.compute import Compute, run_inline
+from engine.runtime.worker_thread import WorkerThread
 from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.types import Prompt, Sampling
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """One request on its way through the model. Only the scheduler's thread changes it, but for `closed`."""
+    """One request on its way through the model. Only the scheduler's thread changes it, except for `closed`."""
 
     prompt: Prompt
     sampling: Sampling
     loop: asyncio.AbstractEventLoop
-    state: int  # of the grammar
+    state: int  # of the grammar's automaton
     random: np.random.Generator
     remaining_tokens: int  # ids that it may still generate
-    due: float  # when a listener needs the first of them
+    due: float  # its deadline: when a listener needs the first id
     slot: int = -1
     num_computed_tokens: int = 0  # ids of the prompt, then of the answer, whose keys and values the model holds
-    last_row: int = -1  # generated, but not yet taken in
-    closed: bool = False  # the listener has gone
+    last_row: int = -1  # the last generated row, the input of the next step
+    closed: bool = False  # nobody listens any more
     out: asyncio.Queue[int | EngineError | None] = field(default_factory=asyncio.Queue)
 
     @property
     def prefilling(self) -> bool:
-        """Whether a part of the prompt is still to be taken in."""
+        """Whether a part of the prompt has not been computed yet."""
         return self.num_computed_tokens < len(self.prompt.ids)
 
     def deliver(self, item: int | EngineError | None) -> None:
         """Hand an id, an error or the end (None) to the listener's event loop."""
         try:
             self.loop.call_soon_threadsafe(self.out.put_nowait, item)
-        except RuntimeError:  # the loop was closed: nobody listens
+        except RuntimeError:  # the event loop is closed
             self.closed = True
 
 
 class Scheduler:
-    """Makes a ModelRunner a LanguageModel."""
+    """A LanguageModel on top of a ModelRunner."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Scheduler:
         compute: Compute = run_inline,
         on_step: Callable[[int], None] = nobody,
     ) -> None:
-        """Start the thread; `compute` says where it steps, `on_step` is `Observer.step`."""
+        """Start the thread. `compute` says where the steps run; `on_step` is `Observer.step`."""
         self._on_step = on_step
         self._compute = compute
         self._runner = runner
@@ -69,19 +69,21 @@ class Scheduler:
         self._seen = torch.zeros(runner.slots, len(grammar.ids), dtype=torch.bool, device=runner.device)
         self._waiting: list[Sequence] = []
         self._active: list[Sequence] = []
-        self._stopping = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="language-model", daemon=True)
-        self._thread.start()
+        self._thread = WorkerThread(
+            "language-model",
+            has_work=lambda: self._active or self._waiting,
+            work=self._work,
+            abandon=self._abandon,
+        )
 
     @property
     def context(self) -> int:
-        """How many ids a prompt and its answer may have together."""
+        """See LanguageModel.context."""
         return self._runner.context
 
     @property
     def failure(self) -> str | None:
-        """See LanguageModel.failure: a step that fails harms those in it, and the next may not."""
+        """See LanguageModel.failure: always None, since after a failed step the next one can succeed."""
         return None
 
     @property
@@ -91,23 +93,17 @@ class Scheduler:
 
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         """See LanguageModel.generate."""
-        room = self.context - len(prompt.ids)
-        if room < 1:
-            raise InvalidRequest(f"The prompt has {len(prompt.ids)} tokens; this model takes {self.context - 1}.")
         sequence = Sequence(
             prompt,
             sampling,
             asyncio.get_running_loop(),
             self._grammar.start(prompt.answer),
             random_numbers(sampling.seed),
-            min(sampling.max_tokens, room),
+            max_answer_tokens(prompt, sampling, self.context),
             due,
         )
-        with self._changed:
-            if self._stopping:
-                raise EngineClosed("The language model has been closed.")
+        with self._thread.submitting():
             self._waiting.append(sequence)
-            self._changed.notify()
         try:
             while True:
                 items = [await sequence.out.get()]
@@ -124,35 +120,30 @@ class Scheduler:
 
     async def close(self) -> None:
         """Stop the thread after its current step; listeners get EngineClosed."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        await asyncio.to_thread(self._thread.join)
+        await self._thread.close()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._active or self._waiting)
-                if self._stopping:
-                    for sequence in (*self._active, *self._waiting):
-                        sequence.deliver(EngineClosed("The language model has been closed."))
-                    return
-                self._admit()
-            try:
-                self._compute(self._step)
-            except Exception as error:
-                self._fail_all(error)
+    def _abandon(self) -> None:
+        for sequence in (*self._active, *self._waiting):
+            sequence.deliver(EngineClosed())
+
+    def _work(self) -> None:
+        with self._thread.lock:
+            self._admit()
+        try:
+            self._compute(self._step)
+        except Exception as error:
+            self._fail_all(error)
 
     def _step(self) -> None:
-        """One token for each that runs, then a chunk of the prompt of whoever joins and is due first."""
+        """One decode step of all running sequences, then one chunk of the prompt that is due first."""
         for sequence in [s for s in self._active if s.closed]:
             self._finish(sequence)
         self._decode([s for s in self._active if not s.prefilling])
-        if joining := [s for s in self._active if s.prefilling]:
-            self._prefill(min(joining, key=lambda s: s.due))
+        if prefilling := [s for s in self._active if s.prefilling]:
+            self._prefill(min(prefilling, key=lambda s: s.due))
 
     def _admit(self) -> None:
-        """Give waiting sequences the places behind those that are taken."""
+        """Give the free slots to waiting sequences, earliest deadline first. The slots in use have no gaps."""
         self._waiting = sorted((s for s in self._waiting if not s.closed), key=lambda s: s.due)
         while self._waiting and len(self._active) < self._runner.slots:
             sequence = self._waiting.pop(0)
@@ -185,7 +176,7 @@ class Scheduler:
             self._fail(running, error)
 
     def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> None:
-        """Draw the next token of each sequence, and deliver it."""
+        """Sample the next token of each sequence, and deliver it."""
         slots = [s.slot for s in sequences]
         rows = sample(
             logits,
@@ -206,12 +197,12 @@ class Scheduler:
                 self._finish(sequence)
 
     def _fail(self, sequences: list[Sequence], error: Exception) -> None:
-        for sequence in [s for s in sequences if s in self._active]:  # some may have ended before the error
+        for sequence in [s for s in sequences if s in self._active]:  # some may have finished before the error
             sequence.deliver(_failure(error))
             self._finish(sequence)
 
     def _fail_all(self, error: Exception) -> None:
-        """Start afresh after a failure that may have left the places in disorder."""
+        """Empty all slots after a failure that may have left them inconsistent."""
         sequences, self._active = self._active, []
         for sequence in sequences:
             sequence.deliver(_failure(error))
@@ -220,7 +211,7 @@ class Scheduler:
                 self._runner.release(slot)
 
     def _finish(self, sequence: Sequence) -> None:
-        """Free the place; the last one moves there, so that places are taken without a gap and a step is narrow."""
+        """Free the sequence's slot, and move the last slot's sequence there: a step is narrow if slots have no gaps."""
         last = max(self._active, key=lambda s: s.slot)
         self._active.remove(sequence)
         self._runner.release(sequence.slot)

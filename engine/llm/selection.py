@@ -1,4 +1,4 @@
-"""Which backend runs the language model, and in which precision, where the settings leave it open."""
+"""Chooses the backend of the language model and its precision where the settings say `auto`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from engine.errors import EngineError
 
 logger = logging.getLogger(__name__)
 
-MANY = 8  # sequences at once; with more, bfloat16 in torch overtakes llama.cpp on a CPU with AMX
-VLLM_INSTALL = "vLLM is not installed: `pip install 'fast-spark[vllm]'` does so, on a host with a CUDA GPU."
-INSTALL = "llama-cpp-python is not installed: `make llama` builds it for this machine."
+MANY = 8  # sequences at once; with more, torch in bfloat16 is faster than llama.cpp on a CPU with AMX
+VLLM_INSTALL = "vLLM is not installed. Install it with `pip install 'fast-spark[vllm]'`, on a host with a CUDA GPU."
+LLAMA_INSTALL = "llama-cpp-python is not installed. Build it for this machine with `make llama`."
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the choice depends on."""
+    """The properties of a machine that the choice depends on."""
 
     cuda: bool
     amx: bool
@@ -33,7 +33,7 @@ class Host:
 
     @classmethod
     def this(cls) -> Host:
-        """The machine that this runs on."""
+        """The properties of this machine."""
         return cls(
             cuda=torch.cuda.is_available(),
             amx=bool(torch.cpu.get_capabilities().get("amx_bf16", False)),
@@ -64,18 +64,18 @@ class LlamaCpp:
 
 
 def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp | Vllm:
-    """The backend and how it holds the weights; raises EngineError if what is asked for cannot be had.
+    """The backend and the precision of its weights; raises EngineError if they are not available.
 
-    `auto` means torch for the demo model, which needs nothing more, and vLLM on a GPU, or torch there too if vLLM
-    is not installed. On a CPU it means llama.cpp: on two cores without AMX it was the faster one at every number
-    of sequences. With AMX, torch in bfloat16 overtakes it between 4 and 8 of them, so it is chosen for
-    `max_running` above 8. docs/benchmarks.md has the figures.
+    `auto` means torch for the demo model. For other models it means vLLM on a GPU, or torch if vLLM is not installed.
+    On a CPU it means llama.cpp, which was faster than torch for any number of sequences on two cores without AMX. With
+    AMX, torch in bfloat16 is faster from somewhere between 4 and 8 sequences on, so it is chosen if `max_running` is
+    above 8. docs/benchmarks.md has the figures.
     """
     if config.llm_precision == "int8":
         if config.backend in ("auto", "torch") and not config.llm_device.startswith("cuda"):
             return Torch("int8")
         raise EngineError(
-            "int8 is torch's on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
+            "int8 needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
         )
     on_gpu = config.llm_device.startswith("cuda") or (config.llm_device == "auto" and host.cuda)
     backend = config.backend
@@ -83,9 +83,9 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
         backend = _automatic(config, host, demo=demo, on_gpu=on_gpu)
     if backend == "llama-cpp":
         if not host.llama:
-            raise EngineError(INSTALL)
+            raise EngineError(LLAMA_INSTALL)
         if config.llm_device.startswith("cuda"):
-            raise EngineError("llama-cpp computes on the CPU here: for a GPU choose `backend: vllm` or `torch`.")
+            raise EngineError("llama-cpp runs on the CPU only here. For a GPU choose `backend: vllm` or `torch`.")
         return LlamaCpp("q8_0" if config.llm_precision == "auto" else config.llm_precision)
     if backend == "vllm" and not host.vllm:
         raise EngineError(VLLM_INSTALL)
@@ -97,8 +97,8 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
             many = host.amx and config.max_running > MANY and not demo
             return backend_class("bfloat16" if on_gpu or many else "float32")
     raise EngineError(
-        f"{backend} holds the language model in float32 or bfloat16, not in {config.llm_precision}, "
-        "which is llama-cpp's."
+        f"The {backend} backend supports `llm_precision` float32 and bfloat16. "
+        f"For {config.llm_precision} choose `backend: llama-cpp`."
     )
 
 
@@ -111,6 +111,6 @@ def _automatic(config: EngineConfig, host: Host, *, demo: bool, on_gpu: bool) ->
     if host.amx and config.max_running > MANY:
         return "torch"
     if not host.llama:
-        logger.warning("%s Until then torch runs the language model, several times slower.", INSTALL)
+        logger.warning("%s Until then torch runs the language model, which is several times slower.", LLAMA_INSTALL)
         return "torch"
     return "llama-cpp"

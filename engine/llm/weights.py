@@ -1,4 +1,4 @@
-"""The language model's configuration and its file, tensor by tensor, each checked by shape."""
+"""Reads the language model's configuration and weights, and checks each tensor's shape."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Qwen2Config(BaseModel, frozen=True):
 
 
 class Qwen2File:
-    """An open model.safetensors; tensors are views of the mapped file, so only what is read costs memory."""
+    """An open model.safetensors. Tensors are views of the mapped file, so only those that are read cost memory."""
 
     def __init__(
         self, path: Path, config: Qwen2Config, names: Collection[str], get_tensor: Callable[[str], torch.Tensor]
@@ -64,7 +64,7 @@ class Qwen2File:
         return value
 
     def embedding(self) -> torch.Tensor:
-        """The embedding of the whole vocabulary, (vocabulary, C); it is the output head as well."""
+        """The embedding of the whole vocabulary, (vocabulary, C). The output head has the same weights."""
         return self.read("model.embed_tokens.weight", self.config.vocab_size, self.config.hidden_size)
 
     def head(self, ids: np.ndarray) -> torch.Tensor:

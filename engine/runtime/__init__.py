@@ -1,1 +1,1 @@
-"""Where and in which order work runs: devices, threads, batches, ordered streams."""
+"""Where and in which order work runs: devices, threads, batches and ordered streams."""

@@ -1,9 +1,8 @@
-"""A dynamic batcher around one worker thread: what is waiting when the thread is free runs together."""
+"""A dynamic batcher around one worker thread: items that wait when the thread becomes free run together."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from engine.errors import BackendFailed, EngineClosed
 from engine.runtime.compute import Compute, run_inline
+from engine.runtime.worker_thread import WorkerThread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,26 +28,28 @@ class Job:
     future: Future[Any]
 
     def pads_well_with(self, other: Job) -> bool:
-        """Whether the two are close enough in size: padding at most doubles what an item costs."""
+        """Whether the two sizes are close enough: padding at most doubles the cost of an item."""
         return max(self.size, other.size) <= 2 * min(self.size, other.size)
 
 
 class Batcher:
-    """Runs functions on batches of items, the one that is due first before the others, in a thread of its own.
+    """Runs functions on batches of items in a thread of its own, earliest deadline first.
 
-    A batch holds items of similar size that wait for the same function, at most `max_padded_size` in all when
-    each is padded to the longest; one item alone may be larger.
+    A batch holds items of similar size that wait for the same function. When each is padded to the longest, their
+    sizes add up to `max_padded_size` at most; a single item may be larger.
     """
 
     def __init__(self, name: str, max_padded_size: int, compute: Compute = run_inline) -> None:
-        """Start the thread; `compute` says where it works."""
+        """Start the thread `name`; `compute` says where the functions run."""
         self._compute = compute
         self._max_padded_size = max_padded_size
         self._jobs: deque[Job] = deque()
-        self._stopping = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._thread = WorkerThread(
+            name,
+            has_work=lambda: self._jobs,
+            work=lambda: self._compute(self._run_next_batch),
+            abandon=self._abandon,
+        )
 
     @property
     def waiting(self) -> int:
@@ -55,56 +57,44 @@ class Batcher:
         return len(self._jobs)
 
     async def run(self, function: Callable[[list[Item]], list[Result]], item: Item, size: int, due: float) -> Result:
-        """Return what `function` makes of `item`, in a batch with whatever else waits for it.
+        """Return the result of `function` for `item`, which may run in a batch with others.
 
-        `size` is the item's unpadded length; `due` is when its result is needed, on any one clock. Raises
-        BackendFailed if the function raised on the batch and EngineClosed after `close`. A caller that is
-        cancelled before its batch begins costs nothing.
+        `size` is the item's unpadded length. `due` is its deadline, on a clock that all callers share. Raises
+        BackendFailed if the function raised on the batch, and EngineClosed after `close`. If the caller is
+        cancelled before its batch begins, the item is not computed.
         """
         job = Job(function, item, size, due, Future())
-        with self._changed:
-            if self._stopping:
-                raise EngineClosed("The engine has been closed.")
+        with self._thread.submitting():
             self._jobs.append(job)
-            self._changed.notify()
         result: Result = await asyncio.wrap_future(job.future)
         return result
 
     async def close(self) -> None:
-        """Finish the current batch and stop; those who wait get EngineClosed."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        await asyncio.to_thread(self._thread.join)
+        """Finish the current batch and stop; callers that still wait get EngineClosed."""
+        await self._thread.close()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._jobs or self._stopping)
-                if self._stopping:
-                    for job in self._jobs:
-                        if job.future.set_running_or_notify_cancel():
-                            job.future.set_exception(EngineClosed("The engine has been closed."))
-                    return
-            self._compute(self._work)
+    def _abandon(self) -> None:
+        for job in self._jobs:
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(EngineClosed())
 
-    def _work(self) -> None:
-        """Take a batch and run it; what came while others were computing is in it."""
-        with self._changed:
+    def _run_next_batch(self) -> None:
+        """Take a batch and run it. Items that came while `compute` was busy with other work can be in it."""
+        with self._thread.lock:
             batch = self._take()
         if batch:
             _run_batch(batch)
 
     def _take(self) -> list[Job]:
-        """The job that is due first, and in the order of their due times those that fit into a batch with it."""
+        """The job with the earliest deadline and, in the order of their deadlines, those that fit into its batch."""
         batch: list[Job] = []
-        left: deque[Job] = deque()
+        remaining: deque[Job] = deque()
         for job in sorted(self._jobs, key=lambda job: job.due):
             if batch and not self._fits(job, batch):
-                left.append(job)
+                remaining.append(job)
             elif job.future.set_running_or_notify_cancel():  # False if its caller was cancelled
                 batch.append(job)
-        self._jobs = left
+        self._jobs = remaining
         return batch
 
     def _fits(self, job: Job, batch: list[Job]) -> bool:

@@ -1,10 +1,10 @@
-"""Where heavy work is done: in the thread that asks, or in one that several share.
+"""Where heavy work runs: in the calling thread, or in one thread that several callers share.
 
-On a CPU the language model and the codec share one thread, which takes turns between them. Each thread that calls
-torch has a pool of its own, with a thread a core; two pools wait for each other at every barrier, and even idle,
-a second one makes OpenMP put the first one's threads to sleep between operations. Measured on two cores: a short
-answer of the small synthetic model took 3 to 21 s with two threads, and about 1 s with one; a step of the full-size
-language model 0.16 s, and 0.10.
+On a CPU the language model and the codec take turns in one shared thread. Each thread that calls torch has its own
+pool of threads, one for each core. Two pools wait for each other at every barrier. Even an idle second pool makes
+OpenMP put the threads of the first to sleep between operations. Measured on two cores, with two threads and with one:
+a short answer of the small synthetic model took 3 to 21 s and about 1 s, a step of the full-size language model 0.16 s
+and 0.10 s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 Compute = Callable[[Callable[[], None]], None]
-"""Runs a function and returns when it is done; an exception of the function is raised again."""
+"""Runs a function and returns when it has finished; raises what the function raises."""
 
 
 def run_inline(function: Callable[[], None]) -> None:
@@ -22,7 +22,7 @@ def run_inline(function: Callable[[], None]) -> None:
 
 
 def run_on(executor: Executor) -> Compute:
-    """Run functions in the executor, first come, first served."""
+    """A Compute that runs functions in the executor."""
 
     def compute(function: Callable[[], None]) -> None:
         executor.submit(function).result()

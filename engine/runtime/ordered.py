@@ -1,4 +1,4 @@
-"""Several streams made side by side, heard one after the other."""
+"""Several streams that run side by side, and whose items are yielded one stream after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Stream = Callable[[], AsyncGenerator[Item, None]]
 
 
 class _Running(Generic[Item]):
-    """A stream that runs ahead of its listener."""
+    """A stream that runs ahead of its consumer."""
 
     def __init__(self, stream: Stream[Item]) -> None:
         self._items: asyncio.Queue[Item | None] = asyncio.Queue()  # None is the end
@@ -35,7 +35,7 @@ class _Running(Generic[Item]):
 
 
 async def in_order(streams: Iterable[Stream[Item]], limit: int) -> AsyncGenerator[Item, None]:
-    """Yield the items of all streams, in order, while up to `limit` of them run; closing it cancels those."""
+    """Yield the items of all streams, in order, while up to `limit` streams run. Closing the generator cancels them."""
     waiting = deque(streams)
     running: deque[_Running[Item]] = deque()
     try:

@@ -4,9 +4,9 @@ r"""Text as a voice should read it: normalised, and in sentences; pure functions
 ['It costs three dollars and fifty cents.', '今天是五月六日。']
 """
 
-from engine.text.fitting import fit
+from engine.text.fitting import NoRoom, fit
 from engine.text.length import is_speakable, max_semantic_tokens, speech_weight
 from engine.text.normalise import normalise
 from engine.text.sentences import split_sentences
 
-__all__ = ["fit", "is_speakable", "max_semantic_tokens", "normalise", "speech_weight", "split_sentences"]
+__all__ = ["NoRoom", "fit", "is_speakable", "max_semantic_tokens", "normalise", "speech_weight", "split_sentences"]

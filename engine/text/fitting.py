@@ -10,8 +10,12 @@ from engine.text.sentences import MIN_MAX_SECONDS, split_sentences
 LARGEST_SHARE = 0.7  # of a sentence in one of its two parts: a pause is rarely in the middle
 
 
+class NoRoom(ValueError):
+    """Not even a single letter fits."""
+
+
 def fit(sentence: str, fits: Callable[[str], bool]) -> list[str]:
-    """Split `sentence` until `fits` says of each part that it does; raises ValueError if a single letter does not.
+    """Split `sentence` until `fits` says of each part that it does; raises NoRoom if a single letter does not.
 
     Most of what is too long is so because of what surrounds it, a long sample or a small context, and is cut where a
     speaker would pause. What is short to say and yet has many tokens, such as a letter below thousands of accents, is
@@ -20,7 +24,7 @@ def fit(sentence: str, fits: Callable[[str], bool]) -> list[str]:
     if fits(sentence):
         return [sentence]
     if len(sentence) == 1:
-        raise ValueError(f"there is no room for {sentence!r}")
+        raise NoRoom(f"there is no room for {sentence!r}")
     most = LARGEST_SHARE * speech_weight(sentence)
     if most >= MIN_MAX_SECONDS:
         parts = split_sentences(sentence, max_seconds=most)

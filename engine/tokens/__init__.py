@@ -1,1 +1,1 @@
-"""Tokens of the language model: the vocabulary, prompts, and the grammar of outputs."""
+"""Tokens of the language model: the vocabulary, the prompts, and the grammar of the output."""

@@ -1,10 +1,10 @@
-"""What may follow what in an answer: a finite automaton over kinds of tokens, and the ids that each kind has.
+"""The grammar of answers: a finite automaton over kinds of tokens, and the ids of each kind.
 
     VOICE_AND_SPEECH = [start] value+ [end]  start_global global{32} end_global start_semantic  SPEECH
     SPEECH           = semantic+ end
 
 A value is a fine pitch, pitch variance, loudness or speed, each at most once and in any order. Language models
-compute logits for `Grammar.ids` alone, the rows of the head that an answer can ever use: 13,500 of 166,000.
+compute logits for `Grammar.ids` only, the rows of the head that an answer can use: 13,500 of 166,000.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ FORBIDDEN = -1
 
 
 class Grammar:
-    """The automaton of one vocabulary. States are small integers; `ACCEPTED` is the last.
+    """The automaton of one vocabulary. States are small integers; `ACCEPTED` is the final one.
 
-    `ids` has shape (rows,): the id of each row of the audio head, ascending. `transitions` and `allowed` have shape
-    (states, rows): the state after a row, or FORBIDDEN, and whether the row may come at all. `ends` are ids.
+    `ids` has shape (rows,): the id of each row of the audio head, ascending. `transitions` has shape (states, rows):
+    the state after a row, or FORBIDDEN. `allowed` has the same shape: whether the row is allowed in the state. `ends`
+    are the ids that end an answer.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -55,23 +56,23 @@ class Grammar:
         return self._start[answer]
 
     def advance(self, state: int, row: int) -> int:
-        """The state after `row` was generated in `state`; raises ValueError if it may not follow."""
-        following = int(self.transitions[state, row])
-        if following == FORBIDDEN:
-            raise ValueError(f"token {self.ids[row]} may not follow in state {state}")
-        return following
+        """The state after `row` in `state`; raises ValueError if the row is not allowed there."""
+        successor = int(self.transitions[state, row])
+        if successor == FORBIDDEN:
+            raise ValueError(f"token {self.ids[row]} is not allowed in state {state}")
+        return successor
 
     def row(self, token: int) -> int:
-        """The row of the audio head that has this id."""
+        """The row of the audio head that has this id; raises KeyError if there is none."""
         return self._row[token]
 
 
 def _automaton(kinds: list[str]) -> tuple[npt.NDArray[np.int16], dict[OutputGrammar, int]]:
-    """The table of following states, shape (states, kinds), and the state that each answer starts in."""
-    edges: list[tuple[str, str, str]] = [  # state, kind, following state
+    """The table of transitions, shape (states, kinds), and the state that each answer starts in."""
+    edges: list[tuple[str, str, str]] = [  # state, kind, successor
         ("first semantic", "semantic", "semantic"),
         ("semantic", "semantic", "semantic"),
-        ("semantic", "end", "done"),
+        ("semantic", "end", "accepted"),
         ("voice", "start_acoustic_token", acoustic(())),
         ("acoustic end", "start_global_token", "global 0"),
         (f"global {GLOBAL_TOKENS}", "end_global_token", "semantic start"),
@@ -81,20 +82,20 @@ def _automaton(kinds: list[str]) -> tuple[npt.NDArray[np.int16], dict[OutputGram
     edges += [("voice", value, acoustic((value,))) for value in ACOUSTIC_VALUES]
     for used in (used for n in range(len(ACOUSTIC_VALUES) + 1) for used in combinations(ACOUSTIC_VALUES, n)):
         edges += [(acoustic(used), v, acoustic((*used, v))) for v in ACOUSTIC_VALUES if v not in used]
-        if used:  # the delimiters of the block may be missing, its values may not
+        if used:  # the block's delimiters are optional, its values are not
             edges += [
                 (acoustic(used), "end_acoustic_token", "acoustic end"),
                 (acoustic(used), "start_global_token", "global 0"),
             ]
 
-    names = ["done", *dict.fromkeys(state for state, _, _ in edges)]
+    names = ["accepted", *dict.fromkeys(state for state, _, _ in edges)]
     table = np.full((len(names), len(kinds)), FORBIDDEN, np.int16)
-    for state, kind, following in edges:
-        table[names.index(state), kinds.index(kind)] = names.index(following)
+    for state, kind, successor in edges:
+        table[names.index(state), kinds.index(kind)] = names.index(successor)
     starts = {OutputGrammar.SPEECH: "first semantic", OutputGrammar.VOICE_AND_SPEECH: "voice"}
     return table, {answer: names.index(state) for answer, state in starts.items()}
 
 
 def acoustic(used: tuple[str, ...]) -> str:
-    """Name of the state inside the acoustic block after these values, in whatever order they came."""
+    """The name of the state inside the acoustic block after these values, in any order."""
     return "acoustic " + " ".join(sorted(used))

@@ -1,8 +1,9 @@
-"""Token names and their ids, read from the checkpoint's tokenizer; text as ids that no control token can enter."""
+"""Token names and ids from the checkpoint's tokenizer. Text is tokenized so that it cannot become a control token."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import tokenizers
 from engine.errors import CheckpointError
 
 ACOUSTIC_VALUES = ("pitch_value", "pitch_var_value", "loudness_value", "speed_value")
-"""The token families of the acoustic block, which a created voice's answer begins with."""
+"""The token families of the acoustic block, with which the answer for a created voice begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRange:
-    """A family of tokens with consecutive ids: `<|name_0|>` has the id `first`."""
+    """A family of `count` tokens with consecutive ids: `<|name_0|>` has the id `first`."""
 
     first: int
     count: int
@@ -28,33 +29,33 @@ class TokenRange:
 
 
 class Vocabulary:
-    """What the ids of one checkpoint mean."""
+    """The token ids of one checkpoint, by name."""
 
-    def __init__(self, tokenizer_json: Path) -> None:
-        """Read `LLM/tokenizer.json`; raises CheckpointError if a token that speech needs is not in it."""
+    def __init__(self, tokenizer_json: str | os.PathLike[str]) -> None:
+        """Read `LLM/tokenizer.json`; raises CheckpointError if it lacks a token that speech needs."""
+        self._file = tokenizer_json = Path(tokenizer_json)
         try:
             content = json.loads(tokenizer_json.read_text(encoding="utf-8"))
             added = content.pop("added_tokens")
-            # A tokenizer that has never heard of the added tokens cannot make one out of a user's text.
+            # A tokenizer without the added tokens cannot produce one from a user's text.
             self._text = tokenizers.Tokenizer.from_str(json.dumps({**content, "added_tokens": []}))
             self._ids = {token["content"]: int(token["id"]) for token in added}
         except Exception as error:  # the tokenizers library raises plain Exception
             raise CheckpointError(f"{tokenizer_json} is not a tokenizer: {error}") from error
-        self._file = tokenizer_json
         self.globals = self._range("bicodec_global")
         self.semantic = self._range("bicodec_semantic")
         self.acoustic = {family: self._range(family) for family in ACOUSTIC_VALUES}
         self.ends = (self.id("<|end_semantic_token|>"), self.id("<|im_end|>"))
 
     def id(self, name: str) -> int:
-        """The id of one added token, such as `<|task_tts|>`; raises CheckpointError if there is none."""
+        """The id of an added token, such as `<|task_tts|>`; raises CheckpointError if it does not exist."""
         try:
             return self._ids[name]
         except KeyError:
-            raise CheckpointError(f"{self._file} has no token {name}: is it a Spark-TTS checkpoint?") from None
+            raise CheckpointError(f"{self._file} has no token {name}, so it is not a Spark-TTS checkpoint.") from None
 
     def text(self, text: str) -> list[int]:
-        """Ids of a user's text; text that spells a control token stays text."""
+        """The ids of a user's text. Text that spells a control token stays text."""
         ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
         return ids
 

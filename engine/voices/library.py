@@ -67,7 +67,7 @@ class VoiceLibrary:
     async def tokens(
         self, voice: str, caller: Caller = "", gender: Gender | None = None, pitch: Level | None = None
     ) -> VoiceTokens:
-        """The tokens of a voice by name or id.
+        """The tokens of a voice by name, in any case if there is none in this one, or by id.
 
         Raises UnknownVoice, ConsentRequired, or InvalidRequest if it cannot be changed so.
         """
@@ -75,7 +75,7 @@ class VoiceLibrary:
             return await self._created(_changed(attributes, gender, pitch))
         found, kept = await asyncio.to_thread(self._look_up, voice, caller)
         if attributes := found.attributes:
-            if (changed := _changed(attributes, gender, pitch)) != attributes:
+            if (changed := _changed(attributes, gender, pitch)) != attributes or found.built_in:
                 return await self._created(changed)
             return self._maker.created(attributes, kept or await self._created_tokens(found.id, attributes))
         if gender or pitch:
@@ -213,8 +213,16 @@ class VoiceLibrary:
         return ()
 
     def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, TokenPair | None]:
-        found = self._store.find(_checked(voice), caller)
+        found = self._find(_checked(voice), caller)
         return found, self._store.tokens(found.id, self._model)
+
+    def _find(self, voice: str, caller: Caller) -> Voice:
+        try:
+            return self._store.find(voice, caller)
+        except UnknownVoice:
+            if attributes := BUILT_IN.get(name := voice.lower()):
+                return Voice(name, name, 0, attributes, built_in=True)
+            return self._store.find_in_any_case(voice, caller)
 
     async def _heard(self, voice_id: str) -> TokenPair:
         """What this model hears in a voice's sample. If it was made with another one, it listens now, and once."""
@@ -264,7 +272,7 @@ def _new(name: str, caller: Caller, private: bool) -> Voice:
 def free_name(name: str) -> str:
     """The name as it is kept, if no built-in voice has it; raises InvalidRequest or VoiceExists."""
     name = clean_name(name)
-    if name in BUILT_IN:
+    if name.lower() in BUILT_IN:
         raise VoiceExists(name)
     return name
 

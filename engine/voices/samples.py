@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,12 +40,12 @@ class SampleReader:
 
     def __init__(self, min_seconds: float = 1.0, max_seconds: float = 30.0) -> None:
         self._limits = min_seconds, max_seconds
-        self._places = asyncio.Semaphore(_DECODERS)
+        self._decoders = ThreadPoolExecutor(_DECODERS, "sample")
 
     async def read(self, data: bytes, param: str = "audio_sample") -> Heard:
         """What a voice sample becomes; raises InvalidRequest on `param`."""
-        async with self._places:
-            return await asyncio.to_thread(self._read, data, param)
+        # Threads of their own are the bound: a place would be free when its client has gone, and its file still read.
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, self._read, data, param)
 
     def _read(self, data: bytes, param: str) -> Heard:
         return listen(data, sandbox.decode(data, self._limits[1], param), *self._limits, param)

@@ -78,6 +78,19 @@ class VoiceStore:
         order = (VoiceRow.id == name_or_id).desc(), (VoiceRow.namespace != "").desc(), VoiceRow.id
         return self._one(select(VoiceRow).where(wanted, _visible(caller)).order_by(*order).limit(1), name_or_id)
 
+    def find_in_any_case(self, name: str, caller: Caller) -> Voice:
+        """The voice whose name is this one in another case, the caller's own before a shared one, the oldest first.
+
+        Raises UnknownVoice. Names are compared here and not by the database: SQLite knows the case of ASCII only.
+        """
+        query = select(VoiceRow.id, VoiceRow.name).where(_visible(caller))
+        with self._database.reading() as session:
+            rows = session.execute(query.order_by((VoiceRow.namespace != "").desc(), VoiceRow.id))
+            found = next((row.id for row in rows if row.name.casefold() == name.casefold()), None)
+        if found is None:
+            raise UnknownVoice(name)
+        return self.get(found, caller)
+
     def is_taken(self, namespace: str, name: str) -> bool:
         """Whether there is a voice of this name already, shared or of this owner."""
         query = select(VoiceRow.id).where(VoiceRow.namespace == namespace, VoiceRow.name == name)

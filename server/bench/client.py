@@ -46,7 +46,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputGrammar:
+class Answer:
     """What came of one request. Times are in seconds from when it was sent, `audio` is seconds of audio."""
 
     total: float
@@ -64,7 +64,7 @@ class Level:
 
     clients: int
     seconds: float
-    answers: list[OutputGrammar]
+    answers: list[Answer]
 
 
 def connect(url: str, api_key: str | None = None) -> httpx2.AsyncClient:
@@ -149,19 +149,19 @@ def _message(body: bytes) -> str:
         return " ".join(body[:100].decode(errors="replace").split())
 
 
-def _judge(received: _Received, workload: Workload) -> OutputGrammar:
+def _judge(received: _Received, workload: Workload) -> Answer:
     """What a listener would have heard. In a compressed format, equally many bytes are taken to be equally long."""
     if received.error:
-        return OutputGrammar(received.total, error=received.error)
+        return Answer(received.total, error=received.error)
     try:
         audio = seconds_of(received.data, workload.audio_format)
     except FFmpegError as error:
-        return OutputGrammar(received.total, error=f"The audio cannot be decoded: {error}")
+        return Answer(received.total, error=f"The audio cannot be decoded: {error}")
     if not audio:
-        return OutputGrammar(received.total, error="The answer has no audio.")
+        return Answer(received.total, error="The answer has no audio.")
     if not workload.stream:
-        return OutputGrammar(received.total, received.total, audio)
+        return Answer(received.total, received.total, audio)
     playback = Playback()
     per_byte = audio / len(received.data)
     underruns = sum(playback.receive(at, per_byte * len(piece)) for at, piece in received.pieces)
-    return OutputGrammar(received.total, received.pieces[0][0], audio, underruns)
+    return Answer(received.total, received.pieces[0][0], audio, underruns)

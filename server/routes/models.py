@@ -1,26 +1,41 @@
-"""GET /v1/models: the model that is served."""
+"""/v1/models and /v1/audio/models: the model that is served."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
 
-from server.schemas import Model, ModelList
+from fastapi import APIRouter, Path
+
+from server.schemas import AudioModelList, Model, ModelList, ModelName
 from server.service import Service, ServiceDependency
 
-router = APIRouter(prefix="/models", tags=["Models"])
+router = APIRouter(tags=["Models"])
 
 
-@router.get("")
+@router.get("/models")
 async def list_models(service: ServiceDependency) -> ModelList:
     """The served model, by its own name."""
     return ModelList(data=[_model(service, service.settings.model_name)])
 
 
-@router.get("/{model}")
-async def retrieve_model(model: str, service: ServiceDependency) -> Model:
-    """The served model; OpenAI's names for speech models are understood too."""
+@router.get("/models/{model:path}")
+async def retrieve_model(model: Annotated[str, Path(max_length=256)], service: ServiceDependency) -> Model:
+    """The served model; its name on a hub and OpenAI's names for speech models are understood too."""
     service.check_model(model)
     return _model(service, model)
+
+
+@router.get("/audio/models")
+async def list_audio_models(service: ServiceDependency) -> AudioModelList:
+    """The same list, and as `models`, which Open WebUI reads."""
+    name = service.settings.model_name
+    return AudioModelList(data=[_model(service, name)], models=[ModelName(id=name, name=name)])
+
+
+@router.get("/test")
+async def voices_are_listed() -> dict[Literal["status"], Literal["ok"]]:
+    """Where Kokoro-FastAPI answers so, wyoming-openai reads the voices from /v1/audio/voices; it does here too."""
+    return {"status": "ok"}
 
 
 def _model(service: Service, name: str) -> Model:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response
 
-from engine import expected_seconds
+from server.answers import answer, speech
 from server.auth import CallerDependency
+from server.client_fields import ignored_header
 from server.encoding import MEDIA_TYPES
 from server.schemas import CreateSpeechRequest
 from server.service import EngineDependency, ServiceDependency
-from server.streaming import ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
 router = APIRouter(prefix="/audio/speech", tags=["Audio"])
 
 
 @router.post(
     "",
-    response_class=StreamingResponse,
+    response_class=Response,
     responses={
         200: {
             "description": "The audio, or a stream of events with it",
@@ -31,15 +31,10 @@ async def create_speech(
     service: ServiceDependency,
     engine: EngineDependency,
     caller: CallerDependency,
-) -> StreamingResponse:
+) -> Response:
     """Speak a text. The answer begins when the first audio exists: what is wrong before has a status of its own."""
     service.check_model(body.model)
+    headers = ignored_header(body.ignored(service.settings.unknown_fields))
     asked = body.to_engine(caller)
-    speech = service.admit(caller, engine.synthesize(asked), len(asked.text), expected_seconds(asked))
-    chunks = service.metrics.observe(asked, speech)
-    first = await first_chunk_or_disconnect(request, chunks)
-    if body.stream_format == "sse":
-        events = as_events(first, chunks, body.response_format, body.sample_rate)
-        return ClosingResponse(events, chunks, "text/event-stream")
-    audio = as_audio(first, chunks, body.response_format, body.sample_rate)
-    return ClosingResponse(audio, chunks, MEDIA_TYPES[body.response_format])
+    chunks = speech(service, engine, asked)
+    return await answer(request, service, asked, chunks, body.response_format, body.delivery, headers)

@@ -24,6 +24,9 @@ from server.voice_schemas import (
 
 router = APIRouter(prefix="/audio/voices", tags=["Audio"])
 
+EVERY_VOICE = 10**9
+"""More voices than a store has."""
+
 
 @router.post("", response_model_exclude_none=True)
 async def create_voice(
@@ -48,7 +51,8 @@ async def create_voice(
 @router.get("", response_model_exclude_none=True)
 async def list_voices(engine: EngineDependency, caller: CallerDependency, page: PageDependency) -> VoiceList:
     """The built-in voices, then those that were made, the oldest first."""
-    return VoiceList.seen_by(caller, await engine.voices.list(caller, page.after, page.limit))
+    everything = await engine.voices.list(caller, limit=EVERY_VOICE)
+    return VoiceList.seen_by(caller, await engine.voices.list(caller, page.after, page.limit), everything.items)
 
 
 @router.get("/{voice_id}", response_model_exclude_none=True)

@@ -70,10 +70,10 @@ def test_samples_are_heard_as_in_training(untrained: tuple[Path, dict[str, torch
 def test_the_language_model_is_the_one_that_was_trained(untrained: tuple[Path, dict[str, torch.nn.Module]]) -> None:
     directory, modules = untrained
     ids = Grammar(Vocabulary(directory / "LLM" / "tokenizer.json")).ids
-    stepper = TorchModelRunner(
+    runner = TorchModelRunner(
         directory / "LLM", ids, slots=1, context=256, device=torch.device("cpu"), dtype=torch.float32
     )
     prompt = list(range(100, 140))
     with torch.inference_mode():
         expected = export.SHARPNESS * modules["model"](torch.tensor([prompt])).logits[0, -1, torch.from_numpy(ids)]
-    assert torch.allclose(stepper.prefill(0, prompt, 0), expected, atol=1e-3)
+    assert torch.allclose(runner.prefill(0, prompt, 0), expected, atol=1e-3)

@@ -1,4 +1,4 @@
-"""The engine's promises, on fakes: order, batches, seeds, closing, and errors that reach their caller."""
+"""The engine's contract, on fakes: order, batches, seeds, closing, and errors that reach their caller."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.config import EngineConfig
-from engine.errors import BackendFailed, InvalidRequest, UnknownVoice
+from engine.errors import BackendFailed, InvalidRequest, NothingToSay, UnknownVoice
 from engine.llm.remote.slots import PrioritySlots
 from engine.observer import Observer
 from engine.postprocess import FADE
@@ -18,6 +18,7 @@ from engine.speech import SpeechEngine
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import AudioChunk, OutputGrammar, Passage, Prompt, Samples, Sampling, SpeechRequest
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
+from tests.waiting import until
 
 TEXT = "The first sentence is here. The second one is a little longer than that. And a third, to end with."
 REQUEST = SpeechRequest(TEXT, "alloy", sample_rate=16_000, max_tokens=10, sampling=Sampling(seed=1))
@@ -130,7 +131,7 @@ async def test_rate_and_speed_change_the_length(parts: Parts) -> None:
 
 @pytest.mark.parametrize("text", ["   ", "...!?", "🎉🎉", "\n\t", "，。！"])
 async def test_text_with_nothing_to_say_is_refused(parts: Parts, text: str) -> None:
-    with pytest.raises(InvalidRequest, match="nothing to say") as caught:
+    with pytest.raises(NothingToSay, match="nothing to say") as caught:
         await collect(parts.engine, replace(REQUEST, text=text))
     assert caught.value.param == "input"
 
@@ -145,8 +146,7 @@ async def test_closing_frees_what_the_request_holds(parts: Parts) -> None:
     parts.language_model.gate.clear()
     chunks = parts.engine.synthesize(REQUEST)
     waiting = asyncio.ensure_future(anext(chunks))
-    await asyncio.sleep(0.05)
-    assert parts.language_model.running == 2
+    await until(lambda: parts.language_model.running == 2)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await chunks.aclose()

@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -47,13 +45,6 @@ class Fakes:
             )
 
         self.app = create_app(settings or Settings(), load)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def set_event(fakes: Fakes, event: asyncio.Event) -> None:

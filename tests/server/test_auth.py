@@ -18,9 +18,10 @@ from server.auth import Keys
 from server.rate_limits import KeyLimits, LimitReached
 from server.settings import Settings, SettingsError, load_settings
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, ready, until
-from tests.server.test_bad_requests import assert_error
+from tests.server.errors import assert_error
+from tests.server.fakes import BODY, Fakes, ready
 from tests.server.uploads import agree, sound, upload
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -42,7 +43,7 @@ class Clients:
         self.nobody = httpx.Client(base_url=self.url, timeout=60)
         self.ada = httpx.Client(base_url=self.url, timeout=60, headers=bearer(ADA))
         self.bob = httpx.Client(base_url=self.url, timeout=60, headers=bearer(BOB))
-        until(lambda: ready(self.nobody))
+        wait_until(lambda: ready(self.nobody))
 
 
 @pytest.fixture
@@ -197,11 +198,11 @@ def test_a_key_has_so_many_requests_at_once(serve: Serve, vocabulary: Vocabulary
     begun = len(model.prompts)
     with ThreadPoolExecutor(2) as pool:
         hers = pool.submit(clients.ada.post, SPEECH, json=BODY)
-        until(lambda: len(model.prompts) > begun)
+        wait_until(lambda: len(model.prompts) > begun)
         second = httpx.post(f"{clients.url}{SPEECH}", json=BODY, headers=bearer(ADA))
         voice = httpx.post(f"{clients.url}{VOICES}", data={"name": "Bass", "gender": "male"}, headers=bearer(ADA))
         his = pool.submit(clients.bob.post, SPEECH, json=BODY)
-        until(lambda: len(model.prompts) > begun + 1)
+        wait_until(lambda: len(model.prompts) > begun + 1)
         model.loop.call_soon_threadsafe(model.gate.set)
         assert (hers.result().status_code, his.result().status_code) == (200, 200)
     for refused in (second, voice):
@@ -304,6 +305,6 @@ def test_a_variable_or_a_file_of_keys_that_cannot_be_read(tmp_path: Path, monkey
     with pytest.raises(SettingsError, match="file of API keys cannot be read"):
         Settings(api_keys_file=tmp_path / "none").keys()
     monkeypatch.setenv("FAST_SPARK_API_KEYS", "secret-one")
-    with pytest.raises(SettingsError, match=r"api_keys.*has to be JSON") as caught:
+    with pytest.raises(SettingsError, match=r"api_keys.*must be JSON") as caught:
         load_settings()
     assert "secret-one" not in str(caught.value)

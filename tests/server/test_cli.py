@@ -1,35 +1,14 @@
 """The command `fast-spark`, run as a user runs it."""
 
-import os
+import re
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from tests.server.conftest import COMMAND
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment},
-    )
-
-
-def refused(*arguments: str, **environment: str) -> str:
-    """The one line that a refusal prints."""
-    result = run(*arguments, **environment)
-    assert result.returncode == 1, result
-    assert result.stdout == ""
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("fast-spark: ")
-    return lines[0]
+from tests.server.commands import refused, run
+from tests.server.conftest import Server
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
@@ -90,14 +69,14 @@ def test_convert_writes_a_file_for_llama_cpp_once(small_checkpoint: Path) -> Non
 
 def test_convert_refuses_what_is_no_model(tmp_path: Path) -> None:
     assert "There is no directory" in refused("models", "convert", str(tmp_path / "none"))
-    assert "is not a whole Spark-TTS checkpoint" in refused("models", "convert", str(tmp_path))
+    assert "is not a complete Spark-TTS checkpoint" in refused("models", "convert", str(tmp_path))
 
 
 def test_synthesize_writes_a_checkpoint_that_can_be_used(tmp_path: Path) -> None:
     directory, file = tmp_path / "model", tmp_path / "hello.wav"
     assert run("models", "synthesize", str(directory), "--size", "small").returncode == 0
     assert run("say", "Hi.", "-o", str(file), "--model", str(directory)).returncode == 0
-    assert "exists already" in refused("models", "synthesize", str(directory))
+    assert "already exists" in refused("models", "synthesize", str(directory))
 
 
 def test_a_checkpoint_that_is_not_whole_is_refused_in_one_line(small_checkpoint: Path, tmp_path: Path) -> None:
@@ -133,7 +112,7 @@ def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path: Path) -> None
     file = tmp_path / "settings.yaml"
     file.write_text("prot: 1")
     assert "Setting prot: there is no such setting" in refused("serve", "--config", str(file))
-    assert "FAST_SPARK_PROT is no setting" in refused("serve", FAST_SPARK_PROT="1")
+    assert "There is no setting FAST_SPARK_PROT" in refused("serve", FAST_SPARK_PROT="1")
     assert "no directory nowhere" in refused("serve", "--model", "nowhere")
     assert "no directory [/red]nowhere" in refused("serve", "--model", "[/red]nowhere")  # rich would take it for markup
 
@@ -150,3 +129,9 @@ def test_help_names_the_commands() -> None:
     text = run("--help").stdout
     for command in ("serve", "say", "models", "bench"):
         assert command in text
+
+
+def test_serve_logs_each_step_of_its_start_with_its_time(server: Server) -> None:
+    log = server.log.read_text()
+    for step in ("Importing the libraries", "Loading the codec", "Loading the language model", "Warming up"):
+        assert re.search(rf"{step} took \d+\.\d s\.", log)

@@ -24,8 +24,8 @@ from demo.texts import held_out, phrases
 from engine.checkpoints.layout import demo_directory
 from engine.types import CODEC_SAMPLE_RATE, Samples
 from server.encoding import FORMATS, AudioFormat
+from tests.server.audio import decoded, pcm
 from tests.server.conftest import COMMAND, Server, running_command
-from tests.server.test_speech_api import decoded, pcm
 
 pytestmark = pytest.mark.skipif(
     ctypes.util.find_library("espeak-ng") is None, reason="the teacher is not installed: apt install libespeak-ng1"

@@ -20,11 +20,13 @@ from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
 from tests.server.conftest import serving
-from tests.server.fakes import Fakes, ready, until
+from tests.server.fakes import Fakes, ready
 from tests.server.uploads import agree, sound, upload
+from tests.waiting import wait_until
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+SETTINGS = Settings(flashtts=True)
+SCHEMA = schemathesis.openapi.from_dict(create_app(SETTINGS).openapi())
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]
 
 
@@ -35,10 +37,10 @@ WAV = sound()
 @pytest.fixture(scope="module")
 def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
-        serving(Fakes(vocabulary, tmp_path_factory.mktemp("contract")).app) as running,
+        serving(Fakes(vocabulary, tmp_path_factory.mktemp("contract"), SETTINGS).app) as running,
         httpx.Client(base_url=running.url, timeout=60) as http,
     ):
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
 
 

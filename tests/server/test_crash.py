@@ -15,8 +15,9 @@ from engine import open_database
 from engine.config import EngineConfig
 from engine.voices.store import VoiceStore
 from tests.server import crash
-from tests.server.fakes import ready, until
+from tests.server.fakes import ready
 from tests.server.uploads import sound
+from tests.waiting import wait_until
 
 KILLS = 50
 WHOLE = """
@@ -53,7 +54,7 @@ def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_
         server.start()
         url = f"http://127.0.0.1:{here.recv()}"
         with httpx.Client(base_url=url) as http:
-            until(lambda: ready(http))
+            wait_until(lambda: ready(http))
         with ThreadPoolExecutor(2) as pool:
             uploads = [pool.submit(upload, url, f"Voice {kill} {n}") for n in range(2)]
             if kill:

@@ -18,7 +18,8 @@ from server.admission import Admission, DeadlineExceeded, Overloaded
 from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW
 from tests.server.conftest import COMMAND, Server, wait_for_url
-from tests.server.fakes import BODY, TEXT, Fakes, metrics, ready, set_event, until
+from tests.server.fakes import BODY, TEXT, Fakes, metrics, ready, set_event
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -89,7 +90,7 @@ def test_the_deadline_is_longer_for_what_is_longer_to_say(vocabulary: Vocabulary
     fakes = Fakes(vocabulary, tmp_path, Settings(deadline_seconds=0.5, deadline_factor=10))
     long = BODY | {"input": TEXT * 5}
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(2) as pool:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)  # the voice is made
         fakes.language_model.gate.clear()
         short = pool.submit(http.post, "/v1/audio/speech", json=BODY | {"input": "Hi."})
@@ -98,7 +99,7 @@ def test_the_deadline_is_longer_for_what_is_longer_to_say(vocabulary: Vocabulary
         assert "given up after" in short.result().json()["error"]["message"]
         set_event(fakes, fakes.language_model.gate)
         assert [other.result().status_code for other in others] == [200, 200]
-        until(lambda: metrics(http)["requests_running"] == 0)
+        wait_until(lambda: metrics(http)["requests_running"] == 0)
 
 
 async def test_an_error_of_the_request_frees_its_place() -> None:
@@ -117,11 +118,11 @@ async def test_an_error_of_the_request_frees_its_place() -> None:
 def test_overload_is_429_with_a_time_to_come_back(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=2, max_waiting=2))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=30) as http, ThreadPoolExecutor(10) as pool:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.gate.clear()
         answers = [pool.submit(http.post, "/v1/audio/speech", json=BODY) for _ in range(10)]
-        until(lambda: sum(answer.done() for answer in answers) == 6)
+        wait_until(lambda: sum(answer.done() for answer in answers) == 6)
         refused = [answer.result() for answer in answers if answer.done()]
         for answer in refused:
             assert answer.status_code == 429
@@ -138,7 +139,7 @@ def test_a_hundred_clients_that_leave_leave_nothing(
     fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=40 if hears else 8, max_waiting=100))
     body = BODY | {"max_tokens": 50}
     with httpx.Client(base_url=serve(fakes.app).url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=body)
         before, threads = metrics(http), threading.active_count()
 
@@ -156,21 +157,21 @@ def test_a_hundred_clients_that_leave_leave_nothing(
             fakes.language_model.gate.clear()
         with ThreadPoolExecutor(20) as pool:
             list(pool.map(leave_half_way if hears else leave_unheard, range(100)))
-        until(lambda: fakes.language_model.running == 0)
-        until(lambda: metrics(http)["requests_total cancelled"] == 100)
+        wait_until(lambda: fakes.language_model.running == 0)
+        wait_until(lambda: metrics(http)["requests_total cancelled"] == 100)
         after = metrics(http)
         assert (after["requests_running"], after["requests_waiting"]) == (0, 0)
         assert after["batch_windows_sum"] - before["batch_windows_sum"] == (100 if hears else 0)
         set_event(fakes, fakes.language_model.gate)
         fakes.language_model.pause_after = None
         assert http.post("/v1/audio/speech", json=body).status_code == 200
-        until(lambda: threading.active_count() <= threads + 40)  # the pools' threads stay, the requests' do not
+        wait_until(lambda: threading.active_count() <= threads + 40)  # the pools' threads stay, the requests' do not
 
 
 def test_metrics_tell_what_happened(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     with httpx.Client(base_url=serve(fakes.app).url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         for voice in ("alloy", "nova", "nobody"):
             http.post("/v1/audio/speech", json=BODY | {"voice": voice})
         answer = http.get("/metrics")
@@ -226,7 +227,7 @@ def test_the_signal_to_stop_lets_requests_finish(small_checkpoint: Path, tmp_pat
             chunks = answer.iter_bytes()
             audio = next(chunks)
             process.send_signal(signal.SIGTERM)
-            until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+            wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
             refused = httpx.post(f"{url}/v1/audio/speech", json=BODY)
             assert refused.status_code == 503
             assert "shutting down" in refused.text

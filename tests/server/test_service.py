@@ -14,7 +14,8 @@ from server.app import create_app
 from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW, fake_engine
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, ready, set_event, until
+from tests.server.fakes import BODY, Fakes, ready, set_event
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -34,7 +35,7 @@ def test_it_is_alive_at_once_and_ready_when_it_is_warm(fakes: Fakes, serve: Serv
             assert int(answer.headers["retry-after"]) > 0
         assert http.get("/v1/models").status_code == 200
         fakes.may_load.set()
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         assert fakes.codec.decoded == 1  # the warm-up came first
         assert http.post("/v1/audio/speech", json=BODY).status_code == 200
 
@@ -46,7 +47,7 @@ def test_a_model_that_cannot_be_loaded_is_told(serve: Serve) -> None:
     heard = []
     app = create_app(Settings(), load, on_change=heard.append)
     with httpx.Client(base_url=serve(app).url) as http:
-        until(lambda: bool(heard))
+        wait_until(lambda: bool(heard))
         assert http.get("/health/ready").status_code == 503
         assert "BiCodec/model.safetensors is missing" in http.get("/health/ready").text
     assert heard[0].failure == "BiCodec/model.safetensors is missing"
@@ -62,7 +63,7 @@ def test_an_engine_that_dies_is_told(vocabulary: Vocabulary, tmp_path: Path, ser
     heard = []
     app = create_app(Settings(), load, on_change=lambda service: heard.append(service.failure))
     with httpx.Client(base_url=serve(app).url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         observers[0].death("The engine has died.")
         for answer in (http.get("/health/ready"), http.post("/v1/audio/speech", json=BODY)):
             assert answer.status_code == 503
@@ -73,7 +74,7 @@ def test_an_engine_that_dies_is_told(vocabulary: Vocabulary, tmp_path: Path, ser
 
 def test_while_the_language_model_cannot_answer_it_is_not_ready_and_says_why(fakes: Fakes, serve: Serve) -> None:
     with httpx.Client(base_url=serve(fakes.app).url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         fakes.language_model.failure = "No server of the language model can be used now."
         answer = http.get("/health/ready")
         assert answer.status_code == 503
@@ -85,7 +86,7 @@ def test_while_the_language_model_cannot_answer_it_is_not_ready_and_says_why(fak
 
 def test_a_failure_before_the_first_audio_is_a_status(fakes: Fakes, serve: Serve) -> None:
     with httpx.Client(base_url=serve(fakes.app).url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         fakes.codec.fail = True
         answer = http.post("/v1/audio/speech", json=BODY)
         assert answer.status_code == 500
@@ -104,7 +105,7 @@ def test_a_failure_in_the_middle_ends_that_stream_visibly_and_no_other(
     fakes: Fakes, serve: Serve, stream_format: str
 ) -> None:
     with httpx.Client(base_url=serve(fakes.app).url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         whole = http.post("/v1/audio/speech", json=BODY | {"max_tokens": 50}).content
         fakes.language_model.pause_after = FIRST_WINDOW
         with http.stream("POST", "/v1/audio/speech", json=BODY | {"max_tokens": 50}) as other:
@@ -136,23 +137,23 @@ def ends_visibly(answer: httpx.Response) -> None:
 
 def test_a_client_that_leaves_before_the_audio_frees_its_place(fakes: Fakes, serve: Serve) -> None:
     with httpx.Client(base_url=serve(fakes.app).url, timeout=0.3) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.gate.clear()
         with pytest.raises(httpx.ReadTimeout):
             http.post("/v1/audio/speech", json=BODY)
-        until(lambda: fakes.language_model.running == 0)
+        wait_until(lambda: fakes.language_model.running == 0)
 
 
 def test_a_client_that_leaves_in_the_middle_frees_its_place(fakes: Fakes, serve: Serve) -> None:
     with httpx.Client(base_url=serve(fakes.app).url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         with http.stream("POST", "/v1/audio/speech", json=BODY) as answer:
             chunks = answer.iter_raw()
             next(chunks)
             fakes.language_model.gate.clear()
-        until(lambda: fakes.language_model.running == 0)
+        wait_until(lambda: fakes.language_model.running == 0)
         fakes.language_model.gate.set()
         assert http.post("/v1/audio/speech", json=BODY).status_code == 200
 

@@ -59,7 +59,7 @@ def test_the_served_name(file: Path) -> None:
         ("engine:\n  remote: {urls: [], kind: vllm}", "Setting engine.remote.urls: .*at least 1 item"),
         ("engine:\n  remote: {kind: vllm}", "Setting engine.remote.urls: Field required"),
         ("engine:\n  remote: {url: http://a:1}", "Setting engine.remote.*"),
-        ("- port", "holds no settings"),
+        ("- port", "has no settings"),
         ("port: [", "is not YAML"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there() -> None:
 @pytest.mark.parametrize("name", ["FAST_SPARK_PROT", "FAST_SPARK_ENGINE__MODLE", "FAST_SPARK_MODEL"])
 def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
-    with pytest.raises(SettingsError, match=f"{name} is no setting"):
+    with pytest.raises(SettingsError, match=f"There is no setting {name}"):
         load_settings()
 
 

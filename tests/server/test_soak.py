@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 
 from tests.server.conftest import Server
-from tests.server.fakes import metrics, until
+from tests.server.fakes import metrics
+from tests.waiting import wait_until
 
 CLIENTS = 32
 FIRST, REST = 100, 400  # requests; the first of them bring the server to its usual size
@@ -58,10 +59,10 @@ def threads(server: Server) -> int:
 def test_hundreds_of_requests_lose_nothing_and_leave_nothing(server: Server, http: httpx.Client) -> None:
     start = metrics(http)
     asyncio.run(soak(server.url, FIRST))
-    until(lambda: metrics(http)["requests_running"] == 0)
+    wait_until(lambda: metrics(http)["requests_running"] == 0)
     before, threads_before = metrics(http), threads(server)
     lengths = asyncio.run(soak(server.url, REST))
-    until(lambda: metrics(http)["requests_running"] == 0)
+    wait_until(lambda: metrics(http)["requests_running"] == 0)
     after = metrics(http)
 
     assert lengths == [BYTES] * (REST - len(range(1, REST, 3)))

@@ -1,13 +1,11 @@
 """POST /v1/audio/speech of the real server, as the OpenAI SDK, curl and browsers use it."""
 
 import base64
-import io
 import json
 import re
 import subprocess
 from pathlib import Path
 
-import av
 import httpx
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +13,11 @@ import openai
 import pytest
 
 from server.encoding import FORMATS, MEDIA_TYPES, AudioFormat
+from tests.server.audio import decoded, pcm
 from tests.server.conftest import Server
 
 SHORT = {"seed": 7, "max_tokens": 60}  # 1.2 s a sentence
 DELAY = {"mp3": 2400, "aac": 4096}  # samples at 24 kHz that a stream of this format may be longer
-
-
-def decoded(data: bytes, audio_format: AudioFormat) -> tuple[npt.NDArray[np.float32], int]:
-    """Samples and rate of a file, by FFmpeg."""
-    container_format = {"pcm": "s16le", "aac": "aac", "opus": "ogg"}.get(audio_format, audio_format)
-    options = {"sample_rate": "24000", "ch_layout": "mono"} if audio_format == "pcm" else {}
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=24_000)
-    with av.open(io.BytesIO(data), format=container_format, options=options) as container:
-        rate = container.streams.audio[0].rate
-        frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]
-    frames += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray()[0] for frame in frames]), rate
-
-
-def pcm(data: bytes) -> npt.NDArray[np.float32]:
-    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ import pytest
 
 from engine.tokens.vocabulary import Vocabulary
 from tests.server.conftest import serving
-from tests.server.fakes import Fakes, ready, until
+from tests.server.errors import assert_error
+from tests.server.fakes import Fakes, ready
 from tests.server.specification import conforms
-from tests.server.test_bad_requests import assert_error
 from tests.server.uploads import sound, upload
+from tests.waiting import wait_until
 
 UNREADABLE = "not readable as audio; send a WAV, FLAC, MP3, Ogg, AAC, MP4 or WebM file"
 TOO_SHORT = "send at least 1 s"
@@ -212,7 +213,7 @@ def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> It
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("uploads")).app) as running,
         httpx.Client(base_url=running.url, timeout=60) as http,
     ):
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
 
 

@@ -13,12 +13,14 @@ from fastapi import FastAPI
 
 from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
+from engine.voices.catalogue import BUILT_IN
 from server.settings import Settings
 from tests.server.conftest import Server, serving
-from tests.server.fakes import BODY, Fakes, ready, until
+from tests.server.errors import assert_error
+from tests.server.fakes import BODY, Fakes, ready
 from tests.server.specification import conforms
-from tests.server.test_bad_requests import assert_error
 from tests.server.uploads import agree, sound, upload
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -45,7 +47,7 @@ def running(fakes: Fakes) -> Iterator[Server]:
 def http(running: Server) -> Iterator[httpx.Client]:
     """A client, after which no voice and no consent is left."""
     with httpx.Client(base_url=running.url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
         for path in (VOICES, CONSENTS):
             for item in http.get(path, params={"limit": 100}).json()["data"]:
@@ -108,6 +110,21 @@ def test_a_sample_and_attributes_exclude_each_other(http: httpx.Client, clip: by
     assert_error(upload(http, "Ada", clip, pitch="low"), 400, "pitch", "not both")
 
 
+def every_voice(*made: dict[str, str]) -> list[dict[str, str]]:
+    """All voices as `voices` has them: the built-in ones, and then these."""
+    built_in = [{"id": name, "name": name} for name in BUILT_IN]
+    return built_in + [{"id": voice["id"], "name": voice["name"]} for voice in made]
+
+
+def test_each_voice_has_the_type_that_the_sdk_requires(sdk: openai.OpenAI, http: httpx.Client, golden: Path) -> None:
+    made = sdk.audio.voices.create(name="Ada", consent="cons_0", audio_sample=golden.joinpath("clip.wav").open("rb"))
+    assert made.type == "audio_sample"
+    assert http.post(VOICES, data={"name": "Bass", "gender": "male"}).json()["type"] == "created"
+    listed = http.get(VOICES, params={"limit": 100}).json()["data"]
+    assert [voice["type"] for voice in listed] == ["built_in"] * len(BUILT_IN) + ["audio_sample", "created"]
+    assert http.get(f"{VOICES}/alloy").json()["type"] == "built_in"
+
+
 def test_details_of_a_voice(http: httpx.Client, clip: bytes) -> None:
     consent = agree(http, clip).json()["id"]
     made = upload(http, "Ada", clip, transcript="What the clip says, in about five seconds.", consent=consent).json()
@@ -124,6 +141,7 @@ def test_details_of_a_voice(http: httpx.Client, clip: bytes) -> None:
         "first_id": made["id"],
         "last_id": made["id"],
         "has_more": False,
+        "voices": every_voice(made),
     }
     alloy = http.get(f"{VOICES}/alloy").json()
     assert (alloy["scope"], alloy["attributes"]["gender"]) == ("built_in", "female")
@@ -187,6 +205,7 @@ def test_lists_have_pages(http: httpx.Client) -> None:
         "object": "list",
         "data": [],
         "has_more": False,
+        "voices": every_voice(*({"id": voice_id, "name": f"V{n}"} for n, voice_id in enumerate(made))),
     }
 
 
@@ -247,7 +266,7 @@ def test_consents_that_are_refused(http: httpx.Client, clip: bytes) -> None:
 def test_where_consent_is_required(serve: Serve, vocabulary: Vocabulary, tmp_path: Path, clip: bytes) -> None:
     fakes = Fakes(vocabulary, tmp_path, config=EngineConfig(require_consent=True))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         assert_error(upload(http, "Ada", clip), 400, "consent", "requires a consent")
         assert_error(upload(http, "Ada", clip, consent="cons_0"), 400, "consent", "no consent 'cons_0'")
         consent = agree(http, clip).json()["id"]
@@ -275,7 +294,7 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         with closing(sqlite3.connect(tmp_path / "fast-spark.db")) as database:
             database.execute("ALTER TABLE voices RENAME TO elsewhere")
         for response in (http.get(VOICES), upload(http, "Ada", clip)):
@@ -290,11 +309,11 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
 def test_making_voices_is_admitted_as_speaking_is(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=1, max_waiting=0))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(1) as pool:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         fakes.language_model.gate.clear()
         begun = len(fakes.language_model.prompts)
         first = pool.submit(http.post, VOICES, data={"name": "Bass", "gender": "male"})
-        until(lambda: len(fakes.language_model.prompts) > begun)
+        wait_until(lambda: len(fakes.language_model.prompts) > begun)
         refused = http.post(VOICES, data={"name": "Alto", "gender": "female"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
         fakes.language_model.loop.call_soon_threadsafe(fakes.language_model.gate.set)

@@ -9,8 +9,8 @@ import openai
 import pytest
 
 from tests.server.conftest import running_command
+from tests.server.errors import assert_error
 from tests.server.specification import conforms
-from tests.server.test_bad_requests import assert_error
 from tests.server.uploads import sound, upload
 
 OPENAI_NAMES = {"alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse"}

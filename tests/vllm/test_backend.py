@@ -23,11 +23,11 @@ from engine.llm.registry import load_language_model
 from engine.observer import Observer
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Sampling
-from tests.engine.llm.pytorch.test_runner import generate, prompts
+from tests.engine.llm.helpers import generate, generate_staggered, prompts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PLACES = 8
+SLOTS = 8
 CONTEXT = 1024
 STEPS: list[int] = []
 
@@ -44,7 +44,7 @@ def checkpoint(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
 def settings(checkpoint: Path, backend: str) -> EngineConfig:
     return EngineConfig.model_validate(
         {"model": str(checkpoint), "backend": backend, "llm_device": "cpu", "llm_precision": "float32"}
-        | {"max_running": PLACES, "max_context": CONTEXT}
+        | {"max_running": SLOTS, "max_context": CONTEXT}
     )
 
 
@@ -71,8 +71,7 @@ async def test_greedy_ids_are_those_of_the_torch_backend(
     model: LanguageModel, checkpoint: Path, vocabulary: Vocabulary, penalty: float
 ) -> None:
     greedy = Sampling(temperature=0, max_tokens=150, repetition_penalty=penalty)
-    asked = enumerate(prompts(vocabulary))
-    answers = await asyncio.gather(*(generate(model, prompt, greedy, n * 0.02) for n, prompt in asked))
+    answers = await generate_staggered(model, prompts(vocabulary), greedy)
     assert answers == await by_torch(checkpoint, vocabulary, greedy)
     assert min(len(answer) for answer in answers) > 50
 
@@ -81,10 +80,10 @@ async def test_eight_at_once_share_steps_and_each_follows_its_grammar(
     model: LanguageModel, vocabulary: Vocabulary
 ) -> None:
     STEPS.clear()
-    asked = (prompts(vocabulary) * 3)[:PLACES]
-    samplings = [Sampling(seed=n, max_tokens=90, top_k=50 * (n % 3), temperature=n % 4 / 2) for n in range(PLACES)]
-    answers = await asyncio.gather(*map(generate, [model] * PLACES, asked, samplings))
-    assert max(STEPS) == PLACES
+    asked = (prompts(vocabulary) * 3)[:SLOTS]
+    samplings = [Sampling(seed=n, max_tokens=90, top_k=50 * (n % 3), temperature=n % 4 / 2) for n in range(SLOTS)]
+    answers = await asyncio.gather(*map(generate, [model] * SLOTS, asked, samplings))
+    assert max(STEPS) == SLOTS
     assert sum(len(answer) for answer in answers) <= sum(STEPS) <= sum(len(answer) + 1 for answer in answers)
     for prompt, answer in zip(asked, answers, strict=True):
         assert all(token in vocabulary.semantic.ids for token in spoken(prompt, answer, vocabulary))
@@ -133,10 +132,10 @@ async def test_max_tokens_bounds_and_the_context_too(model: LanguageModel, vocab
         await generate(model, Prompt((prompt.ids * 40)[:CONTEXT], OutputGrammar.SPEECH), greedy)
 
 
-async def test_an_answer_that_nobody_hears_frees_its_place(model: LanguageModel, vocabulary: Vocabulary) -> None:
+async def test_an_answer_that_is_closed_frees_its_slot(model: LanguageModel, vocabulary: Vocabulary) -> None:
     prompt = prompts(vocabulary)[0]
     endless = Sampling(temperature=0, max_tokens=900)
-    running = [model.generate(prompt, endless) for _ in range(PLACES)]
+    running = [model.generate(prompt, endless) for _ in range(SLOTS)]
     for answer in running:
         await anext(answer)
     for answer in running:
@@ -146,7 +145,7 @@ async def test_an_answer_that_nobody_hears_frees_its_place(model: LanguageModel,
     assert STEPS[-10:] == [1] * 10  # it is alone
 
 
-async def test_who_is_due_first_gets_the_next_place(model: LanguageModel, vocabulary: Vocabulary) -> None:
+async def test_the_earliest_deadline_gets_the_next_slot(model: LanguageModel, vocabulary: Vocabulary) -> None:
     prompt = prompts(vocabulary)[0]
     order: list[str] = []
 
@@ -157,9 +156,9 @@ async def test_who_is_due_first_gets_the_next_place(model: LanguageModel, vocabu
             async for _ in answer:
                 pass
 
-    first = [listen("first", n, 60 + 10 * n) for n in range(PLACES)]  # they leave one after another
+    first = [listen("first", n, 60 + 10 * n) for n in range(SLOTS)]  # they leave one after another
     await asyncio.gather(*first, listen("late", 3e4, 60), listen("early", 2e4, 60))
-    assert order == ["first"] * PLACES + ["early", "late"]
+    assert order == ["first"] * SLOTS + ["early", "late"]
 
 
 async def test_closing_ends_what_runs(model: LanguageModel, vocabulary: Vocabulary) -> None:

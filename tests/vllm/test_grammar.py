@@ -1,6 +1,6 @@
 """The grammar as vLLM's two model runners call it, beside the automaton itself.
 
-The first runner is tested as a whole in test_vllm_backend.py. The second runs on GPUs alone: here it is called with the
+The first runner is tested as a whole in test_backend.py. The second runs on GPUs only: here it is called with the
 tensors that it would have there.
 """
 
@@ -93,7 +93,7 @@ def runner(request: pytest.FixtureRequest) -> type[FirstRunner | SecondRunner]:
 
 
 @pytest.mark.parametrize("penalties", [(1.0, 1.0, 1.0), (1.5, 1.0, 2.0)])
-def test_what_may_follow_and_what_is_penalized_is_as_the_torch_backend_has_it(
+def test_rows_are_allowed_and_penalized_as_by_the_torch_backend(
     small_checkpoint: Path,
     vocabulary: Vocabulary,
     runner: type[FirstRunner | SecondRunner],
@@ -122,7 +122,7 @@ def test_what_may_follow_and_what_is_penalized_is_as_the_torch_backend_has_it(
     assert ACCEPTED not in states
 
 
-def test_a_step_after_the_end_finds_something_to_draw(
+def test_a_step_after_the_end_can_sample(
     small_checkpoint: Path, vocabulary: Vocabulary, runner: type[FirstRunner | SecondRunner]
 ) -> None:
     grammar = Grammar(vocabulary)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.llm.remote.contract import CONTEXT, PLACES, Real, RemoteServerContract, started, wider_heads
+from tests.engine.llm.remote.contract import CONTEXT, SLOTS, RealServer, RemoteServerContract, started, wider_heads
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # two threads of a small model wait for each other more than they compute
@@ -23,12 +23,12 @@ def checkpoint(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     log = tmp_path_factory.mktemp("vllm-server") / "log"
     # What `vllm serve` runs; that command itself looks for a package `vllm`, and the build for CPUs has another name.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint / "LLM")]
     command += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT)]
-    command += ["--max-num-seqs", str(PLACES)]
+    command += ["--max-num-seqs", str(SLOTS)]
     with started("vllm", command, log, "vllm:iteration_tokens_total_count", ENVIRONMENT) as real:
         yield real
 

@@ -1,1 +1,1 @@
-"""llama.cpp through its C API, on a CPU."""
+"""`backend: llama-cpp`: the language model in llama.cpp, through its C API, on a CPU."""

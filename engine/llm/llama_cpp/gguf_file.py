@@ -1,11 +1,11 @@
-"""The language model as a GGUF file for llama.cpp: converted once, kept, and remade when the weights change.
+"""Converts the language model to a GGUF file for llama.cpp, once; a change of the weights makes a new file.
 
-The file's vocabulary is the audio head alone, `Grammar.ids` padded to whole tiles: a step of the full-size model
-reads 12 million weights of the head instead of 149 million. It has no tokenizer; the embeddings of a prompt come
+The file's vocabulary is the audio head only, `Grammar.ids` padded to whole tiles. So a step of the full-size model
+reads 12 million weights of the head instead of 149 million. The file has no tokenizer; the embeddings of a prompt come
 from the checkpoint.
 
-llama.cpp's own server takes prompts as ids alone, so a file for it has the whole vocabulary, and a bias of the head
-that keeps an answer to the same rows.
+llama.cpp's own server takes prompts as ids only. So a file for it has the whole vocabulary, and a bias of the head
+that restricts an answer to the same rows.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from engine.types import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
-TILE = 32  # llama.cpp's fast matrix products take whole tiles of 4, 8, 16 or 32 rows
-FORMAT = 1  # counts up when files that an earlier version of this module made may no longer be used
-NEVER = -1e30  # a logit so low is never drawn
-SOURCE = "fast_spark.source"  # the key under which a file holds what it was made of
+TILE = 32  # llama.cpp's fast matrix products need whole tiles of 4, 8, 16 or 32 rows
+FORMAT = 1  # must change when the files of earlier versions of this module can no longer be used
+NEVER = -1e30  # a logit that is so low is never sampled
+SOURCE = "fast_spark.source"  # the key of the fingerprint of the weights that a file was made from
 
 
 class Types(NamedTuple):
-    """How a quantization stores the matrices of the layers and of the head, and what it calls the whole."""
+    """A quantization's types for the matrices of the layers and of the head, and llama.cpp's type of the file."""
 
     layers: Type
     head: Type
@@ -82,25 +82,25 @@ def model_file(
     *,
     server: bool = False,
 ) -> Path:
-    """The GGUF file of the `LLM/` in `directory`; made now if there is none, or none of these very weights.
+    """The GGUF file of the `LLM/` in `directory`; it is made now if there is none for these weights.
 
-    It is beside the checkpoint or, if that cannot be written, in `elsewhere`.
+    It is in `directory` or, if that is not writable, in `elsewhere`.
 
     Args:
         directory: holds config.json and model.safetensors.
-        source: names the weights (`checkpoints.fingerprint`); it is recorded in the file.
+        source: the fingerprint of the weights (`checkpoints.fingerprint`); it is recorded in the file.
         ids: (rows,), the rows of the head, `Grammar.ids`.
         quantization: of the matrices; norms and biases are float32.
-        elsewhere: a directory that can be written.
+        elsewhere: a writable directory.
         progress: counts tensors.
-        server: whether it is for llama.cpp's own server.
+        server: whether the file is for llama.cpp's own server.
 
     Raises CheckpointError if the weights cannot be read or the file cannot be written.
 
     """
     recorded = f"{source}-{FORMAT}"
     name = f"fast-spark-{'server-' if server else ''}{quantization}.gguf"
-    paths = [place / name for place in (directory, elsewhere / source)]
+    paths = [parent / name for parent in (directory, elsewhere / source)]
     for path in paths:
         if _source_of(path) == recorded:
             return path
@@ -108,12 +108,12 @@ def model_file(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            if _source_of(path) != recorded:  # still: another process may have made it meanwhile
+            if _source_of(path) != recorded:  # another process may have made it meanwhile
                 _convert(directory, recorded, ids, quantization, path, progress, server=server)
     except OSError as error:
-        free = shutil.disk_usage(next(place for place in path.parents if place.exists())).free / 1e9
+        free = shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free / 1e9
         raise CheckpointError(
-            f"{path} cannot be written: {error.strerror or error}. The disk has {free:.1f} GB left."
+            f"{path} cannot be written: {error.strerror or error}. The disk has {free:.1f} GB free."
         ) from error
     return path
 
@@ -128,7 +128,7 @@ def _convert(
     *,
     server: bool,
 ) -> None:
-    """Write under another name and rename what is whole: a conversion that was stopped leaves no model behind."""
+    """Write under another name, and rename the complete file: an interrupted conversion leaves no model behind."""
     logger.info("Converting the language model to %s", path)
     partial, types = path.with_suffix(".partial"), TYPES[quantization]
     try:
@@ -172,7 +172,7 @@ def _describe(writer: gguf.GGUFWriter, config: Qwen2Config, types: Types) -> Non
 
 
 def _describe_vocabulary(writer: gguf.GGUFWriter, tokenizer: Path, rows: int) -> None:
-    """Names of all ids, and which of them end an answer."""
+    """Add the names of all ids, and the ids that end an answer."""
     content = json.loads(tokenizer.read_text(encoding="utf-8"))
     names = {token: name for name, token in content["model"]["vocab"].items()}
     added = {token["id"]: token["content"] for token in content["added_tokens"]}
@@ -184,7 +184,7 @@ def _describe_vocabulary(writer: gguf.GGUFWriter, tokenizer: Path, rows: int) ->
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list([(names | added).get(n, f"[PAD{n}]") for n in range(rows)])
     writer.add_token_types(kinds)
-    writer.add_token_merges(merges or [f"{names[0]} {names[1]}"])  # llama.cpp wants some; it never uses them here
+    writer.add_token_merges(merges or [f"{names[0]} {names[1]}"])  # llama.cpp requires some; they are not used
     vocabulary = Vocabulary(tokenizer)
     writer.add_eot_token_id(vocabulary.ends[0])
     writer.add_eos_token_id(vocabulary.ends[1])
@@ -192,7 +192,7 @@ def _describe_vocabulary(writer: gguf.GGUFWriter, tokenizer: Path, rows: int) ->
 
 
 Tensor = tuple[str, torch.Tensor, Type]
-"""A tensor's name and type in the GGUF; the tensor is still the mapped file's where it can be."""
+"""A tensor with its name and type in the GGUF file. Where possible it is a view of the checkpoint's mapped file."""
 
 
 def _audio_head(file: Qwen2File, ids: np.ndarray, types: Types) -> list[Tensor]:
@@ -216,17 +216,17 @@ def _layers(file: Qwen2File, types: Types) -> list[Tensor]:
 
 
 def padded(rows: int) -> int:
-    """The number of rows that the head has in the file."""
+    """The number of the head's rows in the file."""
     return math.ceil(rows / TILE) * TILE
 
 
 def _source_of(path: Path) -> str | None:
-    """What the file says that it was made of; None if there is no such file, or it is not whole."""
+    """The fingerprint that is recorded in the file; None if there is no such file, or it is incomplete."""
     try:
         reader = gguf.GGUFReader(path)
         field = reader.get_field(SOURCE)
         return None if field is None else str(field.contents())
-    except Exception:  # the library raises whatever its parsing meets in a damaged file
+    except Exception:  # the library raises many types for a damaged file
         return None
 
 

@@ -1,9 +1,9 @@
-"""Whether llama.cpp survives its fastest way on this machine; found out in a child process, once.
+"""Tests once, in a child process, whether llama.cpp's repacked weights work on this machine.
 
-On virtualised Xeons with AMX, a build of llama.cpp that uses it dies of a general protection fault at the first
-decode of a quantized model (ggml-org/llama.cpp#20824). Without its repacked weights (`use_extra_bufts`) it lives,
-and is slower. The child decodes with the model's own file: llama.cpp chooses its routines by the type and the shape of
-each matrix, so a tiny model might live where this one dies; it is gone before the server loads the file itself.
+On virtualised Xeons with AMX, a build of llama.cpp that uses AMX crashes with a general protection fault at the first
+decode of a quantized model (ggml-org/llama.cpp#20824). Without repacked weights (`use_extra_bufts`) it works, but is
+slower. The child decodes with the model's own file: llama.cpp chooses its routines by the type and the shape of
+each matrix, so a tiny model could work where this one crashes. The child ends before the server loads the file.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from engine.errors import EngineError
 logger = logging.getLogger(__name__)
 
 CHILD = (sys.executable, "-m", "engine.llm.llama_cpp.probe")
-TIMEOUT = 120.0  # seconds; a child that takes longer counts as dead
+TIMEOUT = 120.0  # seconds; a child that takes longer counts as crashed
 
 
 def repacking_is_safe(path: Path, library: Path, verdicts: Path, child: Sequence[str] = CHILD) -> bool:
-    """Whether weights may be repacked: the verdict for this build, this processor and this kind of file.
+    """Whether repacked weights work with this build, this processor and this kind of file.
 
     Args:
         path: a model's file; the child decodes with it.
         library: the directory of llama.cpp's shared libraries.
-        verdicts: a directory where verdicts are kept.
-        child: the command that decodes, called with the file and `1` or `0` for repacking or not.
+        verdicts: a directory where results are kept.
+        child: the command that decodes; it is called with the file, and `1` to repack weights or `0` not to.
 
-    Raises EngineError if the child dies both ways.
+    Raises EngineError if the child crashes with repacked weights and without.
 
     """
     verdict = verdicts / f"llama-cpp-{_key(path, library)}.json"
@@ -44,11 +44,11 @@ def repacking_is_safe(path: Path, library: Path, verdicts: Path, child: Sequence
         pass
     repack = _survives(path, True, child)
     if not repack:
-        logger.warning("This build of llama.cpp dies of repacked weights on this machine; it goes on without, slower.")
+        logger.warning("llama.cpp crashes with repacked weights on this machine. It runs without them, but slower.")
         if not _survives(path, False, child):
             raise EngineError(
-                f"llama.cpp dies on this machine, at its first decode of {path}. "
-                "Build it anew with `make llama`, or choose `backend: torch`."
+                f"llama.cpp crashes on this machine at its first decode of {path}. "
+                "Rebuild it with `make llama`, or choose `backend: torch`."
             )
     verdicts.mkdir(parents=True, exist_ok=True)
     verdict.write_text(json.dumps({"repack": repack}))
@@ -65,7 +65,7 @@ def _survives(path: Path, repack: bool, child: Sequence[str]) -> bool:
 
 
 def _key(path: Path, library: Path) -> str:
-    """A name for this build, this processor and this kind of file."""
+    """A key for this build, this processor and this kind of file."""
     digest = hashlib.sha256()
     for file in sorted(library.glob("*ggml*")):
         stat = file.stat()
@@ -75,7 +75,7 @@ def _key(path: Path, library: Path) -> str:
 
 
 def _processor() -> str:
-    """Model and abilities of the processor, as Linux tells them."""
+    """The processor's model and features, as Linux reports them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -84,7 +84,7 @@ def _processor() -> str:
 
 
 def main(path: str, repack: str) -> None:
-    """In the child: load the model and decode, a prompt and then a step of several sequences."""
+    """In the child: load the model, prefill a prompt, and decode a step of several sequences."""
     import gguf
     import torch
 

@@ -1,4 +1,4 @@
-"""`backend: llama-cpp`: the language model in llama.cpp, through its C API, on a CPU."""
+"""The ModelRunner of llama.cpp, through its C API."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from engine.errors import CheckpointError
 logger = logging.getLogger(__name__)
 
 LIBRARY = Path(llama.__file__).with_name("lib")
-SPLIT = 255  # the position from which on llama.cpp may split a sequence's attention: its cells come in blocks of 256
-CHUNK = 64  # ids of a prompt at once: 0.2 to 0.3 s at full size on two cores; larger chunks are hardly faster
+SPLIT = 255  # from this position on llama.cpp may split a sequence's attention: its cache grows in blocks of 256 cells
+CHUNK = 64  # ids of a prompt at once: 0.2 to 0.3 s at full size on two cores; larger chunks are little faster
 LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}  # ggml_log_level: info, warn, error
 
 
 def _log(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
-    """llama.cpp tells much; what it calls an error is told again by what raises for it."""
+    """Log one level lower than llama.cpp does: it logs a lot, and its errors are also raised here."""
     logger.log(LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
 
 
-log_callback = llama.llama_log_callback(_log)  # C holds no reference to it
+log_callback = llama.llama_log_callback(_log)  # kept here: C holds no reference to it
 
 
 class Batch:
-    """The arrays of a `llama_batch`, made once; each entry belongs to one sequence."""
+    """The arrays of a `llama_batch`, allocated once. Each entry belongs to one sequence."""
 
     def __init__(self, entries: int, width: int = 0) -> None:
-        """Make room for `entries` tokens or, if `width` is given, embeddings of that width."""
+        """Allocate `entries` tokens or, if `width` is given, embeddings of that width."""
         self.tokens = np.zeros(entries, np.int32)
         self.embeddings = np.zeros((entries, width), np.float32)
         self.positions = np.zeros(entries, np.int32)
@@ -55,7 +55,7 @@ class Batch:
         )
 
     def first(self, entries: int) -> llama.llama_batch:
-        """The C structure of the first entries."""
+        """The C structure, with the first `entries` entries."""
         self._batch.n_tokens = entries
         return self._batch
 
@@ -81,13 +81,13 @@ class LlamaCppModelRunner:
 
         Args:
             path: the file.
-            quantization: that it has.
-            embedding: (vocabulary, C), of the checkpoint; prompts are taken from it.
-            rows: of the head that are used.
+            quantization: the file's quantization.
+            embedding: (vocabulary, C), the checkpoint's embedding, for the prompts.
+            rows: how many of the head's rows are used.
             slots: sequences at once.
-            context: ids that each may have.
-            threads: that llama.cpp computes with.
-            repack: whether weights are laid out anew for the CPU's vector units (`probe`).
+            context: the most ids of each sequence.
+            threads: the number of threads that llama.cpp uses.
+            repack: whether weights are repacked for the CPU's vector units (see `probe`).
 
         Raises CheckpointError if llama.cpp cannot load the file.
 
@@ -96,8 +96,8 @@ class LlamaCppModelRunner:
         self._embedding, self._rows = embedding, rows
         self._float = quantization in ("float32", "bfloat16", "float16")
         llama.llama_log_set(log_callback, ctypes.c_void_p(0))
-        # Looked up through libllama: the package holds copies of ggml, and this is the one that llama.cpp uses.
-        if not llama._lib.ggml_backend_dev_count():  # a build with a variant for each kind of processor (docker/)
+        # Looked up through libllama: the package has several copies of ggml, and llama.cpp uses this one.
+        if not llama._lib.ggml_backend_dev_count():  # a build with variants for several processors (docker/)
             llama._lib.ggml_backend_load_all_from_path(str(LIBRARY).encode())
         llama.llama_backend_init()
         model = llama.llama_model_default_params()
@@ -105,21 +105,24 @@ class LlamaCppModelRunner:
         model.use_extra_bufts = repack
         self._model = llama.llama_model_load_from_file(str(path).encode(), model)
         if not self._model:
-            raise CheckpointError(f"llama.cpp cannot load {path}. Delete it, and it is made anew.")
+            raise CheckpointError(f"llama.cpp cannot load {path}. Delete the file; it will be made again.")
         weakref.finalize(self, llama.llama_model_free, self._model).atexit = False
         params = llama.llama_context_default_params()
         params.n_seq_max = entries = max(slots, 2)
         params.n_ctx = entries * context
         params.n_batch = params.n_ubatch = max(CHUNK, entries)
         params.n_threads = params.n_threads_batch = threads
-        params.kv_unified = False  # or each sequence would attend to, and mask, the cells of all
+        params.kv_unified = False  # with a unified cache each sequence would attend to the cells of all, and mask them
         params.no_perf = True
         if quantization == "float32":
-            params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED  # it rounds to float16 inside
+            params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED  # it rounds to float16
             params.type_k = params.type_v = llama.GGML_TYPE_F32
         self._context = llama.llama_init_from_model(self._model, params)
         if not self._context:
-            raise CheckpointError(f"llama.cpp cannot take {slots} sequences of {context} tokens at once.")
+            raise CheckpointError(
+                f"llama.cpp cannot allocate {slots} sequences of {context} tokens. "
+                "Reduce `max_running` or `max_context`."
+            )
         weakref.finalize(self, llama.llama_free, self._context).atexit = False  # before the model: last in, first out
         self._memory = llama.llama_get_memory(self._context)
         self._prompt = Batch(CHUNK, embedding.shape[1])
@@ -141,8 +144,8 @@ class LlamaCppModelRunner:
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """See ModelRunner.decode.
 
-        llama.cpp computes sequences together only if their numbers leave no gap. In a gap, where a prompt is
-        being taken in, a token is computed in vain and forgotten again.
+        llama.cpp computes sequences together only if their numbers have no gap. For a slot in a gap, whose prompt is
+        being prefilled, a token is computed and then removed from the cache.
         """
         n, batch = max(*slots, self._least(max(positions))) + 1, self._step
         batch.tokens[:n], batch.positions[:n] = 0, self._lengths[:n]
@@ -154,11 +157,11 @@ class LlamaCppModelRunner:
         return logits[list(slots)]
 
     def _least(self, position: int) -> int:
-        """The lowest number that the last place of a batch may have.
+        """The least number of the last slot in a batch.
 
-        llama.cpp multiplies float matrices with one vector by another routine than with several, and splits the
-        attention of a single sequence that holds more than 256 ids; both round differently. So that a seed gives
-        the same ids whoever else is served, there are always two sequences where that would matter.
+        For a single sequence llama.cpp uses another routine to multiply float matrices, and splits the attention over
+        more than 256 ids. Both round differently. In these cases a batch always has two sequences, so that a seed
+        gives the same ids whatever else is in the batch.
         """
         return 1 if self._float or position >= SPLIT else 0
 
@@ -174,11 +177,11 @@ class LlamaCppModelRunner:
         self._lengths[slot] = 0
 
     def held(self, slot: int) -> int:
-        """How many cells of its cache the slot takes."""
+        """How many cells of the KV cache the slot uses."""
         return int(llama.llama_memory_seq_pos_max(self._memory, slot)) + 1
 
     def _decode(self, batch: llama.llama_batch, outputs: int) -> torch.Tensor:
-        """Run a batch; return the logits of the entries that want them, (outputs, rows), valid until the next."""
+        """Run a batch; return the logits of its wanted entries, (outputs, rows), valid until the next batch."""
         if code := llama.llama_decode(self._context, batch):
             raise RuntimeError(f"llama_decode returned {code}")
         shape = (outputs, llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model)))

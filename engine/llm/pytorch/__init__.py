@@ -1,1 +1,1 @@
-"""PyTorch, on a CPU or a CUDA device."""
+"""`backend: torch`: the language model in PyTorch, on a CPU or a CUDA device."""

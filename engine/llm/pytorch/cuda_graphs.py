@@ -1,4 +1,4 @@
-"""A decode step at fixed shapes: on CUDA each shape is recorded once, and then replayed without the host's work."""
+"""Decode steps at fixed shapes. On CUDA each shape is recorded once, and replayed without work on the host."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Callable
 
 import torch
 
-LEAST_LENGTH = 256  # positions; attending to more than there are costs little beside reading the weights
+LEAST_LENGTH = 256  # positions; attending to a few more costs little compared with reading the weights
 
 DecodeStep = Callable[[torch.Tensor, int], torch.Tensor]
-"""Maps rows and positions (2, B), and how many positions are attended to, to logits (B, rows of the head)."""
+"""Takes rows and positions (2, B) and the number of attended positions; returns logits (B, rows of the head)."""
 
 
 def bucket(size: int, least: int, most: int) -> int:
-    """The next power of two, within bounds; `most` need not be one."""
+    """`size` rounded up to a power of two, from `least` to `most`; `most` can be any number."""
     return min(max(1 << (size - 1).bit_length(), least), most)
 
 
 class CudaGraphRunner:
-    """A DecodeStep made of another, which runs at powers of two only, on buffers that stay where they are.
+    """A DecodeStep that runs another one at shapes of powers of two only, on buffers with fixed addresses.
 
-    On a CPU nothing is recorded: each step is computed anew, on the same buffers. What it returns is valid until
-    the next step.
+    On a CPU no graphs are recorded: each step is computed, on the same buffers. The logits are valid until the next
+    step.
     """
 
     def __init__(self, step: DecodeStep, slots: int, context: int, device: torch.device) -> None:
-        """Record every shape, the largest first, whose memory the others share; the cache must hold nothing yet."""
+        """Record all shapes, the largest first: the others share its memory. The KV cache must be empty."""
         self._step, self._slots, self._context = step, slots, context
         self._inputs = torch.zeros((2, slots), dtype=torch.long, device=device)
         self._graphs: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
@@ -34,11 +34,11 @@ class CudaGraphRunner:
                 self._record()
 
     def width(self, sequences: int) -> int:
-        """How many a batch must have that holds so many."""
+        """The batch size for this number of sequences."""
         return bucket(sequences, 1, self._slots)
 
     def __call__(self, batch: torch.Tensor, length: int) -> torch.Tensor:
-        """See DecodeStep; B is a `width`."""
+        """See DecodeStep; B must be a `width`."""
         shape = batch.shape[1], bucket(length, LEAST_LENGTH, self._context)
         self._inputs[:, : batch.shape[1]] = batch
         if shape not in self._graphs:
@@ -55,7 +55,7 @@ class CudaGraphRunner:
         widths = {self.width(size) for size in range(1, self._slots + 1)}
         lengths = {bucket(size, LEAST_LENGTH, self._context) for size in range(1, self._context + 1)}
         for shape in sorted(((w, n) for w in widths for n in lengths), reverse=True):
-            self._run(*shape)  # what the libraries set up at their first call cannot be recorded
+            self._run(*shape)  # the libraries' first calls do set-up work that cannot be recorded
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=pool):
                 logits = self._run(*shape)

@@ -1,4 +1,4 @@
-"""Qwen2 in torch, written for serving: many sequences a step, each in a slot of a static cache."""
+"""Qwen2 in torch for serving: many sequences in each step, each in a slot of a static KV cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.llm.weights import Qwen2Config, Qwen2File
 
 
 class Layer(nn.Module):
-    """A decoder layer: attention over the slot's cache, then SwiGLU, each behind an RMS norm."""
+    """A decoder layer: attention over the KV cache, then SwiGLU, each after an RMS norm."""
 
     def __init__(self, config: Qwen2Config) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Layer(nn.Module):
         self.down = nn.Linear(config.intermediate_size, C, bias=False)
 
     def forward(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Map (B, T, C) to (B, T, C), writing to the cache's keys and values (B, G, S, D) on the way."""
+        """Map (B, T, C) to (B, T, C), and write this step's keys and values to the cache, each (B, G, S, D)."""
         x = x + self.out(self._attend(self.input_norm(x), step, keys, values))
         gate, up = self.gate_up(self.post_norm(x)).chunk(2, dim=-1)
         mixed: torch.Tensor = self.down(F.silu(gate) * up)
@@ -43,7 +43,7 @@ class Layer(nn.Module):
         q, k = qk[:, :H], qk[:, H:]
         step.write(keys, k)
         step.write(values, v)
-        # The H / G heads that share a key are queries at the same positions: no key is copied.
+        # The H / G heads that share a key are queries at the same positions, so keys are not copied.
         q = q.reshape(B, G, H // G * T, D)
         S = step.mask.shape[-1]
         y = F.scaled_dot_product_attention(q, keys[:, :, :S], values[:, :, :S], step.mask)
@@ -51,11 +51,11 @@ class Layer(nn.Module):
 
 
 class Step:
-    """What all layers of one step share: rotations, the mask, and where the cache is written; made once a step.
+    """What all layers of one step share: rotations, the mask, and the indices for writing to the cache.
 
-    `positions` has shape (B, T), all below `length` S: so far the cache is attended to. `rope` is the table of
-    `rope_table`. `mask` is (B, 1, H / G * T, S), added to the products of queries and keys: 0, or minus infinity
-    where the key's position is in the future.
+    `positions` has shape (B, T). All are below `length`, S, the number of cached positions that are attended to.
+    `rope` is from `rope_table`. `mask` is (B, 1, H / G * T, S) and is added to the products of queries and keys: 0, or
+    minus infinity where the key's position is in the future.
     """
 
     def __init__(self, positions: torch.Tensor, length: int, rope: torch.Tensor, config: Qwen2Config) -> None:
@@ -67,7 +67,7 @@ class Step:
         self._cos, self._sin = rope[:, positions].unsqueeze(2)  # each (B, 1, T, D)
         sequences = torch.arange(B, device=device)[:, None, None]
         groups = torch.arange(config.num_key_value_heads, device=device)[None, :, None]
-        self._places = (sequences, groups, positions[:, None, :])
+        self._indices = (sequences, groups, positions[:, None, :])
 
     def rotate(self, x: torch.Tensor) -> torch.Tensor:
         """Rotary embedding (Su et al. 2021) of (B, heads, T, D), the halves of D paired, as Qwen2 does."""
@@ -75,18 +75,18 @@ class Step:
         return torch.addcmul(x * self._cos, torch.cat((-second, first), dim=-1), self._sin)
 
     def write(self, cache: torch.Tensor, new: torch.Tensor) -> None:
-        """Put (B, G, T, D) into the cache (B, G, S, D) at the step's positions."""
-        cache[self._places] = new
+        """Write `new` (B, G, T, D) to the cache (B, G, S, D) at the step's positions."""
+        cache[self._indices] = new
 
 
 class Qwen2(nn.Module):
-    """The decoder stack and the audio head; the text's embeddings stay in the checkpoint's mapped file."""
+    """The decoder stack and the audio head. The text's embeddings stay in the checkpoint's mapped file."""
 
     def __init__(self, config: Qwen2Config, rows: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.head = nn.Linear(config.hidden_size, rows, bias=False)  # tied: also the embeddings of the answer
+        self.head = nn.Linear(config.hidden_size, rows, bias=False)  # also the embeddings of generated rows
 
     def forward(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Map embeddings (B, T, C) to the last position's logits (B, rows); the caches are (layers, B, G, S, D)."""
@@ -106,7 +106,7 @@ def rope_table(config: Qwen2Config, positions: int) -> torch.Tensor:
 
 
 def fused(file: Qwen2File, ids: np.ndarray) -> dict[str, torch.Tensor]:
-    """The weights of `Qwen2` by its own names, projections that share an input made one."""
+    """The weights of `Qwen2` by name; projections that share an input are concatenated. Raises CheckpointError."""
     weights = {"norm.weight": file.norm(), "head.weight": file.head(ids)}
     for n in range(file.config.num_hidden_layers):
         layer = file.layer(n)

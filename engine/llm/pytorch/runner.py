@@ -1,4 +1,4 @@
-"""`backend: torch`: the language model over the checkpoint's own weights, on a CPU or a CUDA device."""
+"""The ModelRunner of `backend: torch`, on a CPU or a CUDA device."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class TorchModelRunner:
         """Load `LLM/` of a checkpoint.
 
         `ids` are the rows of the head (`Grammar.ids`). `int8` rounds the linear layers (`engine.llm.pytorch.int8`).
-        `fixed` says whether decode steps run at fixed shapes. Raises CheckpointError if a file is missing or misshapen.
+        `fixed` runs decode steps at fixed shapes. Raises CheckpointError if a file or tensor is missing or has the
+        wrong shape.
         """
         with open_weights(directory) as file:
             weights, self._embedding = fused(file, ids), file.embedding()
@@ -44,7 +45,7 @@ class TorchModelRunner:
             model = Qwen2(config, len(ids))
         model.load_state_dict(weights, assign=True)
         self._model = model.to(device, dtype).eval().requires_grad_(False)
-        self._answers = self._model.head.weight  # (rows, C): the embeddings of what is generated
+        self._answers = self._model.head.weight  # (rows, C): the embeddings of generated rows
         if int8:
             round_linears(self._model)
         self._rope = rope_table(config, self.context).to(device, dtype)
@@ -66,8 +67,8 @@ class TorchModelRunner:
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """See ModelRunner.decode.
 
-        All slots up to the highest, or to the next fixed width, are stepped, so that the cache is used where it lies.
-        What an idle one computes is thrown away, and what it writes stands where its next id will be written over it.
+        All slots up to the highest, or up to the next fixed width, are computed, so that the cache need not be
+        copied. The results of idle slots are discarded. What they write to the cache is overwritten by their next id.
         """
         B = max(slots) + 1
         if self._fixed:
@@ -93,7 +94,7 @@ class TorchModelRunner:
 
     @torch.inference_mode()
     def _step_rows(self, batch: torch.Tensor, length: int) -> torch.Tensor:
-        """A `DecodeStep`, of the slots from the first on."""
+        """A `DecodeStep` of the first B slots."""
         rows, positions = batch
         return self._step(self._answers[rows][:, None], positions[:, None], length, slice(0, len(rows)))
 

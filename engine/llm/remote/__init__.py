@@ -1,1 +1,1 @@
-"""`backend: remote`: the language model in servers of its own, over HTTP."""
+"""`backend: remote`: the language model runs in other servers, over HTTP."""

@@ -1,4 +1,4 @@
-"""How each kind of server is asked for ids, and how it says them: what they share is HTTP and server-sent events."""
+"""The request and the events of each kind of server. They have HTTP and server-sent events in common."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from engine.types import Sampling
 
 Json = dict[str, Any]
 
-FAVOUR = 100.0  # added to a logit: more than any two of them are apart
+FAVOUR = 100.0  # added to a logit: more than the difference of any two logits
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """Ids that a server is asked for in one request.
+    """One request to a server: sample up to `max_tokens` ids from `allowed`, until one of `ends`.
 
-    They are drawn by the rules of `sampling`, from `allowed` alone; `forbidden` are the other rows of the audio
-    head. There are at most `most`, and one of `ends` ends them. `strict` is set where an id that is not allowed came
-    before. `seed` has 31 bits, which every kind of server takes.
+    `forbidden` are the other rows of the audio head. `strict` is set if the request before this one gave an id that is
+    not allowed. `seed` has 31 bits, which every kind of server accepts.
     """
 
     prompt: tuple[int, ...]
     allowed: tuple[int, ...]
     forbidden: tuple[int, ...]
     ends: tuple[int, ...]
-    most: int
+    max_tokens: int
     sampling: Sampling
     seed: int | None
     strict: bool = False
@@ -35,23 +34,23 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenChunk:
-    """What one event says: new ids, and whether the server says that an end token stopped it."""
+    """The content of one event: new ids, and whether the server reports that an end token stopped it."""
 
     ids: list[int]
     stopped: bool
 
 
 class Dialect(Protocol):
-    """The language of one kind of server; one object a request, for it may have to remember."""
+    """The protocol of one kind of server. Each request has its own object, which may keep state."""
 
     path: str
 
     def body(self, request: CompletionRequest) -> Json:
-        """The request, without what only the settings know."""
+        """The request's JSON, without the fields that come from the settings."""
         ...
 
     def read(self, event: Json) -> TokenChunk:
-        """One event of the answer; raises LookupError or TypeError if it is none of this dialect."""
+        """Parse one event of the answer; raises LookupError or TypeError if it does not follow this dialect."""
         ...
 
 
@@ -61,17 +60,17 @@ class VLLM:
     path = "/v1/completions"
 
     def body(self, request: CompletionRequest) -> Json:
-        """See Dialect.body. What the checkpoint's generation_config.json would set is set here."""
+        """See Dialect.body. All that the checkpoint's generation_config.json could set is set here."""
         sampling = request.sampling
         return {
             "prompt": request.prompt,
-            "max_tokens": request.most,
+            "max_tokens": request.max_tokens,
             "stream": True,
             "return_token_ids": True,
             "skip_special_tokens": False,
             "allowed_token_ids": request.allowed,
             "stop_token_ids": request.ends,
-            "ignore_eos": True,  # the ends are ours
+            "ignore_eos": True,  # `stop_token_ids` end the answer
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,
             "top_p": sampling.top_p,
@@ -95,8 +94,8 @@ class VLLM:
 class SGLang:
     """SGLang's native `/generate`.
 
-    It has no list of allowed ids, and its `logit_bias` costs a GPU one operation for each id that is named. So it
-    draws from all ids, as the reference implementation does, and is only held to some where it went astray.
+    It has no list of allowed ids, and its `logit_bias` costs the GPU one operation for each id. So it samples from all
+    ids, as the reference implementation does. Only after an id that is not allowed, the next request is restricted.
     """
 
     path = "/generate"
@@ -108,7 +107,7 @@ class SGLang:
         """See Dialect.body."""
         sampling = request.sampling
         rules: Json = {
-            "max_new_tokens": request.most,
+            "max_new_tokens": request.max_tokens,
             "stop_token_ids": request.ends,
             "ignore_eos": True,
             "skip_special_tokens": False,
@@ -127,7 +126,7 @@ class SGLang:
         return {"input_ids": request.prompt, "stream": True, "sampling_params": rules}
 
     def read(self, event: Json) -> TokenChunk:
-        """See Dialect.read. `output_ids` are all so far or, with --incremental-streaming-output, the new ones."""
+        """See Dialect.read. `output_ids` are all ids so far or, with --incremental-streaming-output, the new ids."""
         ids, meta = event["output_ids"], event["meta_info"]
         new = ids[self._seen :] if len(ids) >= meta["completion_tokens"] else ids
         self._seen += len(new)
@@ -135,31 +134,31 @@ class SGLang:
 
 
 class LlamaServer:
-    """llama.cpp's `/completion`. Its file (`gguf_file.server_file`) keeps it to the audio head as a whole."""
+    """llama.cpp's `/completion`. The bias in its model file (`gguf_file`) restricts it to the audio head."""
 
     path = "/completion"
 
     def body(self, request: CompletionRequest) -> Json:
-        """See Dialect.body. The samplers are named because their usual order has the temperature last."""
+        """See Dialect.body. `samplers` sets their order: by default the temperature comes last."""
         sampling = request.sampling
         return {
             "prompt": request.prompt,
-            "n_predict": request.most,
+            "n_predict": request.max_tokens,
             "stream": True,
             "return_tokens": True,
-            "response_fields": ["tokens", "stop", "stop_type"],  # of the last event: not the request once more
+            "response_fields": ["tokens", "stop", "stop_type"],  # or the last event repeats the request
             "samplers": ["penalties", "top_k", "temperature", "top_p"],
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,
             "top_p": sampling.top_p,
             "repeat_penalty": sampling.repetition_penalty,
-            "repeat_last_n": len(request.prompt) + request.most,
+            "repeat_last_n": len(request.prompt) + request.max_tokens,
             "seed": -1 if request.seed is None else request.seed,
             "logit_bias": [(token, False) for token in request.forbidden],
         }
 
     def read(self, event: Json) -> TokenChunk:
-        """See Dialect.read. The last event of a stream repeats none of its ids."""
+        """See Dialect.read. The last event of a stream does not repeat its ids."""
         return TokenChunk(event["tokens"], event["stop"] and event["stop_type"] == "eos")
 
 

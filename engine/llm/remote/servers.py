@@ -1,4 +1,4 @@
-"""The servers of a language model: which one is asked, what is done when one fails, and when it is asked again."""
+"""The servers of a language model: chooses the least busy one, and avoids one that failed until it is healthy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from engine.llm.remote.dialects import CompletionRequest, Dialect, Json, TokenCh
 
 logger = logging.getLogger(__name__)
 
-DONE = "[DONE]"  # how the streams of vLLM and SGLang end
+END_OF_STREAM = "[DONE]"  # the last event of vLLM and SGLang
 
 
 class ServerFailed(Exception):
-    """A server did not do its work: another one may. `answered` is set where it said so itself."""
+    """A server failed, and another one may succeed. `answered` is set if the server reported the failure itself."""
 
     def __init__(self, message: str, *, answered: bool = False) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class ServerFailed(Exception):
 
 
 class RequestRejected(Exception):
-    """A server does not take the request, and no other would."""
+    """A server rejected the request, as every other one would."""
 
 
 class Server:
@@ -36,8 +36,8 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.running = 0  # requests of ours
-        self.failure: str | None = None  # why it is left alone now
+        self.running = 0  # requests of this process
+        self.failure: str | None = None  # why no requests are sent to it now
 
 
 class Servers:
@@ -51,23 +51,24 @@ class Servers:
         self._http = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {config.api_key.get_secret_value()}"} if config.api_key else {},
             timeout=httpx2.Timeout(None, connect=config.connect_seconds),  # `_in_time` bounds the rest
-            limits=httpx2.Limits(max_keepalive_connections=0),  # a server may close one as it is used again
+            limits=httpx2.Limits(max_keepalive_connections=0),  # a server may close one just as it is reused
             trust_env=False,  # no proxy
         )
 
     @property
     def failure(self) -> str | None:
-        """Why none of them can be asked; None as long as one can."""
+        """Why no server can be used; None as long as one can."""
         if any(server.failure is None for server in self._servers):
             return None
         reasons = "; ".join(f"{server.url}: {server.failure}" for server in self._servers)
-        return f"No server of the language model can be used now ({reasons})."
+        return f"None of the language model's servers can be used now ({reasons})."
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[TokenChunk, None]:
-        """What the least busy server answers; closing the generator ends the request there.
+        """Yield the answer of the least busy server. Closing the generator aborts the request there.
 
-        If a server fails before it has said anything, another is asked; it is left alone until it is well. Raises
-        BackendFailed if there is none left, if one fails later, or if the request is refused.
+        If a server fails before its first chunk, the request goes to another one. A server that failed gets no
+        requests until it is healthy. Raises BackendFailed if no server is left, if one fails after its first chunk,
+        or if the request is rejected.
         """
         tried: dict[Server, ServerFailed] = {}
         while server := self._least_busy(tried):
@@ -86,21 +87,21 @@ class Servers:
                 if begun:
                     raise BackendFailed(f"The language model's server {server.url} failed: {error}") from error
         reasons = "; ".join(f"{server.url}: {error}" for server, error in tried.items())
-        raise BackendFailed(self.failure or f"No server of the language model answered ({reasons}).")
+        raise BackendFailed(self.failure or f"None of the language model's servers answered ({reasons}).")
 
     async def close(self) -> None:
-        """Close all connections; streams that still run fail."""
+        """Close all connections; streams that still run raise BackendFailed."""
         for probe in self._probes:
             probe.cancel()
         await asyncio.gather(*self._probes, return_exceptions=True)
         await self._http.aclose()
 
     def _least_busy(self, tried: dict[Server, ServerFailed]) -> Server | None:
-        well = [server for server in self._servers if server.failure is None and server not in tried]
-        return min(well, key=lambda server: server.running, default=None)
+        healthy = [server for server in self._servers if server.failure is None and server not in tried]
+        return min(healthy, key=lambda server: server.running, default=None)
 
     async def _ask(self, server: Server, request: CompletionRequest) -> AsyncGenerator[TokenChunk, None]:
-        """What one server answers; raises ServerFailed or RequestRejected."""
+        """Yield the answer of one server; raises ServerFailed or RequestRejected."""
         dialect = self._dialect()
         body = dialect.body(request) | self._fields
         server.running += 1
@@ -115,12 +116,12 @@ class Servers:
         except httpx2.HTTPError as error:
             raise ServerFailed(str(error) or type(error).__name__) from error
         except TimeoutError as error:
-            raise ServerFailed(f"it has said nothing for {self._config.token_seconds:g} seconds") from error
+            raise ServerFailed(f"it has sent nothing for {self._config.token_seconds:g} seconds") from error
         finally:
             server.running -= 1
 
     async def _send(self, url: str, body: Json) -> httpx2.Response:
-        """The beginning of the answer, if it is one."""
+        """Send the request; return the response once its headers report success."""
         async with asyncio.timeout(self._config.token_seconds):
             response = await self._http.send(self._http.build_request("POST", url, json=body), stream=True)
             if response.is_success:
@@ -134,13 +135,13 @@ class Servers:
         raise RequestRejected(message)
 
     async def _next(self, events: AsyncIterator[httpx2.ServerSentEvent]) -> str | None:
-        """The next event's data; None at the end."""
+        """The data of the next event; None at the end of the stream."""
         async with asyncio.timeout(self._config.token_seconds):
             event = await anext(events, None)
-        return None if event is None or event.data == DONE else event.data
+        return None if event is None or event.data == END_OF_STREAM else event.data
 
     def _mark_unhealthy(self, server: Server, error: ServerFailed) -> None:
-        """Ask the server for nothing but its health, until that is good."""
+        """Send the server no requests until its /health reports success."""
         if server.failure is None:
             logger.warning("The language model's server %s failed: %s", server.url, error)
             server.failure = str(error)
@@ -149,7 +150,7 @@ class Servers:
             probe.add_done_callback(self._probes.discard)
 
     async def _wait_for_health(self, server: Server, *, at_once: bool) -> None:
-        """Return when the server says that it is well. One that said nothing may say so while it hangs: not at once."""
+        """Poll /health until it succeeds: not `at_once` if the server may hang, since /health can succeed even then."""
         while server.failure is not None:
             if not at_once:
                 await asyncio.sleep(self._config.retry_seconds)
@@ -160,24 +161,24 @@ class Servers:
                 server.failure = None if response.is_success else _message(response.content, response.status_code)
             except (httpx2.HTTPError, TimeoutError) as error:
                 server.failure = str(error) or type(error).__name__
-        logger.info("The language model's server %s is well again.", server.url)
+        logger.info("The language model's server %s is healthy again.", server.url)
 
 
 def _token_chunk(dialect: Dialect, data: str) -> TokenChunk:
-    """The chunk in an event; raises ServerFailed or RequestRejected for an error or an unknown event."""
+    """Parse an event; raises ServerFailed or RequestRejected if it is an error or does not follow the dialect."""
     try:
         event = json.loads(data)
         if "error" not in event:
             return dialect.read(event)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ServerFailed(f"it does not answer as expected, but {data[:100]!r}: is `kind` right?") from error
+        raise ServerFailed(f"it answers {data[:100]!r}, which is not expected; check `kind`") from error
     code = event["error"].get("code") if isinstance(event["error"], dict) else None
     message = _message(data.encode())
     raise ServerFailed(message, answered=True) if isinstance(code, int) and code >= 500 else RequestRejected(message)
 
 
 def _message(body: bytes, status: int | None = None) -> str:
-    """What a server says that is wrong, in one line."""
+    """A server's error message, in one line."""
     try:
         content = json.loads(body)
         error = content.get("error", content)

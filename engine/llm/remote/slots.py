@@ -1,4 +1,4 @@
-"""How many requests run at once, and who is next."""
+"""Limits how many requests run at once, and decides which one is next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import count
 
 
 class PrioritySlots:
-    """So many at once; of those that wait, the one that is due first is next. Belongs to one event loop."""
+    """A number of slots, given to waiting requests earliest deadline first. Belongs to one event loop."""
 
     def __init__(self, slots: int) -> None:
         self._free = slots
@@ -19,7 +19,7 @@ class PrioritySlots:
 
     @asynccontextmanager
     async def take(self, due: float) -> AsyncGenerator[None, None]:
-        """Hold a slot, once there is one."""
+        """Hold a slot; waits until one is free."""
         if self._free:
             self._free -= 1
         else:
@@ -28,7 +28,7 @@ class PrioritySlots:
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # given a slot, and cancelled before it could run
+                if turn.done() and not turn.cancelled():  # it got a slot, and was cancelled before it ran
                     self._give()
                 raise
         try:
@@ -37,7 +37,7 @@ class PrioritySlots:
             self._give()
 
     def _give(self) -> None:
-        """Hand a slot to the next, if one waits still."""
+        """Give the slot to the next request that still waits, or free it."""
         while self._waiting:
             _, _, turn = heapq.heappop(self._waiting)
             if not turn.done():

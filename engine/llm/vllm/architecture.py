@@ -1,8 +1,8 @@
-"""Spark-TTS's language model as vLLM runs it: its vocabulary is the audio rows, and text only goes in.
+"""Spark-TTS's language model as vLLM runs it: its output vocabulary has only the audio rows.
 
-vLLM's sampler and head work on `vocab_size` rows. Told that those are the 13,349 that an answer can use, nothing of it
-sees the other 152,651 any more. The embedding keeps them all, audio rows first, so that a generated row is the id
-that goes in next, and the rows of the text follow.
+vLLM's head and sampler work on `vocab_size` rows. Here these are the 13,349 rows that an answer can use; the other
+152,651 are not computed. The embedding keeps all rows, the audio rows first, so that a generated row is also the id of
+the next input. The rows of the text follow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EMBEDDING = "model.embed_tokens.weight"
 
 
 class FastSparkForCausalLM(Qwen2ForCausalLM):
-    """vLLM's Qwen2; `config.embedding_rows` is the whole vocabulary, `config.vocab_size` the audio rows."""
+    """vLLM's Qwen2. `config.embedding_rows` counts the whole vocabulary, `config.vocab_size` the audio rows."""
 
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__(vllm_config=vllm_config, prefix=prefix)
@@ -31,11 +31,11 @@ class FastSparkForCausalLM(Qwen2ForCausalLM):
         self.model.embed_tokens = VocabParallelEmbedding(self.config.embedding_rows, self.config.hidden_size)
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
-        """Load a checkpoint's tensors, the embedding's rows in their new order."""
-        loaded: set[str] = super().load_weights(self._arranged(weights))
+        """Load a checkpoint's tensors, and permute the embedding's rows."""
+        loaded: set[str] = super().load_weights(self._permuted(weights))
         return loaded
 
-    def _arranged(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterable[tuple[str, torch.Tensor]]:
+    def _permuted(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterable[tuple[str, torch.Tensor]]:
         for name, value in weights:
             if name == EMBEDDING:
                 yield "lm_head.weight", value[torch.from_numpy(self._ids)]
@@ -44,5 +44,5 @@ class FastSparkForCausalLM(Qwen2ForCausalLM):
 
 
 def grammar_of(vllm_config: VllmConfig) -> Grammar:
-    """The grammar of the checkpoint whose `LLM/` vLLM was given."""
+    """The grammar of the checkpoint that vLLM runs."""
     return Grammar(Vocabulary(Path(vllm_config.model_config.model) / "tokenizer.json"))

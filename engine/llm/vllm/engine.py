@@ -1,4 +1,4 @@
-"""Starting vLLM's engine as this project uses it."""
+"""Starts vLLM's engine as this project uses it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-# Read when vLLM is imported. A process with threads and a GPU cannot be forked safely; nobody asked to send statistics.
+# vLLM reads these when it is imported. A process with threads and a GPU cannot be forked safely, and it would send
+# usage statistics.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
@@ -24,16 +25,17 @@ from engine.llm.vllm.plugin import ARCHITECTURE
 def start(arguments: dict[str, Any], device: str, on_step: Callable[[int], None]) -> AsyncLLM:
     """Start the engine's process and wait until it has loaded the model.
 
-    `arguments` are vLLM's own; `device` is cuda or cpu; `on_step` hears how many ids a step gave.
+    `arguments` are those of vLLM's AsyncEngineArgs. `device` is cuda or cpu. `on_step` is called with the number of
+    ids that each step generated. Raises what vLLM raises, and ValueError if this build of vLLM is for another device.
     """
     if current_platform.device_type != device:
-        raise ValueError(f"this build of it computes on {current_platform.device_type}, and llm_device is {device}")
+        raise ValueError(f"this build of vLLM is for {current_platform.device_type}, but llm_device is {device}")
     arguments["hf_overrides"] |= {"architectures": [ARCHITECTURE], "tie_word_embeddings": False}
     config = AsyncEngineArgs(
         **arguments,
         skip_tokenizer_init=True,
-        generation_config="vllm",  # the checkpoint's own defaults are not asked
-        distributed_executor_backend="uni",  # the model in the engine's process: they live and die together
+        generation_config="vllm",  # not the defaults in the checkpoint
+        distributed_executor_backend="uni",  # the model runs in the engine's process, so both end together
         scheduling_policy="priority",
         enable_prefix_caching=False,  # prompts differ from their third id on
         disable_log_stats=True,
@@ -42,7 +44,7 @@ def start(arguments: dict[str, Any], device: str, on_step: Callable[[int], None]
     config.model_config.logits_processors = [f"engine.llm.vllm.logits_processor:{runner}"]
 
     class StepLogger(StatLoggerBase):
-        """Tells `on_step` of each step that gave ids."""
+        """Calls `on_step` after each step that generated ids."""
 
         def __init__(self, vllm_config: VllmConfig, engine_index: int = 0) -> None:
             pass

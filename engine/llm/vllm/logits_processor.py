@@ -1,7 +1,7 @@
-"""The grammar inside vLLM's sampler: what may not follow gets no probability. Runs in the process of vLLM's engine.
+"""The grammar inside vLLM's sampler: rows that it does not allow get no probability. Runs in vLLM's engine process.
 
-vLLM has two model runners with an interface each. On a GPU it is the second: there everything stays on the device, and
-no step waits for the host. vLLM's CPU build has the first.
+vLLM has two model runners, each with its own interface. GPUs use the second: there all data stays on the device, and
+no step waits for the host. vLLM's CPU build uses the first.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from engine.tokens.grammar import ACCEPTED, FORBIDDEN, Grammar
 from engine.types import GLOBAL_TOKENS, OutputGrammar
 
 ANSWER, PENALTY = "answer", "repetition_penalty"  # keys of SamplingParams.extra_args
-MAX_PREAMBLE = GLOBAL_TOKENS + 10  # no answer has more ids before its second semantic one: later, its state is known
+MAX_PREAMBLE = GLOBAL_TOKENS + 10  # ids before an answer's second semantic one, at most; after that its state is known
 
 
 def answer_of(params: SamplingParams) -> tuple[OutputGrammar, float]:
-    """What a request asks for, and its penalty; requests of vLLM's own, when it warms up, say nothing of both."""
+    """A request's grammar and repetition penalty. vLLM's own requests, when it warms up, have neither."""
     extra = params.extra_args or {}
     return OutputGrammar[extra.get(ANSWER, OutputGrammar.SPEECH.name)], extra.get(PENALTY, 1.0)
 
@@ -38,7 +38,7 @@ class Rules:
     def __init__(self, grammar: Grammar, device: torch.device) -> None:
         transitions = np.where(grammar.transitions == FORBIDDEN, ACCEPTED, grammar.transitions)
         forbidden = ~grammar.allowed
-        # A sequence may be stepped once more before vLLM notices that it has ended; it must find something there.
+        # vLLM may step a sequence once more after its end, so the last state must allow some row.
         forbidden[ACCEPTED] = False
         self._transitions = torch.from_numpy(transitions).long().to(device)  # (states, rows)
         self._forbidden = torch.from_numpy(forbidden).to(device)
@@ -59,9 +59,10 @@ class Rules:
             logits: (B, rows), float32.
             starts: (B,), the state before each answer's first id.
             counts: (B,), how many ids each answer has.
-            history: (B, N), the first N of them, zeros behind. N is 0 if all that starts with more than
-                speech has more than MAX_PREAMBLE ids.
-            penalties: (B,), each sequence's repetition penalty (engine.llm.sampling); `history` is whole then.
+            history: (B, N), the first N of these ids, padded with zeros. N may be 0 if each answer that begins
+                with a voice has more than MAX_PREAMBLE ids.
+            penalties: (B,), each sequence's repetition penalty (engine.llm.sampling), or None. With penalties,
+                `history` must hold all ids.
 
         """
         states = torch.where(counts > 0, self._speaking, starts)
@@ -82,7 +83,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A sequence of the first model runner; `ids` is vLLM's own list, which grows."""
+    """A sequence of the first model runner. `ids` is vLLM's own list, to which it appends."""
 
     answer: OutputGrammar
     penalty: float
@@ -99,11 +100,11 @@ class FirstRunnerGrammar(FirstLogitsProcessor):
         self._running: dict[int, Running] = {}  # by their row in the batch
 
     def is_argmax_invariant(self) -> bool:
-        """It is not: the likeliest row may be forbidden."""
+        """False: the likeliest row may be forbidden."""
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """Sequences come, go and move."""
+        """Apply vLLM's changes to the batch: sequences that were added, removed or moved."""
         process_dict_updates(self._running, batch_update, lambda params, prompt, ids: Running(*answer_of(params), ids))
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
@@ -126,7 +127,7 @@ class FirstRunnerGrammar(FirstLogitsProcessor):
 
 
 class SecondRunnerGrammar(SecondLogitsProcessor):
-    """Rules in vLLM's second model runner, which keeps each sequence in a slot."""
+    """Rules in vLLM's second model runner, which has a slot for each sequence."""
 
     def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
         """Load the grammar; see vLLM's LogitsProcessor for these methods."""
@@ -135,11 +136,11 @@ class SecondRunnerGrammar(SecondLogitsProcessor):
         slots = req_states.max_num_reqs
         self._starts = torch.zeros(slots, dtype=torch.long, device=req_states.device)
         self._penalties = torch.ones(slots, device=req_states.device)
-        self._in_preamble = np.zeros(slots, np.bool_)  # whether the answer begins with more than speech
+        self._in_preamble = np.zeros(slots, np.bool_)  # whether the answer begins with a voice
         self._penalized = np.zeros(slots, np.bool_)
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
-        """A sequence gets the slot."""
+        """Set the slot's parameters for a new sequence."""
         answer, penalty = answer_of(sampling_params)
         self._starts[req_idx] = self._rules.start[answer]
         self._penalties[req_idx] = penalty
@@ -148,7 +149,7 @@ class SecondRunnerGrammar(SecondLogitsProcessor):
         return True
 
     def apply(self, logits: torch.Tensor, ctx: LogitsContext) -> torch.Tensor:
-        """See Rules.apply; whether history is needed is known without asking the device."""
+        """See Rules.apply. Whether history is needed is decided without waiting for the device."""
         slots, states = ctx.idx_mapping_np, self._states
         counts = ctx.seq_lens_upper_bound_np - states.prompt_len.np[slots]
         penalized = bool(self._penalized[slots].any())

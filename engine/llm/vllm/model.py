@@ -1,7 +1,7 @@
-"""`backend: vllm`: the language model in vLLM's engine, which is a process of its own that batches and samples.
+"""`backend: vllm`: the language model runs in vLLM's engine, a process of its own that batches and samples.
 
-Two parts inside it are ours: the model's head has the audio rows alone (`architecture`), and the sampler obeys the
-grammar (`logits_processor`). vLLM's ids are rows of that model's embedding.
+This project replaces two parts of it: the model's head, which has the audio rows only (`architecture`), and the
+logits processor, which applies the grammar (`logits_processor`). vLLM's ids are rows of that model's embedding.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import BackendFailed, EngineClosed, EngineError, InvalidRequest
+from engine.errors import BackendFailed, EngineClosed, EngineError
+from engine.llm.base import max_answer_tokens
 from engine.llm.vllm.plugin import embedding_permutation
 from engine.llm.weights import Qwen2Config
 from engine.observer import Observer
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from vllm import SamplingParams
 
-DEATH = "vLLM's engine has died; its log says of what."
+DEATH = "vLLM's engine has died; its log has the reason."
 
 
 class VllmModel:
@@ -46,8 +47,8 @@ class VllmModel:
     ) -> None:
         """Start the engine with `LLM/` of a checkpoint; blocks until it is loaded.
 
-        `running` sequences share a step. `gpu_memory_utilization` is the share of the GPU's memory for the engine,
-        weights included. Raises CheckpointError, or EngineError if vLLM cannot start.
+        At most `running` sequences share a step. `gpu_memory_utilization` is the share of the GPU's memory for the
+        engine, including the weights. Raises CheckpointError, or EngineError if vLLM cannot start.
         """
         model = Qwen2Config.from_file(directory / "config.json")
         self.context = min(context, model.max_position_embeddings)
@@ -72,15 +73,15 @@ class VllmModel:
             self._llm = start(arguments, device.type, observer.step)
         except Exception as error:
             raise EngineError(
-                f"vLLM could not be started: {error} (its log says more; `backend: torch` needs nothing but torch)"
+                f"vLLM could not be started: {error}. Its log has more; `backend: torch` works without vLLM."
             ) from error
         self._ids = grammar.ids
-        self._rows = np.argsort(embedding_permutation(grammar.ids, model.vocab_size))  # of each id
+        self._rows = np.argsort(embedding_permutation(grammar.ids, model.vocab_size))  # the row of each id
         self._ends = {int(self._rows[token]) for token in grammar.ends}
 
     @property
     def failure(self) -> str | None:
-        """Why no request can be answered any more; None as long as one can."""
+        """See LanguageModel.failure."""
         return DEATH if self._llm.errored and not self._closed else None
 
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
@@ -88,17 +89,15 @@ class VllmModel:
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        room = self.context - len(prompt.ids)
-        if room < 1:
-            raise InvalidRequest(f"The prompt has {len(prompt.ids)} tokens; this model takes {self.context - 1}.")
+        max_tokens = max_answer_tokens(prompt, sampling, self.context)
         if self._closed:
-            raise EngineClosed("The language model has been closed.")
+            raise EngineClosed
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
         number = str(next(self._numbers))
         outputs = self._llm.generate(
             tokens_input(self._rows[list(prompt.ids)].tolist()),
-            self._parameters(prompt, sampling, room),
+            self._parameters(prompt, sampling, max_tokens),
             number,
             priority=int(due * 1000),
         )
@@ -110,10 +109,10 @@ class VllmModel:
                     if ids := [int(self._ids[row]) for row in answer.token_ids if row not in self._ends]:
                         yield ids
                     if answer.finish_reason == "abort":
-                        raise EngineClosed("The language model has been closed.")
+                        raise EngineClosed
         except EngineDeadError as error:
             if self._closed:
-                raise EngineClosed("The language model has been closed.") from error
+                raise EngineClosed from error
             raise BackendFailed(f"The language model failed: {DEATH}") from error
         except EngineError:
             raise
@@ -127,22 +126,22 @@ class VllmModel:
         self._closed = True
         if self._watcher is not None:
             self._watcher.cancel()
-        await self._llm.abort(list(self._running))  # whoever listens to one hears of its end
+        await self._llm.abort(list(self._running))  # their callers get EngineClosed
         await asyncio.to_thread(self._llm.shutdown)
 
     async def _watch(self) -> None:
-        """Look once a second whether the engine's process still lives."""
+        """Check once a second whether the engine's process is still alive."""
         while True:
             await asyncio.sleep(1)
             if self._llm.errored:
                 self._observer.death(DEATH)
                 return
 
-    def _parameters(self, prompt: Prompt, sampling: Sampling, room: int) -> SamplingParams:
-        """The sampling in vLLM's words.
+    def _parameters(self, prompt: Prompt, sampling: Sampling, max_tokens: int) -> SamplingParams:
+        """The sampling parameters as vLLM's.
 
-        The repetition penalty is applied by our own rules: vLLM's counts the prompt too, whose ids its sampler
-        does not know.
+        The logits processor applies the repetition penalty: vLLM's own penalty counts the prompt's ids too, which
+        are not rows of the head.
         """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -151,10 +150,10 @@ class VllmModel:
             temperature=0 if sampling.greedy else sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
-            seed=None if sampling.seed is None else sampling.seed % 2**63,  # vLLM's are signed
-            max_tokens=min(sampling.max_tokens, room),
+            seed=None if sampling.seed is None else sampling.seed % 2**63,  # vLLM's seeds are signed
+            max_tokens=max_tokens,
             stop_token_ids=sorted(self._ends),
-            ignore_eos=True,  # the checkpoint's own number of it is another row here
+            ignore_eos=True,  # the checkpoint's id of it is a different row here
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
             extra_args={"answer": prompt.answer.name, "repetition_penalty": sampling.repetition_penalty},

@@ -17,8 +17,9 @@ from engine.checkpoints.layout import COMPANIONS, LAYOUT
 from engine.config import SPARK_TTS
 from engine.config import Hub as HubName
 from engine.errors import CheckpointError
+from tests.engine.checkpoints.files import WEIGHTS, make_layout
 from tests.engine.checkpoints.hubs import Hub
-from tests.engine.checkpoints.test_layout import WEIGHTS, make_layout
+from tests.waiting import wait_until
 
 COMMAND = Path(sys.executable).parent / "fast-spark"
 MODEL = "acme/spark-tts"
@@ -129,7 +130,7 @@ def test_a_killed_download_is_incomplete_and_goes_on_with_what_it_lacks(
 
     assert checkpoints.missing_files(directory) == [WEIGHTS]
     assert checkpoints.local_models()[1:] == [(MODEL, directory)]
-    with pytest.raises(CheckpointError, match=f"{WEIGHTS} is missing. Go on with: fast-spark models download {MODEL}"):
+    with pytest.raises(CheckpointError, match=f"{WEIGHTS} is missing.*fast-spark models download {MODEL}"):
         checkpoints.locate(str(directory))
 
     hub.holds.clear()
@@ -147,7 +148,7 @@ def test_a_gated_model_is_refused_with_what_would_open_it(hub_name: str, hub: Hu
     hub.gate = 403
     code, said = download(environment, hub_name)
     assert code == 1
-    assert f"{hub_name} does not let you have {MODEL} (403): accept its conditions" in last_line(said)
+    assert f"{hub_name} denies access to {MODEL} (403). Accept the model's conditions" in last_line(said)
     assert "TOKEN" in last_line(said)
     assert checkpoints.missing_files(checkpoints.downloaded(MODEL)) == list(LAYOUT)
 
@@ -157,7 +158,7 @@ def test_a_gated_model_is_refused_with_what_would_open_it(hub_name: str, hub: Hu
     ("status", "words"),
     [
         (404, ["There is no model", MODEL, SPARK_TTS, "_TOKEN"]),
-        (401, ["does not let you have", MODEL, "_TOKEN"]),
+        (401, ["denies access to", MODEL, "_TOKEN"]),
         (500, ["answered with an error (500)", "_ENDPOINT"]),
     ],
 )
@@ -187,8 +188,8 @@ def test_a_connection_that_breaks_again_and_again_is_said_so(hub: Hub, environme
     hub.breaks[WEIGHTS] = [HALF, *[0] * 100]
     code, said = download(environment, "huggingface")
     assert code == 1
-    assert "The connection to huggingface broke off (" in last_line(said)
-    assert last_line(said).endswith("Run the same command again to go on where it stopped.")
+    assert "The connection to huggingface was lost (" in last_line(said)
+    assert last_line(said).endswith("Run the same command again to continue the download.")
     assert checkpoints.missing_files(checkpoints.downloaded(MODEL)) == [WEIGHTS]
 
 
@@ -242,7 +243,7 @@ def test_two_downloads_at_once_fetch_each_file_once(hub: Hub, environment: dict[
 
 @pytest.mark.parametrize("name", ["../x", "x/..", "a", "a/b/c", "", "/a", "a/", "a b/c", ".a/b", "-a/b", "a--b/c"])
 def test_a_wrong_name_is_refused_before_anything_is_asked_or_made(name: str, cache: Path) -> None:
-    with pytest.raises(CheckpointError, match=f"is not a model's name: give OWNER/NAME, such as {SPARK_TTS}"):
+    with pytest.raises(CheckpointError, match=f"is not the name of a model. Give OWNER/NAME, such as {SPARK_TTS}"):
         checkpoints.download(name, "huggingface")
     assert not cache.exists()
 
@@ -266,10 +267,3 @@ def sizes_stand_still(directory: Path) -> bool:
     before = {path: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
     time.sleep(0.5)
     return before == {path: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

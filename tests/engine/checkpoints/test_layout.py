@@ -12,8 +12,7 @@ from engine.checkpoints.layout import LAYOUT
 from engine.checkpoints.synthetic import write_checkpoint
 from engine.config import SPARK_TTS
 from engine.errors import CheckpointError
-
-WEIGHTS = "LLM/model.safetensors"
+from tests.engine.checkpoints.files import WEIGHTS, make_layout
 
 
 def test_importing_the_module_imports_no_heavy_library() -> None:
@@ -47,7 +46,7 @@ def test_a_directory_that_lacks_files_is_refused_by_their_names(tmp_path: Path) 
 
 @pytest.mark.parametrize("path", ["/no/such/place", "../elsewhere", "spark"])
 def test_an_unknown_path_is_refused_with_what_can_be_given(path: str, cache: Path) -> None:
-    with pytest.raises(CheckpointError, match=f"There is no directory {path}: .*'demo'.*{SPARK_TTS}"):
+    with pytest.raises(CheckpointError, match=rf"There is no directory {path}\. .*'demo'.*{SPARK_TTS}"):
         checkpoints.locate(path)
 
 
@@ -86,10 +85,3 @@ def test_an_interrupted_synthesis_leaves_nothing_that_looks_whole(tmp_path: Path
     write_checkpoint(tmp_path / "model", "small")
     assert checkpoints.missing_files(tmp_path / "model") == []
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def make_layout(directory: Path) -> None:
-    """Files under all names of the layout, long enough that their beginning and end are not the same bytes."""
-    for name in LAYOUT:
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(name.encode() * 10_000)

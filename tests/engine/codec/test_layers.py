@@ -61,7 +61,7 @@ def test_a_transposed_convolution(kernel_size: int, rate: int, packed: bool) -> 
     torch.testing.assert_close(layer(x), expected)
 
 
-@pytest.mark.parametrize("shape", [(1, 7, 96), (3, Snake.PIECE // 96 + 5, 96)])  # the latter in several pieces
+@pytest.mark.parametrize("shape", [(1, 7, 96), (3, Snake.BLOCK // 96 + 5, 96)])  # the latter in several blocks
 def test_snake(shape: tuple[int, int, int]) -> None:
     snake = Snake(shape[-1]).requires_grad_(False)
     snake.alpha.uniform_(0.1, 3)

@@ -158,7 +158,7 @@ def test_a_tensor_is_named_as_the_file_names_it_and_the_others_are_counted(own_c
     change_codec_tensors(own_checkpoint, damage)
     assert_refused(
         own_checkpoint,
-        "tensor encoder.downsample.0.1.norm.weight is missing, expected shape (40,) (and 2 more tensors at fault)",
+        "tensor encoder.downsample.0.1.norm.weight is missing, expected shape (40,) (and 2 more wrong tensors)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Continuous batching on a model small enough to follow: its logits say what its input was."""
+"""Continuous batching of a model whose logits show its input."""
 
 import asyncio
 import threading
@@ -15,7 +15,9 @@ from engine.runtime.batching import Batcher
 from engine.runtime.compute import run_on
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import OutputGrammar, Prompt, Sampling
+from engine.types import Sampling
+from tests.engine.llm.helpers import speech
+from tests.waiting import until
 
 GREEDY = Sampling(temperature=0, max_tokens=20)
 
@@ -80,22 +82,16 @@ async def model(runner: CountingModelRunner, vocabulary: Vocabulary) -> AsyncGen
     await scheduler.close()
 
 
-def prompt(length: int) -> Prompt:
-    return Prompt((0,) * length, OutputGrammar.SPEECH)
-
-
 async def tokens(model: Scheduler, vocabulary: Vocabulary, length: int, sampling: Sampling = GREEDY) -> list[int]:
     answer: list[int] = []
-    async for ids in model.generate(prompt(length), sampling):
+    async for ids in model.generate(speech(length), sampling):
         answer += [token - vocabulary.semantic.first for token in ids]
     return answer
 
 
 async def settled(model: Scheduler) -> None:
-    """Wait until the thread has noticed that nothing is left to do."""
-    async with asyncio.timeout(5):
-        while model.load != (0, 0):
-            await asyncio.sleep(0.01)
+    """Wait until the thread has nothing to do."""
+    await until(lambda: model.load == (0, 0))
 
 
 async def test_each_of_several_gets_its_own_answer(model: Scheduler, vocabulary: Vocabulary) -> None:
@@ -122,15 +118,15 @@ async def test_sequences_share_steps_and_join_and_leave_between_them(
     assert len(runner.batches) < 3 * 20  # fewer steps than one after the other would take
     await settled(model)
     assert len(runner.released) == 3
-    assert runner.moved[0] == (1, 0)  # the second took the place that the short one left, so that no step is wider
-    assert runner.batches[-1] == [0]  # than there are sequences
+    assert runner.moved[0] == (1, 0)  # the second moved to the slot of the short one, so that
+    assert runner.batches[-1] == [0]  # no step is wider than the number of sequences
 
 
 async def test_ids_come_while_the_answer_is_made(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     runner.gate.clear()  # no step after the prompt ends until the first id has been seen
-    async with aclosing(model.generate(prompt(3), GREEDY)) as answer:
+    async with aclosing(model.generate(speech(3), GREEDY)) as answer:
         first = await anext(answer)
         assert first == [vocabulary.semantic.first + 3]
         runner.gate.set()
@@ -138,19 +134,18 @@ async def test_ids_come_while_the_answer_is_made(
     assert len(rest) == 19
 
 
-async def test_a_closed_request_stops_costing(
+async def test_a_closed_request_is_not_stepped_any_more(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     endless = Sampling(temperature=0, max_tokens=900)
-    async with aclosing(model.generate(prompt(3), endless)) as answer:
+    async with aclosing(model.generate(speech(3), endless)) as answer:
         await anext(answer)
     await settled(model)
     steps = len(runner.batches)
     assert steps < 800
     assert runner.released == [0]
-    await asyncio.sleep(0.05)
-    assert len(runner.batches) == steps
     assert await tokens(model, vocabulary, 7) == list(range(7, 27))
+    assert len(runner.batches) == steps + 19  # those of the new request
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
@@ -159,9 +154,7 @@ async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
     runner.gate.clear()
     running = [asyncio.create_task(tokens(model, vocabulary, length)) for length in (10, 11)]
     waiting = asyncio.create_task(tokens(model, vocabulary, 12))
-    async with asyncio.timeout(5):
-        while sum(model.load) != 3:
-            await asyncio.sleep(0.01)
+    await until(lambda: sum(model.load) == 3)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     runner.gate.set()
@@ -170,28 +163,24 @@ async def test_a_request_that_is_cancelled_while_it_waits_is_never_begun(
     assert {length for _, _, length in runner.chunks} == {10, 11}
 
 
-async def test_who_is_due_first_gets_the_next_place(
+async def test_the_earliest_deadline_gets_the_next_slot(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     async def ask(length: int, due: float) -> None:
-        async for _ in model.generate(prompt(length), GREEDY, due):
+        async for _ in model.generate(speech(length), GREEDY, due):
             pass
 
     runner.gate.clear()
     requests = [asyncio.create_task(ask(1, 0)), asyncio.create_task(ask(2, 0))]
-    async with asyncio.timeout(5):
-        while sum(model.load) != 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: sum(model.load) == 2)
     requests += [asyncio.create_task(ask(*late)) for late in ((3, 30.0), (4, 20.0), (5, 10.0))]
-    async with asyncio.timeout(5):
-        while sum(model.load) != 5:
-            await asyncio.sleep(0.01)
+    await until(lambda: sum(model.load) == 5)
     runner.gate.set()
     await asyncio.gather(*requests)
     assert [length for _, _, length in runner.chunks][2:] == [5, 4, 3]
 
 
-async def test_a_long_prompt_is_taken_in_in_chunks_between_the_steps_of_others(
+async def test_a_long_prompt_is_prefilled_in_chunks_between_the_steps_of_others(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     length = 3 * CountingModelRunner.chunk + 5
@@ -208,7 +197,7 @@ async def test_a_prompt_that_does_not_fit_is_refused(model: Scheduler, vocabular
     assert len(await tokens(model, vocabulary, 995)) == 5  # an answer ends where the context does
 
 
-async def test_a_failing_step_reaches_all_who_were_in_it_and_no_one_else(
+async def test_a_failing_step_fails_its_sequences_and_no_others(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     runner.fail_decode_at = 3
@@ -217,7 +206,7 @@ async def test_a_failing_step_reaches_all_who_were_in_it_and_no_one_else(
     assert 1 <= len(failed) <= 2
     assert "the device is gone" in str(failed[0])
     assert isinstance(failed[0].__cause__, RuntimeError)
-    assert answers[2] == list(range(3, 23))  # it waited for a place, and the model went on
+    assert answers[2] == list(range(3, 23))  # it waited for a slot, and the model went on
     await settled(model)
 
 
@@ -256,7 +245,7 @@ async def test_the_codec_and_the_model_take_turns_in_one_thread(
     assert threads == {"cores_0"}
 
 
-async def test_a_failure_while_one_leaves_does_not_stop_the_model(
+async def test_a_failure_while_a_slot_is_freed_does_not_stop_the_model(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     runner.fail_release_at = 1
@@ -266,14 +255,16 @@ async def test_a_failure_while_one_leaves_does_not_stop_the_model(
         assert await tokens(model, vocabulary, 7) == list(range(7, 27))
 
 
-async def test_closing_ends_what_runs_and_what_waits(runner: CountingModelRunner, vocabulary: Vocabulary) -> None:
+async def test_closing_ends_running_and_waiting_requests(runner: CountingModelRunner, vocabulary: Vocabulary) -> None:
     model = Scheduler(runner, Grammar(vocabulary))
     endless = Sampling(temperature=0, max_tokens=900)
     runner.gate.clear()
     requests = [asyncio.create_task(tokens(model, vocabulary, n, endless)) for n in (1, 2, 3)]
-    await asyncio.sleep(0.05)
+    await until(lambda: sum(model.load) == 3)
+    closing = asyncio.create_task(model.close())
+    await asyncio.sleep(0)  # it has begun
     runner.gate.set()
-    await model.close()
+    await closing
     assert all(isinstance(e, EngineClosed) for e in await asyncio.gather(*requests, return_exceptions=True))
     with pytest.raises(EngineClosed):
         await tokens(model, vocabulary, 1)

@@ -37,12 +37,12 @@ CPU_VLLM = Host(cuda=False, amx=False, llama=True, vllm=True)
         ({"llm_device": "cuda:1"}, PLAIN, Torch("bfloat16")),
     ],
 )
-def test_the_rule(settings: dict[str, object], host: Host, chosen: Torch | LlamaCpp | Vllm) -> None:
+def test_the_choice(settings: dict[str, object], host: Host, chosen: Torch | LlamaCpp | Vllm) -> None:
     assert choose(EngineConfig.model_validate(settings), host, demo=False) == chosen
 
 
 @pytest.mark.parametrize("host", [PLAIN, BARE, AMX, CPU_VLLM])
-def test_the_demo_model_needs_nothing_but_torch(host: Host) -> None:
+def test_the_demo_model_runs_in_torch(host: Host) -> None:
     assert choose(EngineConfig(max_running=16), host, demo=True) == Torch("float32")
 
 
@@ -52,16 +52,20 @@ def test_the_demo_model_needs_nothing_but_torch(host: Host) -> None:
         ({"backend": "llama-cpp"}, BARE, "make llama"),
         ({"backend": "llama-cpp", "llm_device": "cuda"}, GPU, "backend: vllm"),
         ({"backend": "vllm"}, GPU_ALONE, r"pip install 'fast-spark\[vllm\]'"),
-        ({"backend": "torch", "llm_precision": "q8_0"}, PLAIN, "float32 or bfloat16, not in q8_0"),
-        ({"llm_precision": "q8_0"}, GPU, "vllm holds .* float32 or bfloat16, not in q8_0"),
-        ({"backend": "llama-cpp", "llm_precision": "int8"}, PLAIN, "int8 is torch's on a CPU"),
+        (
+            {"backend": "torch", "llm_precision": "q8_0"},
+            PLAIN,
+            "bfloat16. For q8_0 choose `backend: llama-cpp`",
+        ),
+        ({"llm_precision": "q8_0"}, GPU, "vllm backend supports .* float32 and bfloat16"),
+        ({"backend": "llama-cpp", "llm_precision": "int8"}, PLAIN, "int8 needs torch on a CPU"),
         ({"llm_device": "cuda", "llm_precision": "int8"}, GPU, "llm_device: cpu"),
     ],
 )
-def test_what_cannot_be_had_says_what_can(settings: dict[str, object], host: Host, message: str) -> None:
+def test_an_unavailable_choice_is_refused(settings: dict[str, object], host: Host, message: str) -> None:
     with pytest.raises(EngineError, match=message):
         choose(EngineConfig.model_validate(settings), host, demo=False)
 
 
-def test_this_machine_is_looked_at() -> None:
+def test_this_machine_has_llama_cpp() -> None:
     assert Host.this().llama

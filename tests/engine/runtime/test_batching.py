@@ -1,4 +1,4 @@
-"""The batcher: what it puts together, and what becomes of those who wait."""
+"""The batcher: what runs together, and what happens to callers that wait."""
 
 import asyncio
 import threading
@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import BackendFailed, EngineClosed
 from engine.runtime.batching import Batcher
+from tests.waiting import until
 
 
 class Work:
@@ -53,9 +54,7 @@ async def hold(batcher: Batcher, work: Work) -> asyncio.Task[int]:
 
 
 async def waiting(batcher: Batcher, count: int) -> None:
-    async with asyncio.timeout(5):
-        while batcher.waiting != count:
-            await asyncio.sleep(0.005)
+    await until(lambda: batcher.waiting == count)
 
 
 async def test_what_waits_for_the_same_function_runs_together(batcher: Batcher) -> None:
@@ -92,7 +91,7 @@ async def test_items_of_very_different_sizes_are_not_padded_to_each_other(batche
     assert work.batches[1:] == [[1, 3], [2, 4]]
 
 
-async def test_what_is_due_first_runs_first(batcher: Batcher) -> None:
+async def test_the_earliest_deadline_runs_first(batcher: Batcher) -> None:
     work = Work()
     first = await hold(batcher, work)
     dues = {1: 9.0, 2: 3.0, 3: 6.0}
@@ -104,9 +103,10 @@ async def test_what_is_due_first_runs_first(batcher: Batcher) -> None:
 
 
 async def test_what_comes_while_others_compute_is_in_the_batch() -> None:
-    turn, work = threading.Event(), Work()
+    asked, turn, work = threading.Event(), threading.Event(), Work()
 
     def when_it_is_our_turn(function: Callable[[], None]) -> None:
+        asked.set()
         turn.wait(10)
         function()
 
@@ -115,7 +115,7 @@ async def test_what_comes_while_others_compute_is_in_the_batch() -> None:
     for n, due in ((1, 5.0), (2, 3.0), (3, 4.0)):
         tasks.append(asyncio.create_task(batcher.run(work.double, n, 10, due=due)))
         await waiting(batcher, n)
-        await asyncio.sleep(0.05)  # the thread waits for its turn
+        await asyncio.to_thread(asked.wait, 10)  # the thread waits for its turn
     turn.set()
     assert await asyncio.gather(*tasks) == [2, 4, 6]
     assert work.batches == [[2, 3, 1]]
@@ -128,7 +128,7 @@ async def test_a_cancelled_waiter_harms_nobody_and_costs_nothing(batcher: Batche
     tasks = [asyncio.create_task(batcher.run(work.double, n, 1, due=0)) for n in (1, 2, 3)]
     await waiting(batcher, 3)
     tasks[1].cancel()
-    await asyncio.sleep(0)
+    await asyncio.gather(tasks[1], return_exceptions=True)
     work.gate.set()
     results = await asyncio.gather(first, *tasks, return_exceptions=True)
     assert results[:2] == [0, 2]
@@ -168,7 +168,7 @@ async def test_closing_finishes_what_runs_and_ends_what_waits() -> None:
     second = asyncio.create_task(batcher.run(work.double, 1, 1, due=0))
     await waiting(batcher, 1)
     closing = asyncio.create_task(batcher.close())
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0)  # it has begun
     work.gate.set()
     await closing
     results = await asyncio.gather(first, second, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What `auto` means: by what the machine has."""
+"""What `auto` means, by the machine's hardware."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from engine.errors import EngineError
 from engine.runtime.devices import codec_precision_on, resolve, resolve_for_codec
 
-no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_without_cuda_auto_is_the_cpu() -> None:
 
 @no_gpu
 def test_a_missing_device_is_named() -> None:
-    with pytest.raises(EngineError, match=r"The device cuda:7 is not there: torch .* sees 0"):
+    with pytest.raises(EngineError, match=r"There is no device cuda:7: torch .* finds 0 CUDA devices"):
         resolve("cuda:7", "auto")

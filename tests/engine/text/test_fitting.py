@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.text.fitting import fit
+from engine.text.fitting import NoRoom, fit
 
 
 def letters(text: str) -> str:
@@ -37,5 +37,5 @@ def test_marks_without_number_are_cut_off() -> None:
 
 
 def test_no_room_at_all_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(NoRoom):
         fit("Hello there.", lambda part: False)

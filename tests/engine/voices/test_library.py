@@ -60,6 +60,27 @@ async def test_a_voice_is_found_by_its_name_and_its_id(parts: Parts) -> None:
     assert by_name.semantic_tokens is None  # of no use without the transcript
 
 
+async def test_a_name_is_found_in_any_case(parts: Parts) -> None:
+    alloy = await parts.voices.tokens("alloy")
+    for name in ("Alloy", "ALLOY"):
+        assert (await parts.voices.tokens(name)).global_tokens.tolist() == alloy.global_tokens.tolist()
+    lively = await parts.voices.tokens("Alloy", pitch="very_high")
+    assert lively.attributes == VoiceAttributes("female", "very_high", seed=1)
+    upper = await parts.voices.create("ÉVA", VoiceAttributes("female", seed=1))
+    lower = await parts.voices.create("éva", VoiceAttributes("female", seed=2))
+    for name, made in (("ÉVA", upper), ("éva", lower), ("Éva", upper)):  # the oldest, where none is exactly so
+        assert (await parts.voices.tokens(name)).attributes == made.attributes
+    with pytest.raises(VoiceExists):
+        await parts.voices.create("Alloy", VoiceAttributes("male"))
+
+
+async def test_a_name_in_another_case_is_of_a_voice_that_the_caller_sees(parts: Parts) -> None:
+    await parts.voices.create("Bass", VoiceAttributes("male"), caller="ada", private=True)
+    await parts.voices.tokens("BASS", caller="ada")
+    with pytest.raises(UnknownVoice, match="BASS"):
+        await parts.voices.tokens("BASS", caller="eve")
+
+
 async def test_a_transcript_brings_the_semantic_tokens_along(parts: Parts) -> None:
     await parts.voices.add("Ada", recording(), "  What she says. ")
     tokens = await parts.voices.tokens("Ada")

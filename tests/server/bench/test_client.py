@@ -15,7 +15,8 @@ from server.bench.client import Level, Workload, connect, measure
 from server.encoding import FORMATS, AudioFormat
 from server.settings import Settings
 from tests.server.conftest import Server
-from tests.server.fakes import TEXT, Fakes, metrics, ready, until
+from tests.server.fakes import TEXT, Fakes, metrics, ready
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -40,7 +41,7 @@ def fakes(vocabulary: Vocabulary, tmp_path: Path) -> Fakes:
 def url(fakes: Fakes, serve: Serve) -> str:
     url = serve(fakes.app).url
     with httpx.Client(base_url=url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
     return url
 
 

@@ -13,15 +13,16 @@ from typer.testing import CliRunner
 
 from engine.text import normalise, split_sentences
 from engine.tokens.vocabulary import Vocabulary
-from server.bench.client import Level, OutputGrammar
+from server.bench.client import Answer, Level
 from server.bench.command import BenchError, Length, bundled_texts
 from server.bench.plot import write_plot
 from server.bench.report import Percentiles, Summary, as_table
 from server.cli import app
 from server.settings import Settings
+from tests.server.commands import refused
 from tests.server.conftest import Server
-from tests.server.fakes import Fakes, ready, until
-from tests.server.test_cli import refused
+from tests.server.fakes import Fakes, ready
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 PNG = b"\x89PNG\r\n"
@@ -39,7 +40,7 @@ def test_a_running_server_is_measured(vocabulary: Vocabulary, tmp_path: Path, se
     fakes = Fakes(vocabulary, tmp_path)
     url = serve(fakes.app).url
     with httpx.Client(base_url=url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
     arguments = ("--url", url, "--concurrency", "1,3", "--requests", "2", "--max-tokens", "10")
     printed = bench(*arguments, "-o", str(tmp_path / "of.fakes"))
     assert "Clients" in printed
@@ -62,7 +63,7 @@ def test_a_server_with_keys_is_measured_with_one(vocabulary: Vocabulary, tmp_pat
     fakes = Fakes(vocabulary, tmp_path, Settings.model_validate({"api_keys": {"ada": "sk-0123456789abcdef0123"}}))
     url = serve(fakes.app).url
     with httpx.Client(base_url=url) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
     arguments = ("--url", url, "--concurrency", "1", "--requests", "1", "--max-tokens", "10")
     bench(*arguments, "--api-key", "sk-0123456789abcdef0123", "-o", str(tmp_path / "keyed"))
     assert json.loads((tmp_path / "keyed.json").read_text())["levels"][0]["errors"] == 0
@@ -117,8 +118,8 @@ def test_the_texts_are_of_both_languages_and_lengths() -> None:
 
 
 LEVELS = [
-    Level(1, 10, [OutputGrammar(total=n, first_audio=n / 10, audio=2, underruns=n % 2) for n in range(1, 5)]),
-    Level(64, 10, [OutputGrammar(total=1, error="429: busy")] * 2),
+    Level(1, 10, [Answer(total=n, first_audio=n / 10, audio=2, underruns=n % 2) for n in range(1, 5)]),
+    Level(64, 10, [Answer(total=1, error="429: busy")] * 2),
 ]
 
 

@@ -42,7 +42,7 @@ def test_a_damaged_verdict_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_a_build_that_dies_either_way_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"llama\.cpp dies on this machine.*make llama.*backend: torch"):
+    with pytest.raises(EngineError, match=r"llama\.cpp crashes on this machine.*make llama.*backend: torch"):
         repacking_is_safe(tmp_path / "model", tmp_path, tmp_path / "verdicts", DIES)
     assert not list(tmp_path.glob("verdicts/*"))
 

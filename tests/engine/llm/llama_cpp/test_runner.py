@@ -22,7 +22,8 @@ from engine.llm.registry import convert, load_language_model
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Sampling
-from tests.engine.llm.pytorch.test_runner import generate, prompts
+from tests.engine.llm.helpers import generate, generate_staggered, prompts
+from tests.waiting import until
 
 GREEDY = Sampling(temperature=0, max_tokens=150)
 
@@ -45,9 +46,9 @@ async def loaded(
 async def greedy(checkpoint: Path, backend: str, precision: str, count: int) -> list[list[int]]:
     """Greedy answers to a prompt of each form, which join one after the other."""
     sampling = Sampling(temperature=0, max_tokens=count)
-    asked = enumerate(prompts(Vocabulary(checkpoint / "LLM" / "tokenizer.json")))
+    asked = prompts(Vocabulary(checkpoint / "LLM" / "tokenizer.json"))
     async with loaded(checkpoint, backend, precision) as model:
-        return await asyncio.gather(*(generate(model, prompt, sampling, n * 0.02) for n, prompt in asked))
+        return await generate_staggered(model, asked, sampling)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
@@ -64,47 +65,39 @@ async def test_greedy_ids_are_those_of_the_torch_backend_at_full_size(full_check
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16", "q8_0", "q5_0", "q4_0"])
-async def test_a_seed_gives_the_same_ids_whoever_else_is_served(
+async def test_a_seed_gives_the_same_ids_in_any_batch(
     small_checkpoint: Path, vocabulary: Vocabulary, precision: str
 ) -> None:
     asked = prompts(vocabulary)
-    asked.append(Prompt(asked[0].ids * 8, OutputGrammar.SPEECH))  # taken in in several parts, between the others' steps
+    asked.append(Prompt(asked[0].ids * 8, OutputGrammar.SPEECH))  # prefilled in several chunks
     sampling = Sampling(seed=3, max_tokens=60)
     async with loaded(small_checkpoint, precision=precision) as model:
         alone = [await generate(model, prompt, sampling) for prompt in asked]
-        together = await asyncio.gather(
-            *(generate(model, prompt, sampling, n * 0.01) for n, prompt in enumerate(asked))
-        )
+        together = await generate_staggered(model, asked, sampling)
     assert together == alone
     assert len({tuple(answer) for answer in alone}) == len(alone)
 
 
-async def test_one_that_is_given_up_leaves_and_its_cells_are_free(
-    small_checkpoint: Path, vocabulary: Vocabulary
-) -> None:
+async def test_an_aborted_request_frees_its_cells(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
     prompt = prompts(vocabulary)[0]
     async with loaded(small_checkpoint, running=2) as model:
         runner = model._runner  # type: ignore[attr-defined]
         async with aclosing(model.generate(prompt, Sampling(seed=1, max_tokens=800))) as answer:
             await anext(answer)
             assert runner.held(0) >= len(prompt.ids)
-        async with asyncio.timeout(5):
-            while runner.held(0):
-                await asyncio.sleep(0.001)
+        await until(lambda: runner.held(0) == 0)
         survivor = asyncio.create_task(generate(model, prompt, GREEDY))
         dropped = [model.generate(prompt, Sampling(seed=n, max_tokens=800)) for n in range(20)]
-        for one in dropped:  # through the one place that the survivor leaves
+        for one in dropped:  # all in the slot that the survivor does not use
             await anext(one)
             await one.aclose()
         assert await survivor == await generate(model, prompt, GREEDY)
-        async with asyncio.timeout(5):
-            while runner.held(0) or runner.held(1):
-                await asyncio.sleep(0.001)
+        await until(lambda: runner.held(0) == runner.held(1) == 0)
 
 
 @pytest.fixture
 def checkpoint(small_checkpoint: Path, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
+    """A copy that a test may damage."""
     copy = tmp_path / "model"
     shutil.copytree(small_checkpoint, copy, ignore=shutil.ignore_patterns("*.gguf", "*.lock"))
     return copy
@@ -156,7 +149,7 @@ async def test_a_damaged_file_is_made_anew(checkpoint: Path, vocabulary: Vocabul
 async def test_a_file_that_llama_cpp_refuses_is_one_error(checkpoint: Path) -> None:
     path = convert(checkpoint, "float32")
     path.write_bytes(path.read_bytes().replace(b"output_norm.weight", b"output_mron.weight"))
-    with pytest.raises(CheckpointError, match=r"cannot load .*fast-spark-float32\.gguf.*made anew"):
+    with pytest.raises(CheckpointError, match=r"cannot load .*fast-spark-float32\.gguf.*made again"):
         async with loaded(checkpoint):
             pass
 
@@ -210,7 +203,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(checkpoint: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(checkpoint)], capture_output=True, text=True, check=True
     )
-    assert re.search(r"fast-spark-float32\.gguf cannot be written: .* The disk has \d+\.\d GB left\.", done.stdout)
+    assert re.search(r"fast-spark-float32\.gguf cannot be written: .* The disk has \d+\.\d GB free\.", done.stdout)
     assert len(done.stdout.splitlines()) == 1
     assert [file.name for file in (checkpoint / "LLM").glob("fast-spark*") if file.suffix != ".lock"] == []
     assert convert(checkpoint, "float32").is_file()

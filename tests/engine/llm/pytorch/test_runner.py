@@ -6,7 +6,6 @@ import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -19,22 +18,9 @@ from engine.llm.pytorch.cuda_graphs import bucket
 from engine.llm.pytorch.runner import TorchModelRunner
 from engine.llm.registry import load_language_model
 from engine.tokens.grammar import Grammar
-from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import Prompt, Sampling, VoiceAttributes, VoiceTokens
-
-VOICE = VoiceTokens(np.arange(32) * 5)
-SAMPLED = VoiceTokens(np.arange(32) * 7, transcript="Some words.", semantic_tokens=np.arange(40) * 3)
-
-
-def prompts(vocabulary: Vocabulary) -> list[Prompt]:
-    """One of each form."""
-    forms = Prompts(vocabulary)
-    return [
-        forms.speak("Hello world, how are you?", VOICE),
-        forms.speak("你好。", SAMPLED),
-        forms.create_voice("Good morning.", VoiceAttributes("female")),
-    ]
+from engine.types import Prompt, Sampling
+from tests.engine.llm.helpers import generate, generate_staggered, prompts
 
 
 class FollowGrammar(LogitsProcessor):
@@ -69,11 +55,6 @@ def reference(checkpoint: Path, vocabulary: Vocabulary, count: int) -> list[list
     return answers
 
 
-async def generate(model: LanguageModel, prompt: Prompt, sampling: Sampling, delay: float = 0) -> list[int]:
-    await asyncio.sleep(delay)
-    return [token async for ids in model.generate(prompt, sampling) for token in ids]
-
-
 @pytest.fixture
 async def model(small_checkpoint: Path, vocabulary: Vocabulary) -> AsyncGenerator[LanguageModel, None]:
     config = EngineConfig(max_running=4, llm_device="cpu", llm_precision="float32")
@@ -86,9 +67,7 @@ async def test_greedy_ids_are_those_of_transformers(
     model: LanguageModel, small_checkpoint: Path, vocabulary: Vocabulary
 ) -> None:
     greedy = Sampling(temperature=0, max_tokens=150)
-    answers = await asyncio.gather(
-        *(generate(model, prompt, greedy, n * 0.02) for n, prompt in enumerate(prompts(vocabulary)))
-    )
+    answers = await generate_staggered(model, prompts(vocabulary), greedy)
     assert answers == reference(small_checkpoint, vocabulary, 150)
     assert min(len(answer) for answer in answers) > 50
 
@@ -186,14 +165,14 @@ def runner(checkpoint: Path, vocabulary: Vocabulary, *, fixed: bool = False, int
 
 
 def test_fixed_shapes_give_what_exact_ones_give(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
-    """With places that are idle, between and behind those that run, and sequences past the shortest length."""
+    """With idle slots between and after those that run, and with sequences longer than the least length."""
     exact, fixed = (runner(small_checkpoint, vocabulary, fixed=fixed) for fixed in (False, True))
     ids = list(range(100, 360))
     for each in (exact, fixed):
         each.prefill(0, ids[:250], 0)
         each.prefill(1, ids[:9], 0)
         each.prefill(2, ids[:40], 0)
-        each.prefill(3, ids[:17], 0)  # half of its prompt, taken in on both sides of the steps
+        each.prefill(3, ids[:17], 0)  # half of its prompt, prefilled before and after the steps
     for n in range(10):
         step = [0, 2], [n, 7 * n], [250 + n, 40 + n]
         torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)

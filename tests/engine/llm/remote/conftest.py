@@ -13,7 +13,7 @@ from engine.tokens.vocabulary import Vocabulary
 from tests.engine.llm.remote.fake_server import FakeServer, served
 
 
-class Elsewhere:
+class Remote:
     """Makes servers and models, and closes them at the end."""
 
     def __init__(self, vocabulary: Vocabulary, stack: AsyncExitStack) -> None:
@@ -36,6 +36,6 @@ class Elsewhere:
 
 
 @pytest.fixture
-async def elsewhere(vocabulary: Vocabulary) -> AsyncGenerator[Elsewhere, None]:
+async def remote(vocabulary: Vocabulary) -> AsyncGenerator[Remote, None]:
     async with AsyncExitStack() as stack:
-        yield Elsewhere(vocabulary, stack)
+        yield Remote(vocabulary, stack)

@@ -1,4 +1,4 @@
-"""What a real server of any kind has to keep; the tests of each kind inherit these and start the server."""
+"""The tests that every kind of real server must pass; the tests of each kind inherit them and start the server."""
 
 import asyncio
 import json
@@ -23,15 +23,15 @@ from engine.llm.base import LanguageModel
 from engine.llm.registry import load_language_model
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Sampling
-from tests.engine.llm.pytorch.test_runner import generate, prompts
+from tests.engine.llm.helpers import generate, prompts
 
 CONTEXT = 1024
-PLACES = 8
+SLOTS = 8
 
 
 @dataclass(frozen=True)
-class Real:
-    """A server of a language model in a process of its own. `steps` are those that it has made so far."""
+class RealServer:
+    """A server of a language model in a process of its own. `steps` returns its number of steps so far."""
 
     kind: RemoteKind
     url: str
@@ -46,8 +46,8 @@ class Real:
 @contextmanager
 def started(
     kind: RemoteKind, command: Sequence[str], log: Path, steps: str, environment: dict[str, str]
-) -> Iterator[Real]:
-    """A server, from when it is well; its command is given a port. `steps` is the metric that counts them."""
+) -> Iterator[RealServer]:
+    """A server, once it is healthy; a port is added to its command. `steps` is the metric that counts them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with log.open("wb") as output:
@@ -59,10 +59,10 @@ def started(
             start_new_session=True,
         )
     url = f"http://127.0.0.1:{port}"
-    server = Real(kind, url, process, lambda: metric(url, steps))
+    server = RealServer(kind, url, process, lambda: metric(url, steps))
     try:
         deadline = time.monotonic() + 500
-        while not well(url):
+        while not healthy(url):
             assert process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.2)
@@ -72,7 +72,7 @@ def started(
             server.kill()
 
 
-def well(url: str) -> bool:
+def healthy(url: str) -> bool:
     try:
         return httpx2.get(f"{url}/health", timeout=5).is_success
     except httpx2.HTTPError:
@@ -93,14 +93,16 @@ def wider_heads(small_checkpoint: Path, directory: Path) -> Path:
 
 
 @asynccontextmanager
-async def loaded(checkpoint: Path, vocabulary: Vocabulary, *servers: Real | str) -> AsyncGenerator[LanguageModel, None]:
+async def loaded(
+    checkpoint: Path, vocabulary: Vocabulary, *servers: RealServer | str
+) -> AsyncGenerator[LanguageModel, None]:
     """The model on these servers, or, if there are none, in torch."""
     settings: dict[str, object] = {"backend": "torch", "llm_device": "cpu", "llm_precision": "float32"}
     if servers:
-        kind = next(server.kind for server in servers if isinstance(server, Real))
-        urls = [server.url if isinstance(server, Real) else server for server in servers]
+        kind = next(server.kind for server in servers if isinstance(server, RealServer))
+        urls = [server.url if isinstance(server, RealServer) else server for server in servers]
         settings = {"backend": "remote", "remote": {"urls": urls, "kind": kind}}
-    config = EngineConfig.model_validate(settings | {"max_running": PLACES, "max_context": CONTEXT})
+    config = EngineConfig.model_validate(settings | {"max_running": SLOTS, "max_context": CONTEXT})
     model = load_language_model(checkpoint, config, vocabulary)
     try:
         yield model
@@ -108,7 +110,7 @@ async def loaded(checkpoint: Path, vocabulary: Vocabulary, *servers: Real | str)
         await model.close()
 
 
-async def steps_at_rest(server: Real) -> int:
+async def steps_at_rest(server: RealServer) -> int:
     """How many steps it has made, once it makes no more."""
     steps = -1
     while steps != (steps := await asyncio.to_thread(server.steps)):
@@ -128,7 +130,7 @@ class RemoteServerContract:
     """A subclass's module has the fixtures `checkpoint` and `server`, which all its tests share."""
 
     async def test_greedy_ids_are_those_of_the_torch_backend(
-        self, server: Real, checkpoint: Path, vocabulary: Vocabulary
+        self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
         greedy = Sampling(temperature=0, max_tokens=150)
         answers = []
@@ -141,16 +143,16 @@ class RemoteServerContract:
         assert min(len(answer) for answer in answers[0]) > 50
 
     async def test_eight_at_once_follow_their_grammar(
-        self, server: Real, checkpoint: Path, vocabulary: Vocabulary
+        self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
-        asked = (prompts(vocabulary) * 3)[:PLACES]
-        samplings = [Sampling(seed=n, max_tokens=80, top_k=50 * (n % 3), temperature=n % 4 / 2) for n in range(PLACES)]
+        asked = (prompts(vocabulary) * 3)[:SLOTS]
+        samplings = [Sampling(seed=n, max_tokens=80, top_k=50 * (n % 3), temperature=n % 4 / 2) for n in range(SLOTS)]
         async with loaded(checkpoint, vocabulary, server) as model:
-            answers = await asyncio.gather(*map(generate, [model] * PLACES, asked, samplings))
+            answers = await asyncio.gather(*map(generate, [model] * SLOTS, asked, samplings))
         assert all(follows(prompt, answer, vocabulary) for prompt, answer in zip(asked, answers, strict=True))
 
     async def test_a_seed_gives_the_same_ids_and_none_gives_others(
-        self, server: Real, checkpoint: Path, vocabulary: Vocabulary
+        self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
         seeded = Sampling(seed=2**64 - 1, max_tokens=60)  # as large as the engine's own become
         async with loaded(checkpoint, vocabulary, server) as model:
@@ -161,7 +163,7 @@ class RemoteServerContract:
                 assert len({tuple(answer) for answer in (first, *fresh)}) == 3
 
     async def test_an_answer_ends_at_an_end_token_and_has_one_token_at_least(
-        self, server: Real, checkpoint: Path, vocabulary: Vocabulary
+        self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
         hot = [Sampling(seed=seed, temperature=2, top_k=0, top_p=1, max_tokens=900) for seed in range(16)]
         async with loaded(checkpoint, vocabulary, server) as model:
@@ -169,9 +171,9 @@ class RemoteServerContract:
         assert all(follows(prompts(vocabulary)[0], answer, vocabulary) for answer in answers)
         assert min(len(answer) for answer in answers) < 850  # of 512 tokens and two ends, one comes long before
 
-    @pytest.mark.parametrize("count", [1, PLACES])
+    @pytest.mark.parametrize("count", [1, SLOTS])
     async def test_closing_answers_ends_them_there(
-        self, server: Real, checkpoint: Path, vocabulary: Vocabulary, count: int
+        self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary, count: int
     ) -> None:
         """Of five times, the best: a busy machine may let this process wait while the server goes on."""
         endless = Sampling(temperature=0, max_tokens=900)
@@ -187,15 +189,15 @@ class RemoteServerContract:
             assert 0 < min(made) < endless.max_tokens / 2
             assert await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=5))
 
-    async def test_beside_one_that_is_dead_it_answers(
-        self, server: Real, checkpoint: Path, vocabulary: Vocabulary
+    async def test_it_answers_beside_a_dead_server(
+        self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
         async with loaded(checkpoint, vocabulary, "http://127.0.0.1:9", server) as model:
             assert await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=5))
             assert model.failure is None
 
     async def test_killed_amid_an_answer_it_is_an_error_and_the_model_says_why(
-        self, server: Real, checkpoint: Path, vocabulary: Vocabulary
+        self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
         """The last one: no test of this module can use the server after it."""
         async with loaded(checkpoint, vocabulary, server) as model:
@@ -206,5 +208,5 @@ class RemoteServerContract:
                 async for _ in answer:
                     pass
             assert server.url in str(model.failure)
-            with pytest.raises(BackendFailed, match="No server of the language model can be used now"):
+            with pytest.raises(BackendFailed, match="None of the language model's servers can be used now"):
                 await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=5))

@@ -1,6 +1,6 @@
-"""A server of each kind over real HTTP, around a model that is known: what it prefers depends on the place alone.
+"""A server of each kind over real HTTP, around a model whose preferences depend on the position only.
 
-So a language model elsewhere can be held against one of this process that prefers the same.
+So a remote language model can be compared with one in this process that has the same preferences.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ IDS = 6112  # of the small checkpoint
 
 
 def preferences(position: int, seed: int | None) -> npt.NDArray[np.float32]:
-    """How much each id is liked behind so many others, shape (IDS,)."""
+    """The preference for each id after `position` other ids, shape (IDS,)."""
     return np.random.default_rng([position, abs(seed or 0)]).random(IDS, np.float32)
 
 
-class LikingModelRunner:
+class PreferringModelRunner:
     """A ModelRunner with these preferences."""
 
     device = torch.device("cpu")
@@ -122,8 +122,8 @@ class FakeServer:
         ends = rules.get("stop_token_ids", self._ends)  # a llama-server has them in its file
         bias = self._bias(rules) if self.obeys else np.zeros(IDS)
         for n in range(most):
-            liked = preferences(position + n, seed if rules["temperature"] else None)
-            token = int(np.argmax(liked + bias))
+            preferred = preferences(position + n, seed if rules["temperature"] else None)
+            token = int(np.argmax(preferred + bias))
             last = "stop" if token in ends else "length" if n == most - 1 else None
             yield token, last
             if last:

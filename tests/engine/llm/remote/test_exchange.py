@@ -8,10 +8,9 @@ from fastapi.responses import StreamingResponse
 
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import Sampling
-from tests.engine.llm.pytorch.test_runner import generate
-from tests.engine.llm.remote.conftest import Elsewhere
+from tests.engine.llm.helpers import generate, speech
+from tests.engine.llm.remote.conftest import Remote
 from tests.engine.llm.remote.fake_server import served
-from tests.engine.llm.remote.test_model import speech
 
 META = (
     '"meta_info":{"id":"6f0c","finish_reason":%s,"prompt_tokens":3,"weight_version":"default","completion_tokens":%d,'
@@ -26,9 +25,7 @@ def event(text: str, ids: list[int], count: int, reason: str = GOING_ON) -> byte
 
 
 @pytest.mark.parametrize("incremental", [False, True])
-async def test_what_sglang_sends_is_understood(
-    elsewhere: Elsewhere, vocabulary: Vocabulary, *, incremental: bool
-) -> None:
+async def test_what_sglang_sends_is_understood(remote: Remote, vocabulary: Vocabulary, *, incremental: bool) -> None:
     first, end = vocabulary.semantic.first, vocabulary.ends[1]
     ids = [first + 5, first + 7, first + 7, first + 9, end]
     parts = [(0, 1), (1, 3), (3, 4), (4, 5)]  # a server may take several steps between two events
@@ -48,6 +45,6 @@ async def test_what_sglang_sends_is_understood(
         return StreamingResponse(pieces(), media_type="text/event-stream")
 
     async with served(app) as url:
-        model = elsewhere.model(url, kind="sglang")
+        model = remote.model(url, kind="sglang")
         assert await generate(model, speech(3), Sampling(max_tokens=50)) == ids[:-1]
         await model.close()

@@ -13,7 +13,7 @@ import pytest
 from engine.llm.registry import convert
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
-from tests.engine.llm.remote.contract import CONTEXT, PLACES, Real, RemoteServerContract, started
+from tests.engine.llm.remote.contract import CONTEXT, SLOTS, RealServer, RemoteServerContract, started
 
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -24,12 +24,12 @@ def checkpoint(small_checkpoint: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     if not (binary := shutil.which("llama-server", path=PATH)):
         pytest.skip("llama-server is not built: `make llama-server` does so")
     model = convert(checkpoint, "float32", server=True)
     log = tmp_path_factory.mktemp("llama-server") / "log"
-    command = [binary, "--model", str(model), "--parallel", str(PLACES), "--ctx-size", str(PLACES * CONTEXT)]
+    command = [binary, "--model", str(model), "--parallel", str(SLOTS), "--ctx-size", str(SLOTS * CONTEXT)]
     command += ["--metrics", "--threads", "1", "--flash-attn", "off", "--cache-type-k", "f32", "--cache-type-v", "f32"]
     with started("llama-server", command, log, "llamacpp:n_decode_total", {}) as real:
         yield real

@@ -1,0 +1,75 @@
+"""A request's speech as one HTTP answer: audio or events as they come, or a whole file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+import numpy as np
+from fastapi import Request
+from starlette.responses import Response
+
+from engine import AudioChunk, Native, NothingToSay, SpeechEngine, SpeechRequest, Usage, expected_seconds
+from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder, whole_file
+from server.schemas import Delivery
+from server.service import Service
+from server.streaming import Chunks, ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
+
+HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would hold a stream back
+SILENCE_SECONDS = 0.2  # the answer to a text without words
+
+
+async def answer(
+    request: Request,
+    service: Service,
+    asked: SpeechRequest,
+    chunks: Chunks,
+    audio_format: AudioFormat,
+    delivery: Delivery,
+    headers: dict[str, str],
+) -> Response:
+    """Answer with these chunks, which are admitted as one request of its caller.
+
+    The answer begins when the first audio exists, or the last one if it is sent whole: what is wrong before has a
+    status of its own.
+    """
+    admitted = service.admit(asked.caller or "", chunks, len(asked.text), expected_seconds(asked))
+    chunks = service.metrics.observe(asked, admitted)
+    headers = HEADERS | headers
+    media_type, rate = MEDIA_TYPES[audio_format], asked.sample_rate
+    if delivery == "whole":
+        async with aclosing(_written(chunks, whole_file(service.encoders, audio_format, rate))) as written:
+            data = await first_chunk_or_disconnect(request, written)
+        return Response(data, media_type=media_type, headers=headers)
+    first = await first_chunk_or_disconnect(request, chunks)
+    encoder = stream_encoder(service.encoders, audio_format, rate)
+    if delivery == "events":
+        return ClosingResponse(as_events(first, chunks, encoder), chunks, "text/event-stream", headers)
+    return ClosingResponse(as_audio(first, chunks, encoder), chunks, media_type, headers)
+
+
+async def speech(service: Service, engine: SpeechEngine, asked: SpeechRequest) -> Chunks:
+    """What the engine says, or a short silence if the text has no words and the settings do not make that an error.
+
+    Clients that send a text piece by piece send such pieces, and take an error for the end.
+    """
+    try:
+        async with aclosing(engine.synthesize(asked)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    except NothingToSay:
+        if service.settings.speak_nothing == "error":
+            raise
+        yield AudioChunk(np.zeros(round(SILENCE_SECONDS * asked.sample_rate), np.float32), Usage())
+
+
+async def _written(chunks: Chunks, file: Native[WholeFile]) -> AsyncGenerator[bytes, None]:
+    """All of the chunks as one file. It is written as they come: a long one would hold up others' at the end."""
+    async with aclosing(chunks):
+        first = await anext(chunks)
+        async with file:
+            await file.run(WholeFile.write, first.samples)
+            async for chunk in chunks:
+                await file.run(WholeFile.write, chunk.samples)
+            yield await file.run(WholeFile.close)

@@ -1,0 +1,41 @@
+"""Each benchmark script runs on the small checkpoint. Its figures mean nothing there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def output_of(script: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", f"benchmarks.{script}", *arguments]
+    environment = os.environ | {
+        "COLUMNS": "200",
+        "OMP_NUM_THREADS": "1",
+    }  # wide tables; one thread, as it is quicker here
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+def test_windows() -> None:
+    assert "no underrun from" in output_of("windows")
+
+
+def test_codec(small_checkpoint: Path) -> None:
+    printed = output_of("codec", str(small_checkpoint), "--frames", "24", "--rounds", "1")
+    for form in ("wave generator", "published form, float32", "published form, bfloat16", "ours, float32"):
+        assert form in printed
+    assert "100.0%" in printed  # the encoder in float32 gives the golden tokens
+
+
+@pytest.mark.slow
+def test_llm(small_checkpoint: Path) -> None:
+    arguments = ("--steps", "2", "--width", "1", "--width", "2", "--quantization", "q8_0", "--precision", "float32")
+    printed = output_of("llm", str(small_checkpoint), *arguments)
+    for backend in ("Llama.generate", "llama-cpp", "torch"):
+        assert backend in printed
+    assert "Peak memory" in printed

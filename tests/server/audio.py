@@ -1,0 +1,25 @@
+"""Samples of the server's answers."""
+
+import io
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from server.encoding import AudioFormat
+
+
+def decoded(data: bytes, audio_format: AudioFormat) -> tuple[npt.NDArray[np.float32], int]:
+    """Samples and rate of a file, by FFmpeg."""
+    container_format = {"pcm": "s16le", "aac": "aac", "opus": "ogg"}.get(audio_format, audio_format)
+    options = {"sample_rate": "24000", "ch_layout": "mono"} if audio_format == "pcm" else {}
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=24_000)
+    with av.open(io.BytesIO(data), format=container_format, options=options) as container:
+        rate = container.streams.audio[0].rate
+        frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]
+    frames += resampler.resample(None)
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames]), rate
+
+
+def pcm(data: bytes) -> npt.NDArray[np.float32]:
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32768

@@ -1,0 +1,61 @@
+"""A server of fakes in a process of its own, which may come to harm; it has endpoints that block its event loop."""
+
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from engine.tokens.vocabulary import Vocabulary
+from server.settings import Settings
+from tests.server.fakes import Fakes, ready, until
+
+
+@contextmanager
+def serving(checkpoint: Path, directory: Path, seconds: float) -> Iterator[tuple[BaseProcess, str]]:
+    """The process and its URL, from when it is ready until it is killed."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])
+    here, there = processes.Pipe()
+    tokenizer = checkpoint / "LLM" / "tokenizer.json"
+    process = processes.Process(target=run, args=(tokenizer, directory, seconds, there))
+    process.start()
+    try:
+        url = f"http://127.0.0.1:{here.recv()}"
+        with httpx.Client(base_url=url) as http:
+            until(lambda: ready(http))
+        yield process, url
+    finally:
+        process.kill()
+        process.join()
+
+
+def run(tokenizer: Path, directory: Path, seconds: float, port: Connection) -> None:
+    """Serve with a watchdog of so many seconds; what the process prints is in `directory`/log."""
+    log = os.open(directory / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 2)
+    logging.basicConfig()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: object = None) -> None:
+            await super().startup()
+            port.send(self.servers[0].sockets[0].getsockname()[1])
+
+    app = Fakes(Vocabulary(tokenizer), directory, Settings(watchdog_seconds=seconds)).app
+
+    @app.post("/wait")
+    async def wait() -> None:
+        threading.Event().wait()
+
+    @app.post("/spin")
+    async def spin() -> None:
+        sum(range(10**15))  # in C, with the interpreter's lock: no other thread runs
+
+    Server(uvicorn.Config(app, port=0, log_config=None)).run()
