@@ -36,6 +36,7 @@ from engine.types import (
     VoiceAttributes,
 )
 from engine.voices.archive import export_voice, import_voice
+from engine.voices.catalogue import loggable
 from engine.voices.naming import Page
 from engine.voices.samples import SAMPLE_TYPES
 from engine.voices.store import VoiceStore
@@ -83,6 +84,7 @@ __all__ = [
     "expected_seconds",
     "export_voice",
     "import_voice",
+    "loggable",
     "open_database",
     "prepare",
 ]
