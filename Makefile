@@ -3,6 +3,7 @@
 # make llama-server          build llama.cpp's own server for its tests, which are skipped without it
 # make test | lint | types   what to run before a commit: the quick tests, style and types
 # make test-all              all tests, as CI runs them
+# make clients              the clients of tests/clients, in environments of their own; skipped without them
 # make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
 
 PYTHON ?= python3
@@ -12,9 +13,12 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 VLLM := .venv-vllm
 LLAMA := $(VENV)/.installed-llama
 LLAMA_SERVER := $(BIN)/llama-server
+CLIENTS := .venv-clients/.installed
 WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
-.PHONY: serve llama llama-server test test-all test-vllm lint types
+
+
+.PHONY: serve llama llama-server clients test test-all test-vllm lint types
 
 serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
@@ -22,6 +26,8 @@ serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 llama: $(LLAMA)
 
 llama-server: $(LLAMA_SERVER)
+
+clients: $(CLIENTS)
 
 test: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -53,6 +59,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(LLAMA): $(VENV)/.installed scripts/build-llama
 	scripts/build-llama $(BIN)/python
+	@touch $@
+
+$(CLIENTS): scripts/install-clients constraints-clients.txt tests/clients/node/package-lock.json
+	scripts/install-clients $(PYTHON)
 	@touch $@
 
 # vLLM's build for CPUs requires three packages whose wheels need CUDA. It works only without them.

@@ -42,7 +42,7 @@ from engine.runtime.compute import run_on
 from engine.tokens.grammar import Grammar
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import GLOBAL_TOKENS, Prompt, Sampling, VoiceTokens
+from engine.types import GLOBAL_TOKENS, ClonedVoiceTokens, Prompt, Sampling
 
 Result = TypeVar("Result")
 CONTEXT = 1024
@@ -54,7 +54,7 @@ PRECISIONS = ("float32", "int8", "bfloat16")  # of torch
 
 def prompt_of(vocabulary: Vocabulary) -> Prompt:
     """The beginning of a cloned voice's prompt; the steps after it are measured."""
-    prompt = Prompts(vocabulary).speak("Hello.", VoiceTokens(np.arange(GLOBAL_TOKENS)))
+    prompt = Prompts(vocabulary).speak("Hello.", ClonedVoiceTokens(np.arange(GLOBAL_TOKENS)))
     return replace(prompt, ids=prompt.ids[:8])
 
 

@@ -33,7 +33,7 @@ from demo.voices import LEVELS, pitch_label
 from engine.checkpoints.synthetic import token_names, write_tokenizer
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import Gender, VoiceAttributes, VoiceTokens
+from engine.types import ClonedVoiceTokens, CreatedVoiceTokens, Gender, VoiceAttributes
 
 LETTER_LAYERS, LETTER_HEAD = (2, 3, 4), 0  # this head of these layers is told to look at the letter that is said,
 WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only there the whole word has been read
@@ -121,7 +121,7 @@ class Lessons:
         count = BATCH_LETTERS // (len(self._texts[self._by_letters[first]]) + CONTENT)
         chosen = self._by_letters[first : first + count].tolist()
         texts, letters = zip(*(self._ended(self._texts[n], self._letters[n]) for n in chosen), strict=True)
-        prompts = [list(self._prompts.speak(text, VoiceTokens(self._said[0])).ids) for text in texts]
+        prompts = [list(self._prompts.speak(text, ClonedVoiceTokens(self._said[0])).ids) for text in texts]
         prompts = [prompt[: CONTENT + len(text) + 1] for prompt, text in zip(prompts, texts, strict=True)]
         return prompts, [
             pronunciations(t, self._tokens[n], said) for t, n, said in zip(texts, chosen, letters, strict=True)
@@ -152,14 +152,14 @@ class Lessons:
         voice = int(self._random.integers(self._voices.count))
         globals_ = self._said[voice]
         if speed == 2 and self._random.random() < 0.75:
-            prompt = self._prompts.speak(text, VoiceTokens(globals_)).ids
+            prompt = self._prompts.speak(text, ClonedVoiceTokens(globals_)).ids
             return Lesson(list(prompt), answer, letters, ends)
         gender: Gender = "female" if self._voices.female[voice] else "male"
         frequency = float(self._pitch[voice])
         attributes = VoiceAttributes(gender, LEVELS[pitch_label(gender, frequency)], LEVELS[speed])
         asked = self._prompts.create_voice(text, attributes).ids
         acoustic = self._acoustic(frequency, speed)
-        known = self._prompts.speak(text, VoiceTokens(globals_, attributes, acoustic)).ids
+        known = self._prompts.speak(text, CreatedVoiceTokens(globals_, attributes, acoustic)).ids
         begun = list(known[len(asked) :])
         voiced = [-1] * len(begun)
         return Lesson(list(asked), begun + answer, voiced + letters, voiced + ends)
@@ -171,7 +171,7 @@ class Lessons:
         misheard = self._random.random(len(heard)) < self._random.uniform(0, MISHEARD)
         sample = np.where(misheard, self._random.integers(CODES, size=len(heard)), np.array(heard) - first)
         sample = unknown_phase(sample) + first
-        return [*self._prompts.speak(text, VoiceTokens(voice)).ids, *sample.tolist()]
+        return [*self._prompts.speak(text, ClonedVoiceTokens(voice)).ids, *sample.tolist()]
 
     def _acoustic(self, frequency: float, speed: int) -> tuple[int, ...]:
         """The acoustic block: pitch in Hz, loudness, speed."""

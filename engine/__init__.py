@@ -19,7 +19,9 @@ from engine.errors import (
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
+from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, expected_seconds, open_database
+from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
@@ -57,6 +59,7 @@ __all__ = [
     "Gender",
     "Hub",
     "InvalidRequest",
+    "Language",
     "Level",
     "Native",
     "NotOwner",
@@ -71,7 +74,9 @@ __all__ = [
     "Size",
     "SpeechEngine",
     "SpeechRequest",
+    "SpokenSentence",
     "StoreFailed",
+    "TextOptions",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -80,6 +85,7 @@ __all__ = [
     "VoiceExists",
     "VoiceStore",
     "checkpoints",
+    "claim_processors",
     "convert",
     "expected_seconds",
     "export_voice",
@@ -87,4 +93,5 @@ __all__ = [
     "loggable",
     "open_database",
     "prepare",
+    "spoken_sentences",
 ]

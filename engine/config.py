@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from engine.text.options import TextOptions
 
 SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 """The published model's name, on both hubs."""
@@ -36,68 +39,84 @@ def _address(url: str) -> str:
 class RemoteConfig(BaseModel):
     """Settings of `backend: remote`: servers of language models, which all hold the same one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     urls: tuple[Annotated[str, AfterValidator(_address)], ...] = Field(min_length=1)
-    """Where they are; a request goes to the one that runs the fewest of this server's."""
+    """Addresses of the servers; a sentence goes to the one that runs the fewest of this server's."""
     kind: RemoteKind
+    """Whose servers they are: `vllm serve`, `sglang.launch_server` or llama.cpp's `llama-server`."""
     model: str | None = None
-    """The model's name there, where a server of vLLM has several."""
+    """The model's name on those servers; needed where a vLLM server has several."""
     api_key: SecretStr | None = None
     """Sent as `Authorization: Bearer KEY`."""
     connect_seconds: float = Field(5, gt=0)
-    """How long a connection may take."""
+    """Seconds that a connection may take."""
     token_seconds: float = Field(30, gt=0)
-    """How long a server may say nothing, before its first token as well as between two."""
+    """Seconds that a server may stay silent, before the first token and between two."""
     retry_seconds: float = Field(5, gt=0)
-    """How often a server that failed is asked whether it is well again."""
+    """Seconds between health checks of a server that failed."""
 
 
 class EngineConfig(BaseModel):
     """Settings of the engine; configs/ has them with comments."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: Model = "demo"
     """`demo`, a directory, or a name on a hub such as SparkAudio/Spark-TTS-0.5B, downloaded at first use."""
     hub: Hub = "huggingface"
     """Where a model that is named is downloaded from."""
     backend: Literal["auto", Backend] = "auto"
-    """What runs the language model; `engine.llm.selection` has the rule for `auto`."""
+    """What runs the language model. `auto`: torch for the demo model; on a GPU vLLM, or torch without vLLM; on a CPU
+    llama.cpp, or torch if the CPU has AMX and `max_running` is above 8."""
     remote: RemoteConfig | None = None
     """The servers of `backend: remote`."""
     llm_device: Device = "auto"
+    """Where the language model computes: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA's first device, or else the CPU."""
     gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
-    """How much of its GPU's memory vLLM may take, weights included; the codec may need the same GPU's."""
+    """Share of its GPU's memory that vLLM may take, weights included; leave room for a codec on the same GPU."""
     llm_precision: Literal["auto", Quantization, "int8"] = "auto"
-    """How the language model's weights are held; int8 is torch's alone, on a CPU, the other quantized forms and
-    float16 are llama.cpp's."""
+    """How the language model's weights are held. vLLM and torch take float32 and bfloat16, torch on a CPU also int8;
+    llama.cpp takes all but int8. `auto`: bfloat16 on CUDA, q8_0 in llama.cpp, else float32."""
     codec_device: Device = "auto"
+    """Where the codec computes; it may be another device than the language model's."""
     codec_precision: Literal["auto", Precision] = "auto"
-    """`auto` is CUDA's first device and bfloat16 if there is one, else the CPU and float32; but bfloat16 for the
-    codec if the CPU has AMX, see `engine.runtime.devices.codec_precision_on`."""
+    """How the codec's decoder computes; `auto` is bfloat16 on CUDA and on CPUs with AMX, else float32. The encoder
+    always computes in float32."""
     threads: int | None = Field(None, ge=1)
-    """Cores that the language model and the codec compute on, in turns; by default all that this process may use."""
+    """Cores that the language model and the codec compute on, in turns. By default all cores that this process may use,
+    but one fewer if the process has no priority over others (`nice`)."""
+    code_blocks: Literal["read", "skip"] = "read"
+    """Whether fenced blocks of code in a text are read."""
     max_running: int = Field(8, ge=1, le=1024)
-    """Sentences that the language model generates at once; each holds a place in its key-value cache."""
+    """Sentences that the language model generates at once; each holds a slot of the KV cache."""
     max_context: int = Field(4096, ge=256, le=32_768)
     """Tokens that a prompt and its answer may have together."""
     sentences_ahead: int = Field(4, ge=1, le=1024)
     """Sentences of one text that are generated side by side."""
     codec_batch_seconds: float = Field(12.0, gt=0)
-    """Seconds of audio, padding included, that the codec works on at once: who comes next waits so long."""
+    """Seconds of audio, padding included, in one batch of the codec; the next batch waits until it is done."""
     window_context: int = Field(24, ge=1, le=200)
+    """Tokens on both sides of a window that are decoded with it, and thrown away."""
     window_first: int = Field(16, ge=1)
+    """Tokens of the first window: fewer bring the first audio sooner. A token is 20 ms."""
     window_first_lookahead: int = Field(12, ge=1, le=200)
+    """Tokens that must be known behind the first window; each further window needs 4 more, up to `window_context`."""
     window_growth: float = Field(1.75, ge=1)
+    """How many times as long as the one before each window is."""
     window_largest: int = Field(250, ge=1)
-    """Which tokens are decoded together, see `engine.codec.windows.WindowPlan`."""
+    """Most tokens of a window."""
     min_sample_seconds: float = Field(1.0, ge=0.1)
+    """Shortest voice sample."""
     max_sample_seconds: float = Field(30.0, le=300)
-    """How long a voice sample has to be, and how much of a longer one is used."""
+    """Longest part of a voice sample that is used; a longer sample is cut at a pause."""
     require_consent: bool = False
-    """Whether a sampled voice needs a consent recording, to be made and to be used."""
+    """Whether a consent recording is required to make a cloned voice and to use one."""
     voices: str | None = None
     """Database URL of the voice store; by default a SQLite file in `data_directory`."""
     data_directory: Path | None = None
     """Where voices are kept; by default the user's data directory."""
+
+    def reading(self, asked: TextOptions) -> TextOptions:
+        """The options of a request, with those that only the settings decide."""
+        return replace(asked, code_blocks=self.code_blocks)

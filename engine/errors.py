@@ -1,12 +1,12 @@
-"""What can go wrong in the engine, as few named classes; the server's table turns each into a status."""
+"""The errors of the engine. Each class is one kind of failure; the message is written for the user."""
 
 
 class EngineError(Exception):
-    """Base of all errors that the engine raises on purpose; the message is meant for the user."""
+    """Base of all errors that the engine raises on purpose. The message is one line, written for the user."""
 
 
 class InvalidRequest(EngineError):
-    """The request cannot be served as it is; `param` names the field at fault."""
+    """The request is not valid; `param` names the wrong field."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class UnknownVoice(EngineError):
     """No voice has this name or id."""
 
     def __init__(self, voice: str) -> None:
-        super().__init__(f"There is no voice {voice!r}; GET /v1/audio/voices lists those there are.")
+        super().__init__(f"There is no voice {voice!r}.")
         self.voice = voice
 
 
@@ -32,32 +32,32 @@ class UnknownConsent(EngineError):
     """No consent recording has this id."""
 
     def __init__(self, consent: str) -> None:
-        super().__init__(f"There is no consent {consent!r}; GET /v1/audio/voice_consents lists those there are.")
+        super().__init__(f"There is no consent {consent!r}.")
 
 
 class ConsentRequired(EngineError):
-    """A sampled voice has no consent, and the server is set to require one."""
+    """A cloned voice has no consent, and `require_consent` is on."""
 
     def __init__(self, voice: str) -> None:
         super().__init__(
-            f"The voice {voice!r} has no consent, and this server requires one: upload a recording to "
-            "POST /v1/audio/voice_consents and make the voice with its id as `consent`."
+            f"The voice {voice!r} has no consent, and consent is required here. Upload a consent recording, then make "
+            "the voice again with the id of that consent."
         )
 
 
 class NotOwner(EngineError):
-    """The voice is shared: others may use it, but only the key that made it may change or remove it."""
+    """The voice is shared. Every key may use it, but only the key that made it may change or delete it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The voice {name!r} is shared with you; only the key that made it may do this.")
+        super().__init__(f"The voice {name!r} is shared with you. Only the key that made it may do this.")
 
 
 class StoreFailed(EngineError):
-    """The voice store's database does not answer, or not as it should."""
+    """The voice store's database failed or does not answer, or what it holds is damaged."""
 
 
 class CheckpointError(EngineError):
-    """A checkpoint is missing, incomplete or misshapen; the message names the file and the mend."""
+    """A checkpoint is missing, incomplete or has wrong shapes. The message names the file and says what to do."""
 
 
 class BackendFailed(EngineError):
@@ -65,14 +65,14 @@ class BackendFailed(EngineError):
 
 
 class EngineClosed(EngineError):
-    """The engine is shutting down and takes no more work."""
+    """The engine is shutting down and accepts no more work."""
 
     def __init__(self) -> None:
         super().__init__("The engine has been closed.")
 
 
 class VoiceExists(EngineError):
-    """A voice of this name is there already."""
+    """Another voice has this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is a voice {name!r} already; choose another name, or delete that one first.")
+        super().__init__(f"A voice {name!r} already exists. Choose another name, or delete that voice first.")

@@ -1,4 +1,4 @@
-"""What an engine tells about its work, to whoever wants to count it."""
+"""Callbacks through which an engine reports its work, for metrics."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import Final
 
 
-def nobody(what: object) -> None:
-    """Tell nobody."""
+def ignore(what: object) -> None:
+    """Ignore the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Functions that hear of the engine's work, called from its threads: they must be quick.
+    """Functions that the engine calls from its threads; they must be quick.
 
-    `step` hears how many sequences the language model took through one step, which gives each a token; `batch`
-    how many windows the codec decoded at once; `death`, in the event loop, that the language model's process has
-    ended, and that the engine will never speak again.
+    `step` gets the number of sequences in a decode step of the language model, each of which gets a token. `batch` gets
+    the number of windows that the codec decoded at once. `death` gets the reason, in the event loop, when the language
+    model's process has ended and the engine can never answer again.
     """
 
-    step: Callable[[int], None] = nobody
-    batch: Callable[[int], None] = nobody
-    death: Callable[[str], None] = nobody
+    step: Callable[[int], None] = ignore
+    batch: Callable[[int], None] = ignore
+    death: Callable[[str], None] = ignore
 
 
 UNOBSERVED: Final = Observer()

@@ -26,8 +26,9 @@ from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.lookahead import Lookahead
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
+from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.text import NoRoom, fit, max_semantic_tokens, normalise, speech_weight, split_sentences
+from engine.text import NoRoom, fit, max_semantic_tokens, speech_weight, spoken_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -99,15 +100,9 @@ class SpeechEngine:
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        self.voices = VoiceLibrary(
-            config,
-            model,
-            VoiceMaker(vocabulary, language_model),
-            self._codec,
-            reader,
-            VoiceStore(database),
-            consents,
-        )
+        maker = VoiceMaker(vocabulary, language_model)
+        store = VoiceStore(database, maker.check)
+        self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
 
     @classmethod
     def load(
@@ -137,8 +132,7 @@ class SpeechEngine:
             from engine.llm.registry import load_language_model
             from engine.runtime.devices import resolve_for_codec
 
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
         directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
@@ -211,6 +205,7 @@ class SpeechEngine:
 
     def _texts(self, request: SpeechRequest, voice: VoiceTokens) -> list[str]:
         """The sentences, in parts of bounded tokens that the context has room for, prompt and answer together."""
+        sentences = spoken_sentences(request.text, self._config.reading(request.reading))
         longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
 
         def fits(text: str) -> bool:
@@ -218,7 +213,7 @@ class SpeechEngine:
             return tokens <= longest and tokens + max_semantic_tokens(text) <= self._language_model.context
 
         try:
-            return [part for sentence in split_sentences(normalise(request.text)) for part in fit(sentence, fits)]
+            return [part for sentence in sentences for part in fit(sentence.text, fits)]
         except NoRoom as error:
             raise InvalidRequest(
                 f"The sample of the voice {request.voice!r} is so long that this model has no room left to speak with "

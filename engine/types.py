@@ -5,10 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
+from engine.text.options import TextOptions
 
 Samples = npt.NDArray[np.float32]
 """One channel of audio, float32 in [-1, 1], shape (samples,)."""
@@ -82,35 +85,53 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class VoiceAttributes:
-    """A voice that the model makes up: the same attributes and seed always give the same voice."""
+    """What a created voice is made from: the same attributes and seed always give the same voice."""
 
     gender: Gender
     pitch: Level = "moderate"
     speed: Level = "moderate"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-TokenPair = tuple[TokenIds, TokenIds]
-"""What is kept of a voice: global tokens, shape (32,), and those that the prompt of its speech goes on with, (T,).
+@dataclass(frozen=True, slots=True, eq=False)
+class CreatedVoiceTokens:
+    """The tokens of a created voice, which the language model made from `attributes`.
 
-They are the semantic tokens of a sample, or the acoustic ids of a voice that was made up.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceTokens:
-    """What the language model and the decoder need to speak in a voice; computed once per voice.
-
-    `global_tokens` has shape (32,). A created voice also carries `attributes` and `acoustic_ids`, the
-    language model's ids from `<|start_acoustic_token|>` to `<|end_acoustic_token|>`; a cloned one may carry
-    the `transcript` of its sample and the sample's `semantic_tokens`, shape (T,).
+    `global_tokens` has shape (32,). `acoustic_ids` are the language model's ids from `<|start_acoustic_token|>` to
+    `<|end_acoustic_token|>`. Raises ValueError if the shape is wrong.
     """
 
     global_tokens: TokenIds
-    attributes: VoiceAttributes | None = None
-    acoustic_ids: tuple[int, ...] = ()
+    attributes: VoiceAttributes
+    acoustic_ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_shape(self.global_tokens)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClonedVoiceTokens:
+    """The tokens of a cloned voice, which the codec's encoder made from a sample.
+
+    `global_tokens` has shape (32,), `semantic_tokens` (T,). The semantic tokens are part of a prompt only together
+    with the `transcript` of the sample. Raises ValueError if the shape is wrong.
+    """
+
+    global_tokens: TokenIds
+    semantic_tokens: TokenIds = field(default_factory=lambda: np.zeros(0, np.int64))
     transcript: str | None = None
-    semantic_tokens: TokenIds | None = None
+
+    def __post_init__(self) -> None:
+        _check_shape(self.global_tokens)
+
+
+VoiceTokens = CreatedVoiceTokens | ClonedVoiceTokens
+"""What the language model and the decoder need to speak in a voice; computed once per voice."""
+
+
+def _check_shape(global_tokens: TokenIds) -> None:
+    if global_tokens.shape != (GLOBAL_TOKENS,):
+        raise ValueError(f"a voice has {GLOBAL_TOKENS} global tokens, not an array of shape {global_tokens.shape}")
 
 
 Caller = str | None
@@ -119,10 +140,10 @@ Caller = str | None
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice as users see it. `attributes` is set for voices that the model makes up.
+    """A voice as users see it. `attributes` is set for created voices only.
 
-    `owner` may change it: an API key's name, or "". A private voice exists for its owner only. `warnings` say, in
-    the answer to whoever made it, what will harm it.
+    `owner` is the API key's name that may change it, or "". Only its owner sees a private voice. `warnings` tell
+    the user who made the voice what reduces its quality.
     """
 
     id: str
@@ -138,13 +159,13 @@ class Voice:
 
     @property
     def namespace(self) -> str:
-        """Where its name is taken once: among its owner's private voices, or among the shared ones, ""."""
+        """The namespace in which its name is unique: the owner for a private voice, "" for a shared one."""
         return self.owner if self.private else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A recording in which somebody agrees that their voice is used. `language` is a BCP 47 tag."""
+    """A recording in which a speaker agrees to the use of their voice. `language` is a BCP 47 tag."""
 
     id: str
     name: str
@@ -154,7 +175,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """An audio file as it was uploaded, and its media type, by its content."""
+    """An audio file as it was uploaded, and the media type of its content."""
 
     data: bytes
     media_type: str
@@ -162,7 +183,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The recording that a voice was made from; `cut` if it is longer than what was heard of it."""
+    """The recording that a voice was made from; `cut` if only its beginning was used."""
 
     recording: Recording
     cut: bool
@@ -172,8 +193,9 @@ class Sample:
 class SpeechRequest:
     """One text to be spoken in one voice.
 
-    `voice` is a name or an id, of a voice that `caller` sees. `gender` and `pitch` change a made-up voice.
+    `voice` is a name or an id, of a voice that `caller` sees. `gender` and `pitch` change a created voice.
     `speed` is the tempo, 0.25 to 4.
+    `reading` says how the text is read, see `engine.text`.
     `max_tokens` bounds the semantic tokens of each sentence, beside the bound that follows from its length.
     `sample_rate` is that of the answer, in Hz.
     """
@@ -187,6 +209,7 @@ class SpeechRequest:
     max_tokens: int | None = None
     caller: Caller = ""
     sampling: Sampling = field(default_factory=Sampling)
+    reading: TextOptions = field(default_factory=TextOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from engine import Observer, SpeechEngine
 from server import errors
 from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
-from server.routes import consents, flashtts, health, metrics, models, speech, voices
+from server.routes import consents, flashtts, health, metrics, models, speech, text, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
@@ -82,7 +82,7 @@ def create_app(
     errors.install(app)
     _add_middleware(app, settings)
     security = [Security(HTTPBearer(auto_error=False))] if settings.keys() else []  # for the documentation
-    for routes in (speech, voices, consents, models):
+    for routes in (speech, text, voices, consents, models):
         app.include_router(routes.router, prefix="/v1", dependencies=security)
     if settings.flashtts:
         app.include_router(flashtts.router, dependencies=security)

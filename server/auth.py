@@ -52,7 +52,7 @@ class Authentication:
         await self._app(scope, receive, send)
 
 
-def caller_of(request: Request) -> str:
+async def caller_of(request: Request) -> str:
     """The name of the request's key, for routes; "" if the server has no keys."""
     caller: str = request.state.caller
     return caller

@@ -7,9 +7,9 @@ import logging
 import socket
 import sys
 from collections.abc import Generator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import numpy as np
 import typer
@@ -32,6 +32,7 @@ from engine import (
     SpeechEngine,
     SpeechRequest,
     checkpoints,
+    claim_processors,
 )
 from engine import Progress as OnProgress
 from engine import convert as convert_model
@@ -45,6 +46,7 @@ from server.options import ConfigOption, ModelOption
 from server.schemas import CreateSpeechRequest
 from server.service import Service
 from server.settings import Settings, load_settings
+from server.text_command import text
 from server.voice_commands import voices
 
 app = typer.Typer(
@@ -56,8 +58,29 @@ app = typer.Typer(
 models = typer.Typer(help="Download, make and list models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
+app.command()(text)
 app.command()(bench)
-console = Console(stderr=True, highlight=False, markup=False)  # printed text can contain users' input
+
+
+class _StandardError:
+    """`sys.stderr`, but what cannot be written, since the disk of a log is full, ends nothing."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
+
+
+console = Console(
+    file=cast("TextIO", _StandardError()), highlight=False, markup=False
+)  # printed text can contain users' input
 
 
 def main() -> None:
@@ -78,10 +101,11 @@ def serve(
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = _settings(config, model, host=host, port=port)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
+    claim_processors(settings.nice)
     _prepare(settings.engine)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
 
     def tell(service: Service) -> None:
         if service.failure:
@@ -117,6 +141,7 @@ def say(
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
     if not output.parent.is_dir():
         raise InvalidRequest(f"There is no directory {output.parent} to write to.")
+    claim_processors(settings.nice)
     _prepare(settings.engine)
     samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
     output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))

@@ -20,7 +20,6 @@ UnknownFields = Literal["error", "ignore"]
 IGNORED: Final[dict[str, str]] = {
     "instructions": "OpenAI",  # Spark-TTS takes none
     "user": "LiteLLM",
-    "language": "LocalAI, vLLM-Omni",
     "backend": "LocalAI",
     "params": "LocalAI, SillyTavern (TTS WebUI)",
     "lang_code": "Kokoro-FastAPI",

@@ -65,12 +65,21 @@ HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = 
 }
 
 
+HINTS: dict[type[EngineError], str] = {
+    UnknownVoice: "GET /v1/audio/voices lists all voices.",
+    UnknownConsent: "GET /v1/audio/voice_consents lists all consents.",
+    ConsentRequired: "POST /v1/audio/voice_consents takes the recording.",
+}
+"""The route that helps with an error. The engine's own messages name no routes."""
+
+
 def error_body(error: EngineError) -> tuple[int, Error]:
     """The status and the body of an engine's error."""
     status, kind, param, code = HTTP_ERRORS.get(type(error), (500, FAILED, None, None))
     if isinstance(error, InvalidRequest):
         param = error.param
-    return status, Error(message=str(error), type=kind, param=param, code=code)
+    message = " ".join(filter(None, (str(error), HINTS.get(type(error)))))
+    return status, Error(message=message, type=kind, param=param, code=code)
 
 
 def retry_after(error: EngineError) -> dict[str, str] | None:
@@ -108,7 +117,8 @@ def install(app: FastAPI) -> None:
             if isinstance(error, kind) and name in request.path_params:
                 status, body.param = 404, name
         if status >= 500 and not isinstance(error, NotReady | EngineClosed):
-            logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            trace = None if isinstance(error, StoreFailed) else error  # its message has the database's own reason
+            logger.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=trace)
         return respond(status, body, retry_after(error))
 
     @app.exception_handler(ClientDisconnect)

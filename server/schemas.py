@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from engine import Caller, Gender, Level, Sampling, SpeechRequest
+from engine import Caller, Gender, Level, Sampling, SpeechRequest, TextOptions
 from server.client_fields import IGNORED, UnknownFields, ignored_fields
 from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
+from server.languages import spoken_language
 
 OPENAI_MODELS: Final = re.compile(r"tts-1(-hd)?(-\d{4})?|gpt-([\w.]+-)*(tts|audio|realtime)(-[\w.]+)*", re.ASCII)
 """Names of OpenAI's models that speak, old ones and those with a date too; each means the model that is served."""
@@ -49,7 +50,30 @@ def _as_it_is_taken(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = False
 
 
-class CreateSpeechRequest(BaseModel):
+class ReadingOptions(BaseModel):
+    """How a text is read: fields that every request with a text has."""
+
+    language: str | None = Field(
+        None,
+        max_length=64,
+        description="A BCP 47 tag such as en-GB, or a name. English or Chinese decides how numbers are read where the "
+        "text does not, as in a text of digits. Other languages change nothing.",
+    )
+    normalize: bool = Field(True, description="false: the text is spoken as it came.")
+    emoji: Literal["drop", "name"] = Field("drop", description="Whether emoji are left out, or their names are read.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_leaves_out(cls, body: object) -> object:
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
+
+    @property
+    def reading(self) -> TextOptions:
+        """The same for the engine."""
+        return TextOptions(language=spoken_language(self.language), emoji=self.emoji, normalize=self.normalize)
+
+
+class CreateSpeechRequest(ReadingOptions):
     """The body of POST /v1/audio/speech: OpenAI's fields, then the extensions, all optional; null leaves one out."""
 
     model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_as_it_is_taken)
@@ -77,14 +101,9 @@ class CreateSpeechRequest(BaseModel):
         ge=1,
         description=f"Semantic tokens a sentence; 50 are a second. {MOST_TOKENS} at most, whatever is asked.",
     )
-    gender: Gender | None = Field(None, description="Changes a voice that was made up.")
-    pitch: Level | None = Field(None, description="Changes a voice that was made up.")
+    gender: Gender | None = Field(None, description="Changes a created voice.")
+    pitch: Level | None = Field(None, description="Changes a created voice.")
     sample_rate: int = Field(24_000, description="Hz.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_leaves_out(cls, body: object) -> object:
-        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
     def ignored(self, unknown: UnknownFields) -> list[str]:
         """The names of what was sent and changes nothing; raises InvalidRequest at one that may be a mistake."""
@@ -118,6 +137,7 @@ class CreateSpeechRequest(BaseModel):
             max_tokens=self.max_tokens and min(self.max_tokens, MOST_TOKENS),
             caller=caller,
             sampling=sampling,
+            reading=self.reading,
         )
 
 

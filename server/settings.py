@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +28,8 @@ from server.client_fields import UnknownFields
 
 ENV_PREFIX = "FAST_SPARK_"
 SHORTEST_KEY = 16  # characters
+
+logger = logging.getLogger(__name__)
 
 
 class SettingsError(EngineError):
@@ -48,29 +53,39 @@ KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[KeyName, KeyHash])
 class Settings(BaseSettings):
     """Settings of the server and, under `engine`, of the engine; configs/ has them with comments."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )
 
     host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 is all of this machine's."""
     port: int = Field(8000, ge=0, le=65_535)
-    """0 takes any free port."""
+    """Port to listen on; 0 takes any free one."""
     served_name: str | None = None
     """The model's name in the API; by default the last part of the engine's `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
-    """Largest voice sample; the specification says 10 MiB."""
+    """Largest voice sample, in bytes; OpenAI's API says 10 MiB."""
     max_requests: int = Field(16, ge=1)
     """Requests that are answered at once."""
     max_waiting: int = Field(64, ge=0)
-    """Requests that may wait for a place; one more gets 429."""
+    """Requests that may wait in the queue; one more gets 429."""
     deadline_seconds: float = Field(120, gt=0)
-    """How long a request may take, waiting included, beside what its speech may."""
+    """Seconds that a request may take, waiting included, beside what `deadline_factor` adds."""
     deadline_factor: float = Field(2, ge=0)
-    """Seconds that it may take for each second of speech, as its text and its speed let expect."""
+    """Seconds that a request may take more for each second of speech that its text is expected to be."""
     drain_seconds: float = Field(30, ge=0)
-    """How long requests may go on after the signal to stop."""
+    """Seconds that running requests may go on after the signal to stop."""
+    nice: int = Field(-10, ge=-20, le=19)
+    """Niceness of the process. A negative one, which needs root or CAP_SYS_NICE, keeps speech fluent on a busy host. A
+    process that was started with another niceness keeps it."""
     watchdog_seconds: float = Field(60, ge=0)
-    """How long the event loop may be blocked until the process ends with an error; 0 for ever."""
+    """Seconds that the event loop may be blocked before the process ends with status 70; 0 is no limit."""
     api_keys: dict[KeyName, KeyHash] = {}
-    """Names of keys, and each key or its SHA-256 as `sha256:HEX`. Without any, everybody may use the server."""
+    """API keys by name: each a key, or its SHA-256 as `sha256:HEX`. Without keys, everybody may use the server."""
     api_keys_file: Path | None = None
     """A YAML file of more keys, in the same form."""
     open_docs: bool = False
@@ -80,15 +95,15 @@ class Settings(BaseSettings):
     requests_per_key: int | None = Field(None, ge=1)
     """Requests of one key that are answered at once; one more gets 429."""
     characters_per_minute: int | None = Field(None, ge=4096)
-    """Characters of one key that are spoken a minute; beyond that it gets 429."""
+    """Characters that one key may have spoken in a minute; beyond that it gets 429."""
     cors_origins: list[str] = []
-    """Web pages that may use the server from a browser, such as https://example.com; `*` is all."""
+    """Origins of web pages that may use the server from a browser, such as https://example.com; `*` is all."""
     unknown_fields: UnknownFields = "error"
-    """Whether a field of a speech request that no client is known to send is an error, or ignored as others are."""
+    """What an unknown field of a speech request is: an error, or ignored and named in the header `X-Ignored-Fields`."""
     speak_nothing: Literal["silence", "error"] = "silence"
-    """What a text without words gets."""
+    """What a text without words gets: 0.2 s of silence, or an error 400."""
     flashtts: bool = False
-    """Whether FlashTTS's own endpoints are there too: /speak, /clone_voice and so on."""
+    """Whether FlashTTS's own endpoints are served too: /speak, /clone_voice and others."""
     engine: EngineConfig = EngineConfig()
 
     @property
@@ -102,7 +117,10 @@ class Settings(BaseSettings):
             return self.api_keys
         try:
             content = yaml.safe_load(self.api_keys_file.read_text(encoding="utf-8"))
-            return self.api_keys | KEYS.validate_python(content)
+            keys = self.api_keys | KEYS.validate_python(content)
+            if not all(value.startswith("sha256:") for value in content.values()):
+                _warn_if_others_can_read(self.api_keys_file)
+            return keys
         except OSError as error:
             raise SettingsError(f"The file of API keys cannot be read: {error}.") from error
         except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:  # their messages can contain a key
@@ -110,6 +128,12 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"{self.api_keys_file} must have lines `name: key`, one for each key: {reason}."
             ) from None
+
+
+@lru_cache  # one warning for each file
+def _warn_if_others_can_read(file: Path) -> None:
+    if stat.S_IMODE(file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        logger.warning("Other users can read the API keys. Run: chmod 600 %s (or put their SHA-256 in it)", file)
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -87,9 +87,12 @@ def create(
 def remove(voice: VoiceArgument, config: ConfigOption = None) -> None:
     """Remove a voice."""
     with _store(load_settings(config).engine) as store:
-        found = _find(store, voice)
-        store.delete(found.id, caller=None)
-    console.print(f"{found.name} ({found.id}) is removed.", soft_wrap=True)
+        try:
+            found = _find(store, voice).id
+        except UnknownVoice:
+            found = voice  # the id of a damaged voice, which is not listed
+        store.delete(found, caller=None)
+    console.print(f"{voice} ({found}) is removed.", soft_wrap=True)
 
 
 @voices.command("export")
@@ -101,9 +104,9 @@ def export_file(
     """Write a voice into a file, with its sample and its tokens, for another server."""
     with _store(load_settings(config).engine) as store:
         exported = export_voice(store, _find(store, voice))
-    with file.open("xb") as output:
-        output.write(exported)
-    console.print(f"{file} holds the voice; keep it as safe as a recording of its speaker.", soft_wrap=True)
+    file.touch(0o600, exist_ok=False)
+    file.write_bytes(exported)
+    console.print(f"{file} holds the voice. Only you can read it; keep it as safe as a recording.", soft_wrap=True)
 
 
 @voices.command("import")

@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -21,10 +22,14 @@ def programs() -> Path | None:
 
 
 class Postgres:
-    """A running server; `new_database` makes an empty database and returns its URL."""
+    """A running server; `new_database` makes an empty database and returns its URL.
 
-    def __init__(self, directory: Path) -> None:
+    `control` is pg_ctl with an action; `stop` and `start` take the server away and bring it back.
+    """
+
+    def __init__(self, directory: Path, control: Callable[..., None]) -> None:
         self.directory = directory
+        self._control = control
 
     def new_database(self) -> str:
         name = f"test{next(NUMBERS)}"
@@ -34,6 +39,13 @@ class Postgres:
     def execute(self, statement: str) -> None:
         with psycopg.connect(f"host={self.directory} user=test dbname=postgres", autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def stop(self) -> None:
+        self._control("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        options = f"-k {self.directory} -c listen_addresses='' -F"
+        self._control("-l", str(self.directory / "log"), "-o", options, "start")
 
     def cut_connections(self) -> None:
         self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid != pg_backend_pid()")
@@ -53,8 +65,9 @@ def running_postgres(bin_directory: Path) -> Iterator[Postgres]:
             subprocess.run(command, user=user, cwd=directory, check=True, stdout=subprocess.DEVNULL)
 
         run("initdb", "--auth=trust", "--username=test", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
-        run("pg_ctl", "-w", "-l", str(directory / "log"), "-o", f"-k {directory} -c listen_addresses='' -F", "start")
+        postgres = Postgres(directory, partial(run, "pg_ctl", "-w"))
+        postgres.start()
         try:
-            yield Postgres(directory)
+            yield postgres
         finally:
-            run("pg_ctl", "-w", "-m", "immediate", "stop")
+            postgres.stop()

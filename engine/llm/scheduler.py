@@ -13,7 +13,7 @@ import torch
 from engine.errors import BackendFailed, EngineClosed, EngineError
 from engine.llm.base import ModelRunner, max_answer_tokens
 from engine.llm.sampling import random_numbers, sample
-from engine.observer import nobody
+from engine.observer import ignore
 from engine.runtime.compute import Compute, run_inline
 from engine.runtime.worker_thread import WorkerThread
 from engine.tokens.grammar import ACCEPTED, Grammar
@@ -58,7 +58,7 @@ class Scheduler:
         runner: ModelRunner,
         grammar: Grammar,
         compute: Compute = run_inline,
-        on_step: Callable[[int], None] = nobody,
+        on_step: Callable[[int], None] = ignore,
     ) -> None:
         """Start the thread. `compute` says where the steps run; `on_step` is `Observer.step`."""
         self._on_step = on_step

@@ -2,11 +2,32 @@ r"""Text as a voice should read it: normalised, and in sentences; pure functions
 
 >>> split_sentences(normalise("It costs $3.50.\n今天是5月6日。"))
 ['It costs three dollars and fifty cents.', '今天是五月六日。']
+>>> [sentence] = spoken_sentences("It costs $3.50.")
+>>> sentence.text
+'It costs three dollars and fifty cents.'
+>>> sentence.changes
+(Change(rule='money', written='$3.50', spoken='three dollars and fifty cents'),)
 """
 
+from engine.text.draft import Change
 from engine.text.fitting import NoRoom, fit
 from engine.text.length import is_speakable, max_semantic_tokens, speech_weight
 from engine.text.normalise import normalise
+from engine.text.options import Language, TextOptions
 from engine.text.sentences import split_sentences
+from engine.text.spoken import SpokenSentence, spoken_sentences
 
-__all__ = ["NoRoom", "fit", "is_speakable", "max_semantic_tokens", "normalise", "speech_weight", "split_sentences"]
+__all__ = [
+    "Change",
+    "Language",
+    "NoRoom",
+    "SpokenSentence",
+    "TextOptions",
+    "fit",
+    "is_speakable",
+    "max_semantic_tokens",
+    "normalise",
+    "speech_weight",
+    "split_sentences",
+    "spoken_sentences",
+]

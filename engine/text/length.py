@@ -17,6 +17,8 @@ from engine.text.script import CJK
 from engine.types import TOKENS_PER_SECOND
 
 LATIN_SECONDS = 1 / 15
+BYTES_PER_SECOND = 40
+"""More of UTF-8 in a second of speech is no ordinary text; a model may take a token for each byte of it."""
 CJK_SECONDS = 1 / 4.5
 
 _CJK = re.compile(f"[{CJK}]")
@@ -58,6 +60,18 @@ def _rate(char: str) -> float | None:
 def cumulative_weights(text: str) -> list[float]:
     """Seconds up to each place in `text`, shape (len(text) + 1,), from 0 to the weight of the whole."""
     return list(accumulate(weights(text), initial=0.0))
+
+
+def cumulative_sizes(text: str) -> list[float]:
+    """As `cumulative_weights`, but with a second for every BYTES_PER_SECOND where that is more.
+
+    So a text of marks and rare characters, which take much of a model's context and little time to say, is bounded too.
+    """
+    sizes = (
+        max(seconds, len(char.encode("utf-8", "replace")) / BYTES_PER_SECOND)
+        for char, seconds in zip(text, weights(text), strict=True)
+    )
+    return list(accumulate(sizes, initial=0.0))
 
 
 def speech_weight(text: str) -> float:

@@ -9,6 +9,8 @@ CJK = HAN + "\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af"  # and kana and Hangul: ab
 LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 
 _HAN = re.compile(f"[{HAN}]")
+_CJK = re.compile(f"[{CJK}]")
+_HAN_OR_STOP = re.compile(f"[{HAN}，。、；：！？《》]")
 _WORD = re.compile(r"[^\W\d_]+")
 _ONLY_HAN = re.compile(f"[{HAN}]+")
 
@@ -18,11 +20,21 @@ def is_han(char: str) -> bool:
     return _HAN.match(char) is not None
 
 
+def is_cjk(char: str) -> bool:
+    """Whether this one character is a Chinese, Japanese or Korean one: written without spaces, or nearly so."""
+    return _CJK.match(char) is not None
+
+
 def is_chinese(text: str) -> bool:
-    """Whether `text` is mainly Chinese: more Chinese characters than words of other scripts.
+    """Whether `text` is mainly Chinese: more Chinese characters and stops than words of other scripts.
+
+    Names in capitals only, as 5G and AI, are no words.
 
     >>> is_chinese("我用 Python"), is_chinese("I visited 故宫 in May"), is_chinese("3.5")
     (True, False, False)
     """
-    characters = len(_HAN.findall(text))
-    return characters > 0 and characters > len(_WORD.findall(_ONLY_HAN.sub(" ", text)))
+    characters = len(_HAN_OR_STOP.findall(text))
+    if not characters:
+        return False
+    words = _WORD.findall(_ONLY_HAN.sub(" ", text))
+    return characters > sum(not word.isupper() for word in words) and not (len(words) > 2 and _HAN.search(text) is None)

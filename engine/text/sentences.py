@@ -10,10 +10,12 @@ from collections.abc import Iterable
 
 from sentencex import segment  # type: ignore[import-untyped]
 
-from engine.text.length import cumulative_weights, is_speakable, speech_weight
+from engine.text.length import LATIN_SECONDS, cumulative_sizes, is_speakable, speech_weight
 from engine.text.script import CJK, is_chinese
 
 SHORT_SECONDS = 0.6  # "Hi.", "No problem": too short to be worth a prompt, and said badly alone
+NATURAL_SECONDS = 5.0
+MOST_MARKS = 32  # that a cut goes past, so that a letter keeps its own
 MIN_MAX_SECONDS = 1.0
 
 _GAP = "\u200a"  # a hair space; white space is single spaces by then, so it cannot be the text's own
@@ -22,7 +24,7 @@ _CLOSERS = "\"'”’」』)）\\]】》〉"
 _LEADING_CLOSERS = re.compile(r"[”’」』)）\]】》〉。，！？、；：…]+\s*")
 _TRAILING_OPENERS = re.compile(r"(?<=\s)[\s\"'“‘「『(（\[【《〈]+$|[“‘「『(（\[【《〈]+$")
 _QUOTES = str.maketrans(dict.fromkeys('"“”‘’「」『』()（）[]【】《》〈〉', " "))
-_PAUSE = rf"[,;:](?=[{_CLOSERS}]{{0,3}}(?:\s|[{CJK}]))|[，；：、…]|(?<![—–])[—–]++|(?<=\s)-(?=\s)"
+_PAUSE = rf"[,;:](?=[{_CLOSERS}]{{0,3}}(?:\s|[{CJK}]))|[，；：、…]|(?<![—–])(?>[—–]+)|(?<=\s)-(?=\s)"
 _CLAUSE = re.compile(rf"(?:{_PAUSE})[{_CLOSERS}]{{0,3}}\s?")
 _SPACE = re.compile(r"\s")
 
@@ -32,8 +34,10 @@ def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
 
     Sentences stay whole where they can. A heavier one is cut at the end of a sentence within its quotes, at
     clause punctuation, at a space or anywhere, whichever of these first has a place that balances its parts,
-    until they fit. Tiny ones are joined with the next. The pieces hold every letter and digit of the text, in
-    order; a text without any has no pieces.
+    until they fit. A text of marks and rare characters counts as `cumulative_sizes` says. Tiny sentences are
+    joined with the next; the further on in the text, the longer those are that are joined: a listener waits
+    for the first piece only, and few long ones sound better and cost less than many short ones. The pieces hold
+    every letter and digit of the text, in order; a text without any has no pieces.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
     ['Hi. Dr. Smith paid 3.5 million.', '“真的吗？”他问。']
@@ -42,7 +46,7 @@ def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
         raise ValueError(f"max_seconds is {max_seconds}; it must be at least {MIN_MAX_SECONDS}.")
     sentences = _segment(" ".join(text.split()))
     parts = [part for sentence in sentences for part in _divide(sentence, max_seconds)]
-    return [piece.strip() for piece in _join_short(_join_silent(parts), max_seconds / 2)]
+    return [piece.strip() for piece in _join_short(_join_silent(parts), max_seconds)]
 
 
 def _segment(text: str) -> list[str]:
@@ -63,15 +67,15 @@ def _segment(text: str) -> list[str]:
 
 def _divide(text: str, max_seconds: float) -> list[str]:
     """Cut `text` until each part weighs at most `max_seconds`; concatenated they are `text` again."""
-    if speech_weight(text) <= max_seconds:
+    before = cumulative_sizes(text)
+    if before[-1] <= max_seconds:
         return [text]
-    place = _cut(text, max_seconds)
+    place = _cut(text, before, max_seconds)
     return [*_divide(text[:place], max_seconds), *_divide(text[place:], max_seconds)]
 
 
-def _cut(text: str, max_seconds: float) -> int:
+def _cut(text: str, before: list[float], max_seconds: float) -> int:
     """The best place to cut `text` in two: near the middle, or a third where three parts are needed."""
-    before = cumulative_weights(text)
     parts = math.ceil(before[-1] / max_seconds)
     target = before[-1] * (parts // 2) / parts
 
@@ -88,7 +92,8 @@ def _cut(text: str, max_seconds: float) -> int:
         if place is not None:
             return place
     place = bisect_left(before, target)
-    while place < len(text) and unicodedata.category(text[place])[0] in "MC":
+    last = min(len(text), place + MOST_MARKS)
+    while place < last and unicodedata.category(text[place])[0] in "MC":
         place += 1
     return place
 
@@ -119,18 +124,21 @@ def _join_silent(parts: list[str]) -> list[str]:
 
 
 def _join_short(pieces: list[str], max_seconds: float) -> list[str]:
-    """Join tiny pieces with the next one, and a last tiny one with the one before, up to `max_seconds`."""
+    """Join short pieces with the next one, and a last tiny one with the one before, up to half of `max_seconds`.
+
+    What is short grows with the time that the text before takes: from SHORT_SECONDS to NATURAL_SECONDS.
+    """
     joined: list[str] = []
+    spoken = weight = size = 0.0  # seconds before the last joined piece; and of that piece
     for index, piece in enumerate(pieces):
-        is_last = index == len(pieces) - 1
-        if joined and (_is_short(joined[-1]) or (is_last and _is_short(piece))):
-            both = joined[-1] + piece
-            if speech_weight(both) <= max_seconds:
-                joined[-1] = both
-                continue
+        new, new_size = speech_weight(piece), cumulative_sizes(piece)[-1]
+        short = max(SHORT_SECONDS, min(spoken / 4, NATURAL_SECONDS))
+        ends_tiny = index == len(pieces) - 1 and new <= SHORT_SECONDS
+        if joined and (weight <= short or ends_tiny) and size + new_size + LATIN_SECONDS <= max_seconds / 2:
+            joined[-1] += piece
+            weight, size = weight + new + LATIN_SECONDS, size + new_size + LATIN_SECONDS
+            continue
         joined.append(piece)
+        spoken += weight
+        weight, size = new, new_size
     return joined
-
-
-def _is_short(piece: str) -> bool:
-    return speech_weight(piece) <= SHORT_SECONDS

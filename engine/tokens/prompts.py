@@ -1,11 +1,21 @@
-"""The prompts that Spark-TTS was trained on, as ids; the user's text is the only part that is not fixed."""
+"""The prompts that Spark-TTS was trained on, as ids. Only the user's text is not fixed."""
 
 from __future__ import annotations
 
 import unicodedata
 
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import GLOBAL_TOKENS, Gender, Level, OutputGrammar, Prompt, VoiceAttributes, VoiceTokens
+from engine.types import (
+    ClonedVoiceTokens,
+    CreatedVoiceTokens,
+    Gender,
+    Level,
+    OutputGrammar,
+    Prompt,
+    TokenIds,
+    VoiceAttributes,
+    VoiceTokens,
+)
 
 GENDERS: dict[Gender, int] = {"female": 0, "male": 1}
 LEVELS: dict[Level, int] = {"very_low": 0, "low": 1, "moderate": 2, "high": 3, "very_high": 4}
@@ -18,19 +28,20 @@ class Prompts:
         self._vocabulary = vocabulary
 
     def create_voice(self, text: str, attributes: VoiceAttributes) -> Prompt:
-        """Ask for a new voice that says `text`: the answer holds the voice, then the speech."""
+        """The prompt for a new voice that says `text`. The answer holds the voice, then the speech."""
         return Prompt(tuple(self._styled(text, attributes)), OutputGrammar.VOICE_AND_SPEECH)
 
     def speak(self, text: str, voice: VoiceTokens) -> Prompt:
-        """Ask for `text` in a voice that is known: the answer is speech alone.
+        """The prompt for `text` in a known voice. The answer is speech alone.
 
-        `<|start_semantic_token|>`, which the answer must begin with, is in the prompt already: nothing is left
-        to choose there, and the listener is spared a step.
+        The prompt includes `<|start_semantic_token|>`. An answer always starts with it, so this saves a decode step.
         """
-        return Prompt(
-            tuple(self._created(text, voice) if voice.attributes else self._cloned(text, voice)),
-            OutputGrammar.SPEECH,
-        )
+        match voice:
+            case CreatedVoiceTokens():
+                ids = self._created(text, voice)
+            case ClonedVoiceTokens():
+                ids = self._cloned(text, voice)
+        return Prompt(tuple(ids), OutputGrammar.SPEECH)
 
     def _styled(self, text: str, attributes: VoiceAttributes) -> list[int]:
         style = (
@@ -44,28 +55,26 @@ class Prompts:
             *self._ids("<|end_content|>", "<|start_style_label|>", *style, "<|end_style_label|>"),
         ]
 
-    def _created(self, text: str, voice: VoiceTokens) -> list[int]:
-        assert voice.attributes is not None
-        return [*self._styled(text, voice.attributes), *voice.acoustic_ids, *self._globals(voice)]
+    def _created(self, text: str, voice: CreatedVoiceTokens) -> list[int]:
+        return [*self._styled(text, voice.attributes), *voice.acoustic_ids, *self._globals(voice.global_tokens)]
 
-    def _cloned(self, text: str, voice: VoiceTokens) -> list[int]:
-        spoken = (
-            [] if voice.semantic_tokens is None else [self._vocabulary.semantic.ids[t] for t in voice.semantic_tokens]
-        )
+    def _cloned(self, text: str, voice: ClonedVoiceTokens) -> list[int]:
+        spoken: list[int] = []
+        if voice.transcript:
+            text = join(voice.transcript, text)
+            spoken = [self._vocabulary.semantic.ids[token] for token in voice.semantic_tokens]
         return [
             *self._ids("<|task_tts|>", "<|start_content|>"),
-            *self._vocabulary.text(join(voice.transcript, text) if voice.transcript else text),
+            *self._vocabulary.text(text),
             *self._ids("<|end_content|>"),
-            *self._globals(voice),
+            *self._globals(voice.global_tokens),
             *spoken,
         ]
 
-    def _globals(self, voice: VoiceTokens) -> list[int]:
-        if voice.global_tokens.shape != (GLOBAL_TOKENS,):
-            raise ValueError(f"a voice has {GLOBAL_TOKENS} global tokens, not {voice.global_tokens.shape}")
+    def _globals(self, global_tokens: TokenIds) -> list[int]:
         return [
             *self._ids("<|start_global_token|>"),
-            *(self._vocabulary.globals.ids[token] for token in voice.global_tokens),
+            *(self._vocabulary.globals.ids[token] for token in global_tokens),
             *self._ids("<|end_global_token|>", "<|start_semantic_token|>"),
         ]
 
@@ -74,12 +83,12 @@ class Prompts:
 
 
 def join(transcript: str, text: str) -> str:
-    """The transcript and the text as one; with a space between them where both are in spaced scripts."""
+    """The transcript and the text as one text, with a space between them if both scripts use spaces."""
     transcript = transcript.strip()
     spaced = not (is_wide(transcript[-1:]) or is_wide(text[:1]))
     return f"{transcript} {text}" if spaced else transcript + text
 
 
 def is_wide(character: str) -> bool:
-    """Whether a character is Chinese, Japanese or Korean, or such punctuation: scripts without spaces."""
+    """Whether a character belongs to a script without spaces: Chinese, Japanese or Korean, with punctuation."""
     return character != "" and unicodedata.east_asian_width(character) in "WF"

@@ -1,12 +1,14 @@
-"""A voice as one file, that moves between servers: its sample, and the tokens that models made of it.
+"""Exports a voice to one file and imports it on another server: its sample, and the tokens that models made of it.
 
-The file is a safetensors file, which holds numbers and text and can run nothing. What is in it is checked all the
-same: it may come from anywhere.
+The format is safetensors, which holds numbers and text and no code. The content is checked at import, because the
+file can come from anywhere.
 """
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,15 +19,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
-from engine.types import GLOBAL_TOKENS, Recording, Sample, Voice, VoiceAttributes
+from engine.types import Voice, VoiceAttributes, VoiceTokens
 from engine.voices import sandbox
 from engine.voices.library import PREFIX, free_name
 from engine.voices.naming import new_id
+from engine.voices.rows import prompt_tokens, voice_tokens
+from engine.voices.samples import listen
 from engine.voices.store import VoiceStore
 
 GLOBAL_CODES = 4096
 SEMANTIC_CODES = 8192
 LONGEST = 300 * 50  # tokens; `max_sample_seconds` goes no further
+MOST_MODELS = 64  # whose tokens are in one file
 LARGEST_ID = 2**20  # of any language model's vocabulary
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -33,25 +38,25 @@ ATTRIBUTES = TypeAdapter(VoiceAttributes)
 
 
 class Manifest(BaseModel):
-    """What the file says beside its tensors. safetensors has texts only; an empty one is none."""
+    """The metadata of the file. safetensors allows only strings here; an empty string means none."""
 
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["fast-spark voice 1"] = "fast-spark voice 1"
     name: str
-    transcript: Annotated[str, Field(max_length=4096)] = ""
+    transcript: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
     attributes: str = ""
     cut: Literal["", "yes"] = ""
 
 
 class Header(BaseModel):
-    """The beginning of a safetensors file, as far as it is of use."""
+    """The part of a safetensors header that is used here."""
 
     manifest: Manifest = Field(alias="__metadata__")
 
 
 def export_voice(store: VoiceStore, voice: Voice) -> bytes:
-    """The file of a voice; its owner and its consent stay here."""
+    """The file of a voice, without its owner and its consent."""
     manifest = Manifest(name=voice.name, transcript=voice.transcript or "")
     tensors: Tensors = {}
     if voice.attributes:
@@ -60,25 +65,24 @@ def export_voice(store: VoiceStore, voice: Voice) -> bytes:
         sample = store.sample(voice.id)
         manifest.cut = "yes" if sample.cut else ""
         tensors["sample"] = np.frombuffer(sample.recording.data, np.uint8)
-    for model, made in store.tokens_by_model(voice.id).items():
-        tensors[f"{model}/global"], tensors[f"{model}/prompt"] = made
+    for model, tokens in store.tokens_by_model(voice).items():
+        tensors[f"{model}/global"] = tokens.global_tokens
+        tensors[f"{model}/prompt"] = prompt_tokens(tokens)
     return safetensors.numpy.save(tensors, manifest.model_dump())
 
 
 def import_voice(
     store: VoiceStore, data: bytes, config: EngineConfig, name: str | None = None, consent: str | None = None
 ) -> Voice:
-    """Keep an exported voice under its name or another; raises InvalidRequest, VoiceExists or UnknownConsent."""
+    """Save an exported voice under its own or another name; raises InvalidRequest, VoiceExists or UnknownConsent."""
     try:
         tensors: Tensors = safetensors.numpy.load(data)
         manifest = Header.model_validate_json(data[8 : 8 + int.from_bytes(data[:8], "little")]).manifest
         attributes = ATTRIBUTES.validate_json(manifest.attributes) if manifest.attributes else None
-        recording = None if attributes else tensors["sample"].tobytes()
-        models = sorted({model for model, slash, _ in (key.partition("/") for key in tensors) if slash})
-        codes = LARGEST_ID if attributes else SEMANTIC_CODES
-        made = {model: (_globals(tensors, model), _tokens(tensors[f"{model}/prompt"], codes)) for model in models}
+        recording = None if attributes else _sample(tensors.pop("sample"))
+        made = {model: _voice_tokens(tensors, model, attributes) for model in _models(tensors)}
     except (safetensors.SafetensorError, ValidationError, KeyError, ValueError) as error:
-        raise InvalidRequest("The file is no voice that Fast-Spark exported, or it is damaged.", "file") from error
+        raise InvalidRequest("The file is not a voice that Fast-Spark exported, or it is damaged.", "file") from error
     voice = Voice(
         id=new_id(PREFIX),
         name=free_name(name or manifest.name),
@@ -89,21 +93,38 @@ def import_voice(
     )
     sample = None
     if recording is not None:
-        media_type = sandbox.decode(recording, config.max_sample_seconds, "file").media_type
-        sample = Sample(Recording(recording, media_type), manifest.cut == "yes")
+        limits = config.min_sample_seconds, config.max_sample_seconds
+        heard = listen(recording, sandbox.decode(recording, limits[1], "file"), *limits, "file").sample
+        sample = replace(heard, cut=heard.cut or manifest.cut == "yes")
     store.add(voice, sample, made)
     return voice
 
 
-def _globals(tensors: Tensors, model: str) -> npt.NDArray[np.int64]:
-    tokens = _tokens(tensors[f"{model}/global"], GLOBAL_CODES)
-    if tokens.shape != (GLOBAL_TOKENS,) or not 1 <= len(model) <= 64:
-        raise ValueError(model)
-    return tokens
+def _sample(values: npt.NDArray[Any]) -> bytes:
+    if values.dtype != np.uint8 or values.ndim != 1:
+        raise ValueError(f"{values.dtype} {values.shape}")
+    return values.tobytes()
+
+
+def _models(tensors: Tensors) -> list[str]:
+    """The models that have tokens in the file; raises ValueError if anything else is in it."""
+    models = sorted({key.partition("/")[0] for key in tensors})
+    if len(models) > MOST_MODELS or not all(re.fullmatch(r"\w[\w.-]{0,63}", model) for model in models):
+        raise ValueError("names of models")
+    if set(tensors) != {f"{model}/{part}" for model in models for part in ("global", "prompt")}:
+        raise ValueError("other tensors")
+    return models
+
+
+def _voice_tokens(tensors: Tensors, model: str, attributes: VoiceAttributes | None) -> VoiceTokens:
+    """The tokens of one model; raises ValueError if they cannot be tokens of this kind of voice."""
+    global_tokens = _tokens(tensors[f"{model}/global"], GLOBAL_CODES)
+    prompt = _tokens(tensors[f"{model}/prompt"], LARGEST_ID if attributes else SEMANTIC_CODES)
+    return voice_tokens(global_tokens, prompt, attributes)
 
 
 def _tokens(values: npt.NDArray[Any], codes: int) -> npt.NDArray[np.int64]:
-    """The values, if they can be tokens."""
+    """The values as tokens; raises ValueError if one is out of range or the type is wrong."""
     if values.dtype != np.int64 or values.ndim != 1 or len(values) > LONGEST:
         raise ValueError(f"{values.dtype} {values.shape}")
     tokens = values.astype(np.int64)

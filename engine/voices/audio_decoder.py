@@ -1,8 +1,7 @@
-"""One audio file becomes samples, in a process of its own that cannot take more time or memory than it is given.
+"""Decodes one audio file to samples, in a process of its own with limits on time and memory.
 
-FFmpeg reads whatever a stranger sends, so it does so where it can do no harm. This file is run as a script: the
-audio comes in on stdin; a line of JSON goes out, then mono float32 samples. It imports nothing of the engine, and
-so starts in a moment.
+FFmpeg reads files from strangers, so it runs where it can do no harm. This file is run as a script: it reads the audio
+from stdin and writes a line of JSON, then mono float32 samples. It imports nothing of the engine, so it starts fast.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-MEMORY = 2**30  # bytes of address space, of which the libraries take a third
+MEMORY = 2**30  # bytes of address space; the libraries need a third of it
 CPU_SECONDS = 20
 
 MEDIA_TYPES = {
     "aac": "audio/aac",
+    "amr": "audio/amr",
     "flac": "audio/flac",
     "matroska": "audio/webm",
     "mov": "audio/mp4",
@@ -29,22 +29,26 @@ MEDIA_TYPES = {
     "ogg": "audio/ogg",
     "wav": "audio/wav",
 }
-"""FFmpeg's containers, recognised by their content. Others, such as playlists that name files, are not even tried."""
+"""FFmpeg's containers, recognised by their content. FFmpeg does not try others, such as playlists that name files."""
 
-ACCEPTED = "WAV, FLAC, MP3, Ogg, AAC, MP4 or WebM"
-CODECS = ("aac", "alac", "flac", "mp3", "opus", "pcm", "vorbis")  # how their names begin, without "lib"
-RATES = range(4_000, 192_001)  # Hz; a header must not choose how much memory a second takes
+ACCEPTED = "WAV, FLAC, MP3, Ogg, AAC, AMR, MP4, 3GP or WebM"
+CODECS = ("aac", "alac", "amr", "flac", "mp3", "opus", "pcm", "vorbis")  # prefixes of their names, without "lib"
+RATES = range(4_000, 192_001)  # Hz; the header must not decide how much memory a second takes
 MAX_CHANNELS = 2
-GAP_SECONDS = 0.1  # in the frames' times: some could not be read. WebM may leave silence out.
+TIMED_BY_RECORDER = ("matroska", "mov")
+"""Containers in which the recorder sets the time of each frame: a gap is silence, such as a pause or a lost buffer."""
+
+SILENCE_SECONDS = 0.04  # a shorter gap is the jitter of a recorder's clock
+GAP_SECONDS = 0.1  # in other containers, time is counted from the frames: a longer gap is damage
 
 
 class RefusedAudio(Exception):
-    """The file cannot be used; the message says why, and goes on after "The audio"."""
+    """The file cannot be used. The message says why; it continues a sentence that starts with "The audio"."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The mean of the channels, shape (frames,), at `rate` Hz; `more` if the file goes on after that."""
+    """The mean of the channels, shape (frames,), at `rate` Hz; `more` if the file continues after that."""
 
     samples: npt.NDArray[np.float32]
     rate: int
@@ -53,7 +57,7 @@ class Decoded:
 
 
 def decode(data: bytes, max_seconds: float) -> Decoded:
-    """Decode the beginning of an audio file; raises RefusedAudio."""
+    """Decode at most `max_seconds` of an audio file; raises RefusedAudio."""
     if not data:
         raise RefusedAudio(f"is empty; send a {ACCEPTED} file")
     options = {"format_whitelist": ",".join(MEDIA_TYPES)}
@@ -75,33 +79,37 @@ def _samples(
         raise RefusedAudio(f"is coded as {stream.codec_context.name}; send a plain {ACCEPTED} file")
     _check(stream.rate, stream.channels)
     stream.codec_context.options = {"err_detect": "crccheck+explode"}
-    stream.codec_context.thread_count = 1  # on a machine with many cores, their stacks would take all the memory
+    stream.codec_context.thread_count = 1  # with many cores, the stacks of threads would exceed the memory limit
     to_float = av.AudioResampler("fltp")
     blocks: list[npt.NDArray[np.float32]] = []
     frames, rate, broken, begun = 0, stream.rate, False, 0.0
-    gap = float("inf") if container.format.name.startswith("matroska") else GAP_SECONDS
+    fill = container.format.name.startswith(TIMED_BY_RECORDER)
     try:
         for packet in container.demux(stream):
             try:
                 decoded = packet.decode()
             except av.error.FFmpegError:
-                broken = True  # the end of a file that was cut, unless more comes
+                broken = True  # the file is truncated here, unless a later packet can be decoded
                 continue
             for frame in decoded:
                 begun = begun if blocks else frame.time or 0.0
-                missing = (frame.time or 0.0) - begun - frames / rate
-                if broken or (blocks and frame.sample_rate != rate) or missing > gap:
+                gap = (frame.time or 0.0) - begun - frames / rate
+                if broken or (blocks and frame.sample_rate != rate) or (gap > GAP_SECONDS and not fill):
                     raise RefusedAudio(f"is damaged after {frames / rate:.1f} s; send a complete {ACCEPTED} file")
-                rate = frame.sample_rate  # HE-AAC has twice that of the header
+                rate = frame.sample_rate  # HE-AAC has twice the rate of the header
                 _check(rate, frame.layout.nb_channels)
+                if fill and gap > SILENCE_SECONDS:
+                    silence = round(min(gap, max_seconds) * rate)
+                    blocks.append(np.zeros(silence, np.float32))
+                    frames += silence
                 for plain in to_float.resample(frame):
-                    with np.errstate(over="ignore", invalid="ignore"):  # infinities are refused later
+                    with np.errstate(over="ignore", invalid="ignore"):  # infinities are rejected later
                         blocks.append(plain.to_ndarray().mean(axis=0))
                     frames += plain.samples
             if frames > max_seconds * rate:
                 break
     except av.error.FFmpegError:
-        pass  # the container was cut
+        pass  # the container is truncated
     samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     longest = int(max_seconds * rate)
     return samples[:longest], rate, frames > longest
@@ -115,7 +123,7 @@ def _check(rate: int, channels: int) -> None:
 
 
 def main() -> None:
-    """Decode stdin; the argument is how many seconds of it."""
+    """Decode stdin; the argument is the maximum number of seconds."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

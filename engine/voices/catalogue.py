@@ -1,4 +1,4 @@
-"""The voices that are always there: names, and the attributes from which the model makes them up."""
+"""The built-in voices: their names, and the attributes that the model creates them from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.types import Voice, VoiceAttributes
 BUILT_IN: dict[str, VoiceAttributes] = {
     "female": VoiceAttributes("female"),
     "male": VoiceAttributes("male"),
-    # OpenAI's names, each with attributes and a seed of its own.
+    # OpenAI's names, each with its own attributes and seed.
     "alloy": VoiceAttributes("female", "low", seed=1),
     "ash": VoiceAttributes("male", "moderate", seed=2),
     "ballad": VoiceAttributes("male", "high", "low", seed=3),
@@ -26,7 +26,7 @@ BUILT_IN: dict[str, VoiceAttributes] = {
 }
 
 VOICE_TEXT = "Good morning. It is a pleasure to read this to you, and I hope that you will enjoy it."
-"""What a created voice says while it is made; only its tokens are kept."""
+"""The text that a voice speaks while it is created. Only the tokens of the voice are saved."""
 
 
 _VOICE_ID = re.compile(r"voice_[0-9a-f]{8,64}")
@@ -38,5 +38,5 @@ def loggable(voice: str) -> str:
 
 
 def built_in_voices() -> list[Voice]:
-    """The catalogue as voices; they were never made, so their time is 0."""
+    """The built-in voices, with 0 as their time."""
     return [Voice(name, name, 0, attributes, built_in=True) for name, attributes in BUILT_IN.items()]

@@ -1,4 +1,4 @@
-"""The consent store: recordings, kept beside the voices that refer to them."""
+"""The consent store: recordings, in the same database as the voices that refer to them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from sqlalchemy import select
 from engine.errors import UnknownConsent
 from engine.types import Caller, Consent, Recording
 from engine.voices.database import Database
+from engine.voices.rows import read_consent, read_page, read_row
 from engine.voices.store import owned
 from engine.voices.tables import ConsentRow
 
 
 class ConsentStore:
-    """Every method is one short transaction and blocks: call it in a thread. A caller sees its own consents only."""
+    """Every method is one short transaction and blocks: call it in a thread. A caller sees only its own consents."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, consent: Consent, owner: str, recording: Recording) -> None:
-        """Keep a new consent."""
+        """Save a new consent."""
         row = ConsentRow(
             id=consent.id,
             owner=owner,
@@ -32,33 +33,35 @@ class ConsentStore:
             session.add(row)
 
     def page(self, caller: Caller, after: str | None, limit: int) -> list[Consent]:
-        """At most `limit` consents of this caller, the oldest first, beginning behind the id `after`."""
-        query = select(ConsentRow).order_by(ConsentRow.id).limit(limit)
+        """At most `limit` consents of this caller, oldest first, starting after the id `after`."""
+        query = select(ConsentRow)
         if caller is not None:
             query = query.where(ConsentRow.owner == caller)
-        if after is not None:
-            query = query.where(ConsentRow.id > after)
         with self._database.reading() as session:
-            return [_consent(row) for row in session.scalars(query)]
+            return read_page(session, ConsentRow, query, after, limit, read_consent)
 
     def get(self, consent_id: str, caller: Caller) -> Consent:
-        """The consent of this id; raises UnknownConsent."""
+        """The consent with this id; raises UnknownConsent."""
         with self._database.reading() as session:
-            return _consent(owned(session.get(ConsentRow, consent_id), caller, UnknownConsent(consent_id)))
+            row = owned(session.get(ConsentRow, consent_id), caller, UnknownConsent(consent_id))
+        return _read(row)
 
     def rename(self, consent_id: str, caller: Caller, name: str) -> Consent:
-        """Give a consent another name; raises UnknownConsent."""
+        """Rename a consent; raises UnknownConsent."""
         with self._database.writing() as session:
             row = owned(session.get(ConsentRow, consent_id, with_for_update=True), caller, UnknownConsent(consent_id))
             row.name = name
-        return _consent(row)
+        return _read(row)
 
     def delete(self, consent_id: str, caller: Caller) -> None:
-        """Withdraw a consent: its voices are without one from now on. Raises UnknownConsent."""
+        """Withdraw a consent. Its voices then have none. Raises UnknownConsent."""
         with self._database.writing() as session:
             row = session.get(ConsentRow, consent_id, with_for_update=True)
             session.delete(owned(row, caller, UnknownConsent(consent_id)))
 
 
-def _consent(row: ConsentRow) -> Consent:
-    return Consent(row.id, row.name, row.language, row.created_at)
+def _read(row: ConsentRow) -> Consent:
+    """The consent of a row; raises UnknownConsent if the row is damaged."""
+    if (consent := read_row(row, read_consent)) is None:
+        raise UnknownConsent(row.id)
+    return consent

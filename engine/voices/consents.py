@@ -1,4 +1,4 @@
-"""Consents: recordings in which people agree that their voices are used."""
+"""Consents: recordings in which speakers agree to the use of their voices."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ PREFIX = "cons_"
 
 
 class ConsentLibrary:
-    """Keeps consents. A caller sees its own only; None is the operator, who sees all."""
+    """Saves and finds consents. A caller sees only its own; None is the operator, who sees all."""
 
     def __init__(self, reader: SampleReader, store: ConsentStore) -> None:
         self._reader = reader
         self._store = store
 
     async def add(self, name: str, recording: bytes, language: str, caller: Caller = "") -> Consent:
-        """Keep a recording; raises InvalidRequest if it holds no speech, or `language` is no BCP 47 tag."""
+        """Save a recording; raises InvalidRequest if it has no speech or `language` is not a BCP 47 tag."""
         name = clean_name(name)
         if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,6}", language):
             raise InvalidRequest(
-                f"{language!r} is no BCP 47 language tag; send one such as en-US or zh-CN.", "language"
+                f"{language!r} is not a BCP 47 language tag. Send a tag such as en-US or zh-CN.", "language"
             )
         heard = await self._reader.read(recording, "recording")
         consent = Consent(new_id(PREFIX), name, language, int(time.time()))
@@ -35,21 +35,21 @@ class ConsentLibrary:
         return consent
 
     async def list(self, caller: Caller = "", after: str | None = None, limit: int = 100) -> Page[Consent]:
-        """Consents behind the id `after`, the oldest first."""
+        """Consents after the id `after`, oldest first."""
         if after is not None:
             check_cursor(after, PREFIX)
         return Page.of(await asyncio.to_thread(self._store.page, caller, after, limit + 1), limit)
 
     async def get(self, consent_id: str, caller: Caller = "") -> Consent:
-        """The consent of this id; raises UnknownConsent."""
+        """The consent with this id; raises UnknownConsent."""
         return await asyncio.to_thread(self._store.get, _checked(consent_id), caller)
 
     async def rename(self, consent_id: str, name: str, caller: Caller = "") -> Consent:
-        """Give a consent another name; raises UnknownConsent."""
+        """Rename a consent; raises UnknownConsent."""
         return await asyncio.to_thread(self._store.rename, _checked(consent_id), caller, clean_name(name))
 
     async def delete(self, consent_id: str, caller: Caller = "") -> None:
-        """Withdraw a consent: its voices have none from now on. Raises UnknownConsent."""
+        """Withdraw a consent. Its voices then have none. Raises UnknownConsent."""
         await asyncio.to_thread(self._store.delete, _checked(consent_id), caller)
 
 

@@ -1,4 +1,4 @@
-"""Voices by name: the built-in ones, made up by the model at first use, and those that users made."""
+"""Voices by name: the built-in voices, which the model creates at first use, and the voices that users made."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ from typing import Any, TypeVar
 
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
-from engine.errors import ConsentRequired, InvalidRequest, NotOwner, UnknownConsent, UnknownVoice, VoiceExists
-from engine.text import speech_weight
+from engine.errors import (
+    ConsentRequired,
+    InvalidRequest,
+    NotOwner,
+    StoreFailed,
+    UnknownConsent,
+    UnknownVoice,
+    VoiceExists,
+)
 from engine.types import (
-    TOKENS_PER_SECOND,
     Caller,
+    ClonedVoiceTokens,
+    CreatedVoiceTokens,
     Gender,
     Level,
     Recording,
-    Sample,
-    TokenPair,
     Voice,
     VoiceAttributes,
     VoiceTokens,
 )
 from engine.voices.catalogue import BUILT_IN, built_in_voices
 from engine.voices.consent_store import ConsentStore
-from engine.voices.maker import VoiceMaker, pair
+from engine.voices.maker import VoiceMaker
 from engine.voices.naming import Page, check_cursor, clean_name, is_plain, new_id
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
@@ -35,14 +41,13 @@ from engine.voices.store import VoiceStore
 Result = TypeVar("Result")
 
 PREFIX = "voice_"
-UNLIKELY = 2.5  # times longer or shorter than a transcript takes to say: it is of something else
 
 
 class VoiceLibrary:
-    """Finds, makes, keeps and forgets voices.
+    """Finds, makes, changes and deletes voices.
 
-    `model` names the weights: tokens are kept with it, and made anew, once, for other weights. Who may do what is
-    said in `VoiceStore`.
+    `model` identifies the weights. Tokens are saved for each model, and made once for each. `VoiceStore` says which
+    caller may do what.
     """
 
     def __init__(
@@ -67,23 +72,23 @@ class VoiceLibrary:
     async def tokens(
         self, voice: str, caller: Caller = "", gender: Gender | None = None, pitch: Level | None = None
     ) -> VoiceTokens:
-        """The tokens of a voice by name, in any case if there is none in this one, or by id.
+        """The tokens of the voice with this name, in any case if no name is exactly the same, or with this id.
 
-        Raises UnknownVoice, ConsentRequired, or InvalidRequest if it cannot be changed so.
+        `gender` and `pitch` change a created voice. Raises UnknownVoice, ConsentRequired, or InvalidRequest if the
+        voice was made from a sample and cannot change.
         """
         if attributes := BUILT_IN.get(voice):
             return await self._created(_changed(attributes, gender, pitch))
-        found, kept = await asyncio.to_thread(self._look_up, voice, caller)
+        found, saved = await asyncio.to_thread(self._look_up, voice, caller)
         if attributes := found.attributes:
             if (changed := _changed(attributes, gender, pitch)) != attributes or found.built_in:
                 return await self._created(changed)
-            return self._maker.created(attributes, kept or await self._created_tokens(found.id, attributes))
-        if gender or pitch:
+        elif gender or pitch:
             param = "gender" if gender else "pitch"
             raise InvalidRequest(f"{param} does not change {found.name!r}, which was made from a sample.", param)
-        if self._require_consent and not found.consent:
+        elif self._require_consent and not found.consent:
             raise ConsentRequired(found.name)
-        return self._maker.clone(kept or await self._heard(found.id), found.transcript)
+        return self._maker.with_transcript(saved or await self._make(found), found.transcript)
 
     async def add(
         self,
@@ -99,10 +104,10 @@ class VoiceLibrary:
         voice = _new(name, caller, private)
         voice = await asyncio.to_thread(self._with_consent, voice, consent)
         heard = await self._reader.read(sample)
-        tokens = await self._codec.encode(heard.samples)
+        tokens = ClonedVoiceTokens(*await self._codec.encode(heard.samples))
         warnings = voice.warnings + heard.warnings
         if transcript := (transcript or "").strip():
-            warnings += self._check_transcript(transcript, tokens, heard.sample)
+            warnings += self._maker.check_transcript(tokens, transcript, heard.sample)
         voice = replace(voice, transcript=transcript or None, warnings=warnings)
         await asyncio.to_thread(self._store.add, voice, heard.sample, {self._model: tokens})
         return voice
@@ -110,15 +115,15 @@ class VoiceLibrary:
     async def create(
         self, name: str, attributes: VoiceAttributes, *, caller: Caller = "", private: bool = False
     ) -> Voice:
-        """Let the model make up a voice, and keep it; raises InvalidRequest or VoiceExists."""
+        """Create a voice from attributes; raises InvalidRequest or VoiceExists."""
         voice = replace(_new(name, caller, private), attributes=attributes)
         await asyncio.to_thread(self._check_free, voice)
-        made = pair(await self._created(attributes))
-        await asyncio.to_thread(self._store.add, voice, None, {self._model: made})
+        tokens = await self._created(attributes)
+        await asyncio.to_thread(self._store.add, voice, None, {self._model: tokens})
         return voice
 
     async def list(self, caller: Caller = "", after: str | None = None, limit: int = 100) -> Page[Voice]:
-        """Voices that the caller sees, behind the id `after`: the built-in ones first, then the oldest."""
+        """Voices that the caller sees, starting after the id `after`: built-in ones first, then oldest first."""
         built_in = built_in_voices()
         if after in BUILT_IN:
             built_in = built_in[list(BUILT_IN).index(after) + 1 :]
@@ -130,13 +135,13 @@ class VoiceLibrary:
         return Page.of(built_in + made, limit)
 
     async def get(self, voice_id: str, caller: Caller = "") -> Voice:
-        """The voice of this id; raises UnknownVoice."""
+        """The voice with this id; raises UnknownVoice."""
         if attributes := BUILT_IN.get(voice_id):
             return Voice(voice_id, voice_id, 0, attributes, built_in=True)
         return await asyncio.to_thread(self._store.get, _checked(voice_id), caller)
 
     async def sample(self, voice_id: str, caller: Caller = "") -> Recording:
-        """The sample of a voice, as it was uploaded, for its owner; raises UnknownVoice, NotOwner or InvalidRequest."""
+        """The uploaded sample of a voice, for its owner; raises UnknownVoice, NotOwner or InvalidRequest."""
         voice = await self.get(voice_id, caller)
         if voice.attributes:
             raise InvalidRequest(f"{voice.name!r} was not made from a sample.", "voice_id")
@@ -147,7 +152,7 @@ class VoiceLibrary:
     async def change(
         self, voice_id: str, caller: Caller = "", *, name: str | None = None, transcript: str | None = None
     ) -> Voice:
-        """Give a voice another name or transcript; an empty transcript removes it.
+        """Change the name or the transcript of a voice; an empty transcript removes it.
 
         Raises UnknownVoice, NotOwner, VoiceExists or InvalidRequest.
         """
@@ -156,15 +161,16 @@ class VoiceLibrary:
         name = name if name is None else free_name(name)
         warnings: tuple[str, ...] = ()
         if transcript is not None and (transcript := transcript.strip()):
-            if voice.attributes:
+            tokens = await asyncio.to_thread(self._store.tokens, voice, self._model) or await self._make(voice)
+            if not isinstance(tokens, ClonedVoiceTokens):
                 raise InvalidRequest(f"{voice.name!r} was not made from a sample.", "transcript")
             sample = await asyncio.to_thread(self._store.sample, voice_id)
-            warnings = self._check_transcript(transcript, await self._heard(voice_id), sample)
+            warnings = self._maker.check_transcript(tokens, transcript, sample)
         changed = await asyncio.to_thread(self._store.change, voice_id, caller, name, transcript)
         return replace(changed, warnings=warnings)
 
     async def delete(self, voice_id: str, caller: Caller = "") -> None:
-        """Forget a voice; raises UnknownVoice, NotOwner, or InvalidRequest for a built-in one."""
+        """Delete a voice; raises UnknownVoice, NotOwner, or InvalidRequest for a built-in voice."""
         _refuse_built_in(voice_id, "deleted")
         await asyncio.to_thread(self._store.delete, _checked(voice_id), caller)
 
@@ -176,12 +182,11 @@ class VoiceLibrary:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _with_consent(self, voice: Voice, consent: str | None) -> Voice:
-        """The voice with its consent, before anything costly is done; whether it may be made at all."""
+        """The voice with its consent, checked before the costly work; raises an error if it may not be made."""
         self._check_free(voice)
         if not consent and self._require_consent:
             raise InvalidRequest(
-                "This server requires a consent: upload a recording to POST /v1/audio/voice_consents, and send its id.",
-                "consent",
+                "A voice made from a sample requires a consent here: send the id of a consent recording.", "consent"
             )
         if not consent:
             return voice
@@ -190,31 +195,16 @@ class VoiceLibrary:
         except UnknownConsent as error:
             if self._require_consent:
                 raise
-            return replace(voice, warnings=(f"It was made without a consent: {error}",))
+            return replace(voice, warnings=(f"The voice was made without a consent: {error}",))
         return replace(voice, consent=consent)
 
     def _check_free(self, voice: Voice) -> None:
         if self._store.is_taken(voice.namespace, voice.name):
             raise VoiceExists(voice.name)
 
-    def _check_transcript(self, transcript: str, tokens: TokenPair, sample: Sample) -> tuple[str, ...]:
-        """What is odd about a transcript; raises InvalidRequest if it cannot be used."""
-        if "\0" in transcript:
-            raise InvalidRequest("The transcript has control characters in it.", "transcript")
-        if sample.cut:
-            raise InvalidRequest(
-                "The sample is too long to be used whole, so a transcript would not fit it: send a shorter sample.",
-                "transcript",
-            )
-        self._maker.check_transcript(tokens, transcript)
-        spoken, said = len(tokens[1]) / TOKENS_PER_SECOND, speech_weight(transcript)
-        if not 1 / UNLIKELY < said / spoken < UNLIKELY:
-            return (f"The transcript would take about {said:.0f} s to say, but the sample has {spoken:.0f} s.",)
-        return ()
-
-    def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, TokenPair | None]:
+    def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, VoiceTokens | None]:
         found = self._find(_checked(voice), caller)
-        return found, self._store.tokens(found.id, self._model)
+        return found, self._store.tokens(found, self._model)
 
     def _find(self, voice: str, caller: Caller) -> Voice:
         try:
@@ -224,53 +214,53 @@ class VoiceLibrary:
                 return Voice(name, name, 0, attributes, built_in=True)
             return self._store.find_in_any_case(voice, caller)
 
-    async def _heard(self, voice_id: str) -> TokenPair:
-        """What this model hears in a voice's sample. If it was made with another one, it listens now, and once."""
+    async def _make(self, voice: Voice) -> VoiceTokens:
+        """Make and save this model's tokens of a voice that was made with another model."""
 
-        async def listen() -> TokenPair:
-            sample = await asyncio.to_thread(self._store.sample, voice_id)
-            heard = await self._reader.read(sample.recording.data)
-            tokens = await self._codec.encode(heard.samples)
-            return await asyncio.to_thread(self._store.save_tokens, voice_id, self._model, tokens)
+        async def make() -> VoiceTokens:
+            tokens: VoiceTokens
+            if voice.attributes:
+                tokens = await self._created(voice.attributes)
+            else:
+                sample = await asyncio.to_thread(self._store.sample, voice.id)
+                try:
+                    heard = await self._reader.read(sample.recording.data)
+                except InvalidRequest as error:  # the request that needs the tokens is not at fault
+                    raise StoreFailed(f"The saved sample of {voice.name!r} cannot be used. {error}") from error
+                tokens = ClonedVoiceTokens(*await self._codec.encode(heard.samples))
+            return await asyncio.to_thread(self._store.save_tokens, voice, self._model, tokens)
 
-        if kept := await asyncio.to_thread(self._store.tokens, voice_id, self._model):
-            return kept
-        return await self._once(voice_id, listen)
+        return await self._once(voice.id, make)
 
-    async def _created_tokens(self, voice_id: str, attributes: VoiceAttributes) -> TokenPair:
-        """What this model makes of a voice that was made up with another one."""
-        made = pair(await self._created(attributes))
-        return await asyncio.to_thread(self._store.save_tokens, voice_id, self._model, made)
+    async def _created(self, attributes: VoiceAttributes) -> CreatedVoiceTokens:
+        """The tokens of a created voice, made at first use."""
 
-    async def _created(self, attributes: VoiceAttributes) -> VoiceTokens:
-        """The tokens of a made-up voice, made when they are first needed."""
-
-        async def create() -> VoiceTokens:
+        async def create() -> CreatedVoiceTokens:
             tokens = await self._maker.create(attributes)
-            return await asyncio.to_thread(self._store.save_created, self._model, tokens)
+            return await asyncio.to_thread(self._store.save_created_tokens, self._model, tokens)
 
-        if kept := await asyncio.to_thread(self._store.created_tokens, self._model, attributes):
-            return kept
+        if saved := await asyncio.to_thread(self._store.created_tokens, self._model, attributes):
+            return saved
         return await self._once(attributes, create)
 
     async def _once(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """What `make` returns. Whoever asks while it is being made waits for the same one."""
+        """The result of `make`. Callers that ask for the same key at the same time share one result."""
         task = self._being_made.get(key)
         if task is None:
             task = self._being_made[key] = asyncio.create_task(make())
             task.add_done_callback(lambda _: self._being_made.pop(key))
-        result: Result = await asyncio.shield(task)  # a caller that goes away takes it from no one else
+        result: Result = await asyncio.shield(task)  # one caller's cancellation does not stop it for the others
         return result
 
 
 def _new(name: str, caller: Caller, private: bool) -> Voice:
     if private and not caller:
-        raise InvalidRequest("Only a request with an API key can make a private voice; share it instead.", "scope")
+        raise InvalidRequest("Only a request with an API key can make a private voice. Use scope shared.", "scope")
     return Voice(new_id(PREFIX), free_name(name), int(time.time()), owner=caller or "", private=private)
 
 
 def free_name(name: str) -> str:
-    """The name as it is kept, if no built-in voice has it; raises InvalidRequest or VoiceExists."""
+    """The cleaned name, if it is not a built-in voice's; raises InvalidRequest or VoiceExists."""
     name = clean_name(name)
     if name.lower() in BUILT_IN:
         raise VoiceExists(name)
@@ -282,7 +272,7 @@ def _changed(attributes: VoiceAttributes, gender: Gender | None, pitch: Level | 
 
 
 def _checked(voice: str) -> str:
-    """A name or an id, as the store would have it; what cannot be one is unknown."""
+    """The name or id in the form that is saved; raises UnknownVoice if it cannot be one."""
     if not is_plain(voice):
         raise UnknownVoice(voice)
     return unicodedata.normalize("NFC", voice)

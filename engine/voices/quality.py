@@ -1,4 +1,4 @@
-"""What is good and bad about a sample, from how loud each 20 ms of it are."""
+"""Measures the quality of a sample from the loudness of each 20 ms frame."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ FRAME = 320  # samples at 16 kHz, 20 ms: as long as one semantic token
 FRAME_SECONDS = FRAME / CODEC_SAMPLE_RATE
 FLOOR = -100.0  # dBFS, of digital silence
 
-VOICE_RANGE = 35.0  # dB between a voice's loud frames and the last of its sounds; below that is a pause
+VOICE_RANGE = 35.0  # dB between the loud frames and the quietest sounds of a voice; a quieter frame is a pause
 NEVER_A_VOICE = -75.0  # dBFS
-LONG_SILENCE = 0.5  # seconds at an end that are worth leaving out
-KEPT_SILENCE = 0.1  # seconds of it that stay
+LONG_SILENCE = 0.5  # seconds of silence at an end that are cut
+KEPT_SILENCE = 0.1  # seconds of it that remain
 PAUSE_FRAMES = 8  # quiet frames in a row, 160 ms: between phrases, not within a word
 
-NOISY = 15.0  # dB between the loud frames and the quietest tenth; clean speech has 30 and more
-QUIET = -45.0  # dBFS of the loud frames; 16 bits leave little of such a voice
-CLIPPED = 0.001  # part of all samples that lie flat at the top; a clean recording has none
+NOISY = 15.0  # dB between the loud frames and the quietest tenth; clean speech has 30 or more
+QUIET = -45.0  # dBFS of the loud frames; 16 bits resolve such a voice poorly
+CLIPPED = 0.001  # fraction of samples that are flat at the peak; a clean recording has none
 RUINED = 0.2
-FLAT_RUN = 3  # samples in a row at the top that are no peak any more
+FLAT_RUN = 3  # consecutive samples at the peak that count as clipped
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A sample's frames, in dBFS: `frames` of shape (T,), and how loud its voice and its pauses are."""
+    """Loudness in dBFS: of each frame, shape (T,), of the voice, and of the pauses."""
 
     frames: npt.NDArray[np.float32]
     voice: float
@@ -44,26 +44,26 @@ class Levels:
 
     @property
     def sounding(self) -> npt.NDArray[np.bool_]:
-        """Which frames hold the voice, shape (T,)."""
+        """Which frames contain the voice, shape (T,)."""
         return self.frames > max(self.voice - VOICE_RANGE, NEVER_A_VOICE)
 
     @property
     def noisy(self) -> bool:
-        """Whether even the quietest frames are not far below the voice."""
+        """Whether the quietest frames are nearly as loud as the voice."""
         return self.voice - self.pauses < NOISY
 
     @property
     def quiet(self) -> bool:
-        """Whether the voice is hardly above the noise of any recorder."""
+        """Whether the voice is hardly louder than the noise of a recorder."""
         return self.voice < QUIET
 
     def ends(self) -> tuple[float, float]:
-        """Seconds of silence before the voice, which there must be, and after it."""
+        """Seconds of silence before and after the voice; at least one frame must contain the voice."""
         sounding = np.flatnonzero(self.sounding)
         return float(sounding[0]) * FRAME_SECONDS, float(len(self.frames) - 1 - sounding[-1]) * FRAME_SECONDS
 
     def last_pause(self) -> float:
-        """Seconds to the middle of the last pause in the second half, or to the quietest moment there."""
+        """Time in seconds of the middle of the last pause in the second half, or of the quietest moment there."""
         half = len(self.frames) // 2
         run = 0
         for n in range(len(self.frames) - 1, half, -1):
@@ -75,7 +75,7 @@ class Levels:
 
 
 def clipped(samples: Samples) -> float:
-    """The part of a recording, shape (frames,), that was too loud for the recorder: flat stretches at its peak."""
+    """The fraction of a recording, shape (frames,), that is clipped: flat stretches at its peak."""
     magnitudes = np.abs(samples)
     flat = magnitudes >= 0.999 * magnitudes.max()
     run = flat[2:] & flat[1:-1] & flat[:-2]  # FLAT_RUN in a row

@@ -1,4 +1,4 @@
-"""Runs the decoder in its own process, and says in the engine's words what came of it."""
+"""Runs the audio decoder in its own process and converts its output to samples or an InvalidRequest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -14,12 +13,14 @@ from engine.errors import InvalidRequest
 from engine.voices import audio_decoder
 from engine.voices.audio_decoder import Decoded
 
-SECONDS = 30  # that the process may take, starting and waiting for a core included
+SECONDS = 30  # wall-clock limit of the process, including its start and waiting for a core
 ONE_THREAD = {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH")  # the rest may hold secrets
+INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH")  # other variables may hold secrets
 
 
-def decode(data: bytes, max_seconds: float, param: str, program: Path = Path(audio_decoder.__file__)) -> Decoded:
+def decode(
+    data: bytes, max_seconds: float, param: str, program: str | os.PathLike[str] = audio_decoder.__file__
+) -> Decoded:
     """Decode at most `max_seconds` of an audio file; blocks. Raises InvalidRequest on `param`."""
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     try:
@@ -33,7 +34,7 @@ def decode(data: bytes, max_seconds: float, param: str, program: Path = Path(aud
             check=True,
         )
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-        message = "The audio takes too much time or memory to decode; export it anew, as WAV or FLAC."
+        message = "The audio takes too much time or memory to decode. Export it again, as WAV or FLAC."
         raise InvalidRequest(message, param) from error
     head, _, samples = result.stdout.partition(b"\n")
     told = json.loads(head)

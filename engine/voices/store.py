@@ -1,44 +1,58 @@
-"""The voice store: voices, the samples of those that have one, and the tokens that models made of them."""
+"""The voice store: voices, the samples of cloned voices, and the tokens that each model made of them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
-import numpy as np
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.exc import IntegrityError
 
-from engine.errors import EngineError, NotOwner, UnknownConsent, UnknownVoice, VoiceExists
-from engine.types import Caller, Recording, Sample, TokenIds, TokenPair, Voice, VoiceAttributes, VoiceTokens
+from engine.errors import EngineError, NotOwner, StoreFailed, UnknownConsent, UnknownVoice, VoiceExists
+from engine.types import Caller, CreatedVoiceTokens, Recording, Sample, Voice, VoiceAttributes, VoiceTokens
 from engine.voices.database import Database
+from engine.voices.rows import (
+    attributes_key,
+    read_created_tokens,
+    read_page,
+    read_row,
+    read_tokens,
+    read_voice,
+    write_created_tokens,
+    write_tokens,
+)
 from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, VoiceRow, VoiceTokensRow
 
 Row = TypeVar("Row", VoiceRow, ConsentRow)
+TokensRow = TypeVar("TokensRow", VoiceTokensRow, CreatedTokensRow)
+Tokens = TypeVar("Tokens", bound=VoiceTokens)
 
 
 class VoiceStore:
     """Every method is one short transaction and blocks: call it in a thread.
 
-    A `caller` uses the shared voices and its own, and changes only its own; None is the operator, who may all.
-    What a caller may not see does not exist for it.
+    A `caller` sees the shared voices and its own, and may change only its own. None is the operator, who may see and
+    change all. For a caller, a voice that it may not see does not exist.
+
+    A damaged voice does not exist either, except that it can be deleted; the log names it. Damaged tokens count as
+    missing. `check` raises ValueError for tokens that the model cannot use; they count as damaged.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, check: Callable[[VoiceTokens], None] = lambda tokens: None) -> None:
         self._database = database
+        self._check = check
 
-    def add(self, voice: Voice, sample: Sample | None = None, tokens: dict[str, TokenPair] | None = None) -> None:
-        """Keep a new voice, with its sample and each model's tokens of it; raises VoiceExists or UnknownConsent."""
+    def add(self, voice: Voice, sample: Sample | None = None, tokens: Mapping[str, VoiceTokens] | None = None) -> None:
+        """Save a new voice, with its sample and its tokens by model; raises VoiceExists or UnknownConsent."""
         row = VoiceRow(
             id=voice.id,
             owner=voice.owner,
             namespace=voice.namespace,
             name=voice.name,
             created_at=voice.created_at,
-            attributes=_key(voice.attributes) if voice.attributes else None,
+            attributes=attributes_key(voice.attributes) if voice.attributes else None,
             transcript=voice.transcript,
             consent=voice.consent,
         )
@@ -60,49 +74,46 @@ class VoiceStore:
                             data=recording.data,
                         )
                     )
-                session.add_all(_tokens_row(voice.id, model, made) for model, made in (tokens or {}).items())
+                session.add_all(write_tokens(voice.id, model, made) for model, made in (tokens or {}).items())
         except IntegrityError as error:
             raise VoiceExists(voice.name) from error
 
     def page(self, caller: Caller, after: str | None, limit: int) -> list[Voice]:
-        """At most `limit` voices that the caller sees, the oldest first, beginning behind the id `after`."""
-        query = select(VoiceRow).where(_visible(caller)).order_by(VoiceRow.id).limit(limit)
-        if after is not None:
-            query = query.where(VoiceRow.id > after)
+        """At most `limit` voices that the caller sees, oldest first, starting after the id `after`."""
         with self._database.reading() as session:
-            return [_voice(row) for row in session.scalars(query)]
+            return read_page(session, VoiceRow, select(VoiceRow).where(_visible(caller)), after, limit, read_voice)
 
     def find(self, name_or_id: str, caller: Caller) -> Voice:
-        """The voice of this id or name, the caller's own before a shared one; raises UnknownVoice."""
+        """The voice with this id or name; the caller's private voice comes before a shared one. Raises UnknownVoice."""
         wanted = (VoiceRow.id == name_or_id) | (VoiceRow.name == name_or_id)
         order = (VoiceRow.id == name_or_id).desc(), (VoiceRow.namespace != "").desc(), VoiceRow.id
         return self._one(select(VoiceRow).where(wanted, _visible(caller)).order_by(*order).limit(1), name_or_id)
 
     def find_in_any_case(self, name: str, caller: Caller) -> Voice:
-        """The voice whose name is this one in another case, the caller's own before a shared one, the oldest first.
+        """The voice with this name in another case: the caller's private voice before a shared one, the oldest first.
 
-        Raises UnknownVoice. Names are compared here and not by the database: SQLite knows the case of ASCII only.
+        Raises UnknownVoice. The database does not compare the names, because SQLite knows the case of ASCII only.
         """
         query = select(VoiceRow.id, VoiceRow.name).where(_visible(caller))
         with self._database.reading() as session:
             rows = session.execute(query.order_by((VoiceRow.namespace != "").desc(), VoiceRow.id))
-            found = next((row.id for row in rows if row.name.casefold() == name.casefold()), None)
+            found = next((row.id for row in rows if str(row.name).casefold() == name.casefold()), None)
         if found is None:
             raise UnknownVoice(name)
         return self.get(found, caller)
 
     def is_taken(self, namespace: str, name: str) -> bool:
-        """Whether there is a voice of this name already, shared or of this owner."""
+        """Whether a voice in this namespace has this name."""
         query = select(VoiceRow.id).where(VoiceRow.namespace == namespace, VoiceRow.name == name)
         with self._database.reading() as session:
             return session.scalar(query) is not None
 
     def get(self, voice_id: str, caller: Caller) -> Voice:
-        """The voice of this id; raises UnknownVoice."""
+        """The voice with this id; raises UnknownVoice."""
         return self._one(select(VoiceRow).where(VoiceRow.id == voice_id, _visible(caller)), voice_id)
 
     def change(self, voice_id: str, caller: Caller, name: str | None, transcript: str | None) -> Voice:
-        """Give a voice another name or transcript; None leaves it, and an empty transcript removes it.
+        """Change the name or the transcript of a voice. None keeps the old value; an empty transcript removes it.
 
         Raises UnknownVoice, NotOwner or VoiceExists.
         """
@@ -111,85 +122,97 @@ class VoiceStore:
                 row = owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id))
                 row.name = row.name if name is None else name
                 row.transcript = row.transcript if transcript is None else transcript or None
-            return _voice(row)
+                if (changed := read_row(row, read_voice)) is None:
+                    raise UnknownVoice(voice_id)
+            return changed
         except IntegrityError as error:
             raise VoiceExists(name or "") from error
 
     def delete(self, voice_id: str, caller: Caller) -> None:
-        """Remove a voice and all that belongs to it; raises UnknownVoice or NotOwner."""
+        """Delete a voice, its sample and its tokens; raises UnknownVoice or NotOwner."""
         with self._database.writing() as session:
             session.delete(owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id)))
 
     def sample(self, voice_id: str) -> Sample:
-        """The voice's sample; raises UnknownVoice if there is none."""
+        """The sample of a voice; raises UnknownVoice if there is none, or StoreFailed if it is damaged."""
         with self._database.reading() as session:
             row = session.get(SampleRow, voice_id)
         if row is None:
             raise UnknownVoice(voice_id)
+        if hashlib.sha256(row.data).hexdigest() != row.sha256:
+            raise StoreFailed(f"The sample of the voice {voice_id} is damaged. Delete the voice and make it again.")
         return Sample(Recording(row.data, row.media_type), row.cut)
 
-    def tokens(self, voice_id: str, model: str) -> TokenPair | None:
-        """What this model made of the voice, if it had to speak in it before."""
+    def tokens(self, voice: Voice, model: str) -> VoiceTokens | None:
+        """The tokens that this model made of the voice; None if it made none yet."""
         with self._database.reading() as session:
-            row = session.get(VoiceTokensRow, (voice_id, model))
-        return (_unpack(row.global_tokens), _unpack(row.prompt_tokens)) if row else None
+            row = session.get(VoiceTokensRow, (voice.id, model))
+        return self._read(row, partial(read_tokens, attributes=voice.attributes))
 
-    def tokens_by_model(self, voice_id: str) -> dict[str, TokenPair]:
-        """What each model made of the voice."""
-        query = select(VoiceTokensRow).where(VoiceTokensRow.voice == voice_id)
+    def tokens_by_model(self, voice: Voice) -> dict[str, VoiceTokens]:
+        """The tokens that each model made of the voice."""
+        query = select(VoiceTokensRow).where(VoiceTokensRow.voice == voice.id)
         with self._database.reading() as session:
             rows = session.scalars(query).all()
-        return {row.model: (_unpack(row.global_tokens), _unpack(row.prompt_tokens)) for row in rows}
+        read = partial(read_tokens, attributes=voice.attributes)
+        return {row.model: tokens for row in rows if (tokens := self._read(row, read))}
 
-    def save_tokens(self, voice_id: str, model: str, tokens: TokenPair) -> TokenPair:
-        """Keep what this model made of the voice, and return what is kept: what another process made first.
+    def save_tokens(self, voice: Voice, model: str, tokens: VoiceTokens) -> VoiceTokens:
+        """Save the tokens that this model made of the voice, or return those that another process saved before.
 
         Raises UnknownVoice if the voice was deleted meanwhile.
         """
         try:
             with self._database.writing() as session:
-                session.add(_tokens_row(voice_id, model, tokens))
+                row = session.get(VoiceTokensRow, (voice.id, model), with_for_update=True)
+                if saved := self._read(row, partial(read_tokens, attributes=voice.attributes)):
+                    return saved
+                session.merge(write_tokens(voice.id, model, tokens))
         except IntegrityError as error:
-            if kept := self.tokens(voice_id, model):
-                return kept
-            raise UnknownVoice(voice_id) from error
+            if saved := self.tokens(voice, model):
+                return saved
+            raise UnknownVoice(voice.id) from error
         return tokens
 
-    def created_tokens(self, model: str, attributes: VoiceAttributes) -> VoiceTokens | None:
-        """The tokens of a created voice, if this model has made it before."""
+    def created_tokens(self, model: str, attributes: VoiceAttributes) -> CreatedVoiceTokens | None:
+        """The tokens that this model created from these attributes; None if it created none yet."""
         with self._database.reading() as session:
-            row = session.get(CreatedTokensRow, (model, _key(attributes)))
-        if row is None:
-            return None
-        acoustic = tuple(_unpack(row.acoustic_ids).tolist())
-        return VoiceTokens(_unpack(row.global_tokens), attributes, acoustic)
+            row = session.get(CreatedTokensRow, (model, attributes_key(attributes)))
+        return self._read(row, partial(read_created_tokens, attributes=attributes))
 
-    def save_created(self, model: str, tokens: VoiceTokens) -> VoiceTokens:
-        """Keep the tokens of a created voice, and return what is kept: what another process made first."""
-        assert tokens.attributes is not None
-        row = CreatedTokensRow(
-            model=model,
-            attributes=_key(tokens.attributes),
-            acoustic_ids=_pack(tokens.acoustic_ids),
-            global_tokens=_pack(tokens.global_tokens),
-        )
+    def save_created_tokens(self, model: str, tokens: CreatedVoiceTokens) -> CreatedVoiceTokens:
+        """Save the tokens of a created voice, or return those that another process saved before."""
         try:
             with self._database.writing() as session:
-                session.add(row)
+                key = (model, attributes_key(tokens.attributes))
+                row = session.get(CreatedTokensRow, key, with_for_update=True)
+                if saved := self._read(row, partial(read_created_tokens, attributes=tokens.attributes)):
+                    return saved
+                session.merge(write_created_tokens(model, tokens))
         except IntegrityError:
             return self.created_tokens(model, tokens.attributes) or tokens
         return tokens
 
+    def _read(self, row: TokensRow | None, read: Callable[[TokensRow], Tokens]) -> Tokens | None:
+        """The tokens of a row; None if there is no row or it is damaged."""
+
+        def checked(row: TokensRow) -> Tokens:
+            tokens = read(row)
+            self._check(tokens)
+            return tokens
+
+        return None if row is None else read_row(row, checked)
+
     def _one(self, query: Select[VoiceRow], asked: str) -> Voice:
         with self._database.reading() as session:
             row = session.scalars(query).first()
-        if row is None:
+        if row is None or (voice := read_row(row, read_voice)) is None:
             raise UnknownVoice(asked)
-        return _voice(row)
+        return voice
 
 
 def owned(row: Row | None, caller: Caller, unknown: EngineError) -> Row:
-    """The row, if there is one that is the caller's; raises `unknown`, or NotOwner for a shared voice of others."""
+    """The row, if the caller owns it; else raises `unknown`, or NotOwner if the caller may see the voice."""
     if row is None:
         raise unknown
     if caller not in (None, row.owner):
@@ -199,32 +222,3 @@ def owned(row: Row | None, caller: Caller, unknown: EngineError) -> Row:
 
 def _visible(caller: Caller) -> ColumnElement[bool]:
     return true() if caller is None else VoiceRow.namespace.in_(("", caller))
-
-
-def _voice(row: VoiceRow) -> Voice:
-    return Voice(
-        id=row.id,
-        name=row.name,
-        created_at=row.created_at,
-        attributes=VoiceAttributes(**json.loads(row.attributes)) if row.attributes else None,
-        owner=row.owner,
-        private=row.namespace != "",
-        transcript=row.transcript,
-        consent=row.consent,
-    )
-
-
-def _tokens_row(voice_id: str, model: str, tokens: TokenPair) -> VoiceTokensRow:
-    return VoiceTokensRow(voice=voice_id, model=model, global_tokens=_pack(tokens[0]), prompt_tokens=_pack(tokens[1]))
-
-
-def _key(attributes: VoiceAttributes) -> str:
-    return json.dumps(asdict(attributes), sort_keys=True)
-
-
-def _pack(tokens: TokenIds | Sequence[int]) -> bytes:
-    return np.asarray(tokens, "<i4").tobytes()
-
-
-def _unpack(data: bytes) -> TokenIds:
-    return np.frombuffer(data, "<i4").astype(np.int64)

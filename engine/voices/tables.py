@@ -1,13 +1,16 @@
-"""The store's tables. A change here needs a migration beside it, in `migrations/versions`; a test compares the two."""
+"""The tables of the voice store. A change here needs a migration in `migrations/versions`; a test compares the two."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """The tables of this store. Constraints have names, so that a migration can drop them."""
+    """The base class of the tables. Constraints have names, so that a migration can drop them."""
 
     metadata = MetaData(
         naming_convention={
@@ -19,8 +22,22 @@ class Base(DeclarativeBase):
     )
 
 
+class Blob(LargeBinary):
+    """Bytes. SQLite can return a text or a number from such a column, which must not make the query fail."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], bytes | None]:
+        """Convert every value of the driver to bytes."""
+
+        def to_bytes(value: Any) -> bytes | None:  # noqa: ANN401 - whatever the driver returns
+            if isinstance(value, str | int | float):
+                return str(value).encode("utf-8", "surrogateescape")
+            return None if value is None else bytes(value)
+
+        return to_bytes
+
+
 class ConsentRow(Base):
-    """A recording in which somebody agrees that their voice is used."""
+    """A recording in which a speaker agrees to the use of their voice."""
 
     __tablename__ = "consents"
 
@@ -30,11 +47,11 @@ class ConsentRow(Base):
     language: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
     media_type: Mapped[str] = mapped_column(String(64))
-    recording: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    recording: Mapped[bytes] = mapped_column(Blob, deferred=True)
 
 
 class VoiceRow(Base):
-    """A voice, without what is large. Its `namespace` is its owner if it is private, else empty."""
+    """A voice without its sample and tokens. `namespace` is the owner of a private voice, else empty."""
 
     __tablename__ = "voices"
     __table_args__ = (UniqueConstraint("namespace", "name"),)
@@ -50,7 +67,7 @@ class VoiceRow(Base):
 
 
 class SampleRow(Base):
-    """The sample of a voice, as it was uploaded, and whether only its beginning is heard."""
+    """The uploaded sample of a voice; `cut` if only its beginning was used."""
 
     __tablename__ = "samples"
 
@@ -58,29 +75,29 @@ class SampleRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     media_type: Mapped[str] = mapped_column(String(64))
     cut: Mapped[bool]
-    data: Mapped[bytes] = mapped_column(LargeBinary)
+    data: Mapped[bytes] = mapped_column(Blob)
 
 
 class VoiceTokensRow(Base):
-    """What a model made of a voice, once: its global tokens, and those that the prompt of its speech goes on with.
+    """The tokens that a model made of a voice.
 
-    These are the semantic tokens of a sample, or the acoustic ids of a voice that was made up.
+    `prompt_tokens` are the semantic tokens of a sample, or the acoustic ids of a created voice.
     """
 
     __tablename__ = "voice_tokens"
 
     voice: Mapped[str] = mapped_column(ForeignKey("voices.id", ondelete="CASCADE"), primary_key=True)
     model: Mapped[str] = mapped_column(String(64), primary_key=True)
-    global_tokens: Mapped[bytes] = mapped_column(LargeBinary)
-    prompt_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    global_tokens: Mapped[bytes] = mapped_column(Blob)
+    prompt_tokens: Mapped[bytes] = mapped_column(Blob)
 
 
 class CreatedTokensRow(Base):
-    """The tokens that a model gave to a set of attributes; kept, so that a built-in voice stays the same."""
+    """The tokens that a model created from attributes. They are saved so that a built-in voice never changes."""
 
     __tablename__ = "created_tokens"
 
     model: Mapped[str] = mapped_column(String(64), primary_key=True)
     attributes: Mapped[str] = mapped_column(String(256), primary_key=True)
-    acoustic_ids: Mapped[bytes] = mapped_column(LargeBinary)
-    global_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    acoustic_ids: Mapped[bytes] = mapped_column(Blob)
+    global_tokens: Mapped[bytes] = mapped_column(Blob)

@@ -107,7 +107,7 @@ async def run(
 ) -> list[Level]:
     """Measure all levels behind a progress bar; raises BenchError if the first, unmeasured request fails.
 
-    That one has the voice made up, if it is one that the server has not used yet.
+    That request also creates the voice, if the server has not used it before.
     """
     import httpx2
 

@@ -134,6 +134,7 @@ def idle(http: httpx.Client) -> bool:
     return now["requests_running"] == now["requests_waiting"] == 0
 
 
+@pytest.mark.slow
 def test_hundreds_of_requests_lose_nothing_and_leave_nothing(loaded: Attacked) -> None:
     with httpx.Client(base_url=loaded.url, timeout=60) as http:
         start = metrics(http)

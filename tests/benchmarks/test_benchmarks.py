@@ -25,6 +25,7 @@ def test_windows() -> None:
     assert "no underrun from" in output_of("windows")
 
 
+@pytest.mark.slow
 def test_codec(small_checkpoint: Path) -> None:
     printed = output_of("codec", str(small_checkpoint), "--frames", "24", "--rounds", "1")
     for form in ("wave generator", "published form, float32", "published form, bfloat16", "ours, float32"):
@@ -39,3 +40,9 @@ def test_llm(small_checkpoint: Path) -> None:
     for backend in ("Llama.generate", "llama-cpp", "torch"):
         assert backend in printed
     assert "Peak memory" in printed
+
+
+@pytest.mark.slow
+def test_busy_host() -> None:
+    printed = output_of("busy_host", "demo", "--sentences", "1")
+    assert "threads, short waits |" in printed

@@ -13,6 +13,7 @@ from demo.tokens import CODES
 from engine import EngineConfig, Sampling, SpeechEngine, SpeechRequest
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         ctypes.util.find_library("espeak-ng") is None, reason="the teacher is not installed: apt install libespeak-ng1"
     ),

@@ -1,4 +1,4 @@
-"""A language model and a codec that do what the real ones promise, at once and in plain sight."""
+"""A language model and a codec that follow the Protocols, without weights."""
 
 import asyncio
 import threading
@@ -65,7 +65,7 @@ class FakeLanguageModel:
 
     def voice(self, seed: int) -> list[int]:
         v = self.vocabulary
-        values = [v.acoustic["pitch_value"].first + seed]
+        values = [v.acoustic["pitch_value"].first + seed % v.acoustic["pitch_value"].count]
         globals_ = [v.globals.first + (seed + n) % 4096 for n in range(32)]
         return [
             *values,

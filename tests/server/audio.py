@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from server.encoding import AudioFormat
 
+SHORT = {"seed": 7, "max_tokens": 60}  # a request's settings for 1.2 s of each sentence
+DELAY = {"mp3": 2400, "aac": 4096}  # samples at 24 kHz by which an answer in this format may be longer
+
 
 def decoded(data: bytes, audio_format: AudioFormat) -> tuple[npt.NDArray[np.float32], int]:
     """Samples and rate of a file, by FFmpeg."""

@@ -15,7 +15,8 @@ import uvicorn
 
 from engine.tokens.vocabulary import Vocabulary
 from server.settings import Settings
-from tests.server.fakes import Fakes, ready, until
+from tests.server.fakes import Fakes, ready
+from tests.waiting import wait_until
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def serving(checkpoint: Path, directory: Path, seconds: float) -> Iterator[tuple
     try:
         url = f"http://127.0.0.1:{here.recv()}"
         with httpx.Client(base_url=url) as http:
-            until(lambda: ready(http))
+            wait_until(lambda: ready(http))
         yield process, url
     finally:
         process.kill()

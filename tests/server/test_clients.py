@@ -15,8 +15,9 @@ from server.client_fields import IGNORED as IGNORED_NAMES
 from server.schemas import CreateSpeechRequest
 from server.settings import Settings
 from tests.server.conftest import Server, serving
-from tests.server.fakes import BODY, Fakes, ready, until
-from tests.server.test_bad_requests import assert_error
+from tests.server.errors import assert_error
+from tests.server.fakes import BODY, Fakes, ready
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -33,14 +34,14 @@ def hub_named(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) 
     settings = Settings(engine=EngineConfig(model="SparkAudio/Spark-TTS-0.5B"))
     with serving(Fakes(vocabulary, tmp_path_factory.mktemp("named"), settings).app) as running:
         with httpx.Client(base_url=running.url) as http:
-            until(lambda: ready(http))
+            wait_until(lambda: ready(http))
         yield running
 
 
 @pytest.fixture
 def http(running: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=running.url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
 
 
@@ -167,9 +168,9 @@ IGNORED = {
     "Home Assistant": "instructions",
     "LiteLLM": "user",
     "SillyTavern, TTS WebUI": "params",
-    "LocalAI": "backend, language",
+    "LocalAI": "backend",
     "Kokoro-FastAPI": "return_download_link, volume_multiplier, normalization_options",
-    "vLLM-Omni": "task_type, language, ref_text, max_new_tokens",
+    "vLLM-Omni": "task_type, ref_text, max_new_tokens",
     "Chatterbox TTS API": "exaggeration, cfg_weight, streaming_chunk_size",
     "FlashTTS": "length_threshold, window_size",
 }
@@ -195,7 +196,7 @@ def test_null_leaves_a_field_out(http: httpx.Client) -> None:
 def test_a_field_that_nobody_sends_can_be_let_pass(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, Settings(unknown_fields="ignore"))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         answer = http.post("/v1/audio/speech", json=BODY | {"voise": "nova", "größe\r\nX-Other: 1": 2})
         assert answer.status_code == 200
         assert answer.headers["x-ignored-fields"] == "voise, gr%C3%B6%C3%9Fe%0D%0AX-Other%3A%201"
@@ -263,7 +264,7 @@ def test_a_text_without_words_is_a_short_silence(running: Server, http: httpx.Cl
 def test_a_text_without_words_can_be_an_error(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, Settings(speak_nothing="error"))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         for stream in (True, False):
             answer = http.post("/v1/audio/speech", json=BODY | {"input": "😊", "stream": stream})
             assert_error(answer, 400, "input", "nothing to say")

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from engine import open_database
 from engine.config import EngineConfig
@@ -31,6 +32,7 @@ ORPHANS = """
 """
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_path: Path) -> None:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([crash.__name__])
@@ -75,7 +77,7 @@ def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_
         store = VoiceStore(database)
         for voice_id, data in acknowledged.items():
             assert store.sample(voice_id).recording.data == data
-            assert store.tokens(voice_id, "weights-1") is not None
+            assert store.tokens(store.get(voice_id, None), "weights-1") is not None
         hashes = raw.execute("SELECT sha256, data FROM samples").fetchall()
         assert all(hashlib.sha256(data).hexdigest() == digest for digest, data in hashes)
     print(f"{len(acknowledged)} of {2 * KILLS} uploads were acknowledged, {len(hashes)} voices are kept")

@@ -15,9 +15,10 @@ from engine.voices.catalogue import BUILT_IN
 from server.encoding import FORMATS, MEDIA_TYPES
 from server.settings import Settings
 from tests.server.conftest import serving
-from tests.server.fakes import Fakes, ready, until
-from tests.server.test_bad_requests import assert_error
+from tests.server.errors import assert_error
+from tests.server.fakes import Fakes, ready
 from tests.server.uploads import sound
+from tests.waiting import wait_until
 
 SAMPLING = {"temperature": 0.9, "top_k": 50, "top_p": 0.95, "max_tokens": 2048}
 SPEAK: dict[str, Any] = {
@@ -42,7 +43,7 @@ def fakes(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> F
 @pytest.fixture(scope="module")
 def http(fakes: Fakes) -> Iterator[httpx.Client]:
     with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         yield http
 
 

@@ -14,7 +14,8 @@ import pytest
 from server.encoding import FORMATS, AudioFormat
 from tests.server import forked
 from tests.server.conftest import Server, running_command
-from tests.server.fakes import metrics, until
+from tests.server.fakes import metrics
+from tests.waiting import wait_until
 
 HANG_UPS = 150  # in each format
 CLIENTS = 8
@@ -22,9 +23,8 @@ RESET = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 SHORT = "Hello."
 LONG = "This sentence is spoken until somebody hangs up. " * 80
 BODY = {"model": "tts-1", "voice": "alloy", "seed": 0, "max_tokens": 200}
-SETTINGS = (
-    "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_lookahead: 4}"  # little work, soon heard
-)
+# Little work, and soon heard.
+SETTINGS = "engine: {threads: 1, sentences_ahead: 1, window_first: 4, window_first_lookahead: 4}"
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +93,15 @@ def test_hanging_up_at_any_moment_leaves_the_server_alive_and_empty(
 ) -> None:
     server: Server = request.getfixturevalue(models)
     with httpx.Client(base_url=server.url, timeout=60) as http:
-        until(lambda: metrics(http)["requests_running"] == 0)
+        wait_until(lambda: metrics(http)["requests_running"] == 0)
         before, threads_before = metrics(http), threads(server)
         hang_up_often(server, audio_format, HANG_UPS)
-        until(lambda: metrics(http)["requests_running"] == 0)
+        wait_until(lambda: metrics(http)["requests_running"] == 0)
         after = metrics(http)
         assert after["requests_waiting"] == 0
         cancelled = after["requests_total cancelled"] - before.get("requests_total cancelled", 0)
         assert cancelled > HANG_UPS / 4  # a short one may be whole before its client leaves
-        until(lambda: metrics(http)["process_open_fds"] <= before["process_open_fds"] + 4)
+        wait_until(lambda: metrics(http)["process_open_fds"] <= before["process_open_fds"] + 4)
         assert threads(server) <= threads_before + 4  # a pool may still grow
         body = BODY | {"input": SHORT, "response_format": audio_format}
         assert len(http.post("/v1/audio/speech", json=body).raise_for_status().content) > 500

@@ -13,11 +13,8 @@ import openai
 import pytest
 
 from server.encoding import FORMATS, MEDIA_TYPES, AudioFormat
-from tests.server.audio import decoded, pcm
+from tests.server.audio import DELAY, SHORT, decoded, pcm
 from tests.server.conftest import Server
-
-SHORT = {"seed": 7, "max_tokens": 60}  # 1.2 s a sentence
-DELAY = {"mp3": 2400, "aac": 4096}  # samples at 24 kHz that a stream of this format may be longer
 
 
 @pytest.fixture(scope="module")

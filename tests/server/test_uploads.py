@@ -22,8 +22,8 @@ from tests.server.specification import conforms
 from tests.server.uploads import sound, upload
 from tests.waiting import wait_until
 
-UNREADABLE = "not readable as audio; send a WAV, FLAC, MP3, Ogg, AAC, MP4 or WebM file"
-TOO_SHORT = "send at least 1 s"
+UNREADABLE = "not readable as audio; send a WAV, FLAC, MP3, Ogg, AAC, AMR, MP4, 3GP or WebM file"
+TOO_SHORT = "at least 1 s"
 SILENT = "is silent"
 
 
@@ -159,7 +159,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
     "hiss of the last bit": (lambda: wav(np.random.default_rng(0).integers(-1, 2, 32_000).astype(np.int16)), SILENT),
     "one click": (lambda: wav(np.eye(1, 48_000, 9000).ravel().astype(np.float32), bits=32, code=3), "mostly silence"),
     "half a second": (lambda: sound(seconds=0.5), TOO_SHORT),
-    "nothing but full scale": (lambda: wav(np.sign(tone(2, 16_000) | 1) * np.int16(32_767)), "the voice is lost"),
+    "nothing but full scale": (lambda: wav(np.sign(tone(2, 16_000) | 1) * np.int16(32_767)), "too clipped"),
     "larger than 10 MiB": (NOISE + bytes(10 * 2**20), "larger than 10485760 bytes"),
 }
 

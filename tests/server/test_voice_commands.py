@@ -1,11 +1,14 @@
 """`fast-spark voices`, as its user types it."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from engine import EngineError
+from engine import EngineError, Voice, VoiceStore
+from engine.voices.database import Database
 from server.voice_commands import voices
 
 
@@ -36,6 +39,7 @@ def test_a_voice_is_made_listed_moved_and_removed(
 
     file = tmp_path / "ada.voice"
     assert run("export", "Ada", str(file)).exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         run("export", "Ada", str(file))
     monkeypatch.setenv("FAST_SPARK_ENGINE__DATA_DIRECTORY", str(tmp_path / "there"))
@@ -49,10 +53,22 @@ def test_a_voice_is_made_listed_moved_and_removed(
         run("remove", "Ada")
 
 
+def test_a_damaged_voice_is_removed_by_its_id(tmp_path: Path) -> None:
+    with closing(Database.in_directory(tmp_path / "here")) as database:
+        VoiceStore(database).add(Voice("voice_1", "Ada", 1))
+    with closing(sqlite3.connect(tmp_path / "here" / "fast-spark.db")) as raw:
+        raw.execute("UPDATE voices SET attributes = '{'")
+        raw.commit()
+    assert "Ada" not in run("list").stdout
+    assert run("remove", "voice_1").exit_code == 0
+    with pytest.raises(EngineError, match="no voice 'voice_1'"):
+        run("remove", "voice_1")
+
+
 def test_what_cannot_be_done_is_said(tmp_path: Path, golden: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"not a voice")
-    with pytest.raises(EngineError, match="no voice that Fast-Spark exported"):
+    with pytest.raises(EngineError, match="not a voice that Fast-Spark exported"):
         run("import", str(other))
     with pytest.raises(EngineError, match="no voice 'nobody'"):
         run("export", "nobody", str(tmp_path / "file"))

@@ -15,9 +15,10 @@ from fastapi import FastAPI
 
 from engine.tokens.vocabulary import Vocabulary
 from server.encoding import FORMATS, MEDIA_TYPES, AudioFormat
+from tests.server.audio import DELAY, SHORT, decoded
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, ready, until
-from tests.server.test_speech_api import DELAY, SHORT, decoded
+from tests.server.fakes import BODY, Fakes, ready
+from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -76,7 +77,7 @@ def test_events_stream_whatever_is_said_of_the_stream(http: httpx.Client) -> Non
 
 def test_a_failure_in_the_middle_is_a_status(fakes: Fakes, serve: Serve) -> None:
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.fail_at = len(fakes.language_model.prompts) + 3
         answer = http.post("/v1/audio/speech", json=BODY | {"stream": False})
@@ -86,14 +87,14 @@ def test_a_failure_in_the_middle_is_a_status(fakes: Fakes, serve: Serve) -> None
 
 def test_a_client_that_leaves_before_the_end_frees_its_place(fakes: Fakes, serve: Serve) -> None:
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
-        until(lambda: ready(http))
+        wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.pause_after = 40
         request = http.build_request("POST", "/v1/audio/speech", json=BODY | {"max_tokens": 100, "stream": False})
         head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         with socket.create_connection((request.url.host, request.url.port or 80)) as connection:
             connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.content)
-            until(lambda: fakes.language_model.running == 1)
-        until(lambda: fakes.language_model.running == 0)
+            wait_until(lambda: fakes.language_model.running == 1)
+        wait_until(lambda: fakes.language_model.running == 0)
         fakes.language_model.pause_after = None
         assert http.post("/v1/audio/speech", json=BODY | {"stream": False}).status_code == 200

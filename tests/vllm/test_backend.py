@@ -71,7 +71,7 @@ async def test_greedy_ids_are_those_of_the_torch_backend(
     model: LanguageModel, checkpoint: Path, vocabulary: Vocabulary, penalty: float
 ) -> None:
     greedy = Sampling(temperature=0, max_tokens=150, repetition_penalty=penalty)
-    answers = await generate_staggered(model, prompts(vocabulary), greedy)
+    answers = await generate_staggered(model, [(prompt, greedy) for prompt in prompts(vocabulary)])
     assert answers == await by_torch(checkpoint, vocabulary, greedy)
     assert min(len(answer) for answer in answers) > 50
 

@@ -1,4 +1,4 @@
-"""Alembic's way in: migrates the connection that `engine.voices.database` passes along, in its transaction."""
+"""Alembic's entry point: migrates the connection that `engine.voices.database` passes, in its transaction."""
 
 from alembic import context
 

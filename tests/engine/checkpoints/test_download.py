@@ -25,6 +25,8 @@ COMMAND = Path(sys.executable).parent / "fast-spark"
 MODEL = "acme/spark-tts"
 HALF = 12_000_000  # bytes; huggingface_hub reads and writes 10 MiB at a time
 
+pytestmark = pytest.mark.slow  # each starts commands
+
 both_hubs = pytest.mark.parametrize("hub_name", get_args(HubName))
 
 

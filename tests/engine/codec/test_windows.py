@@ -1,4 +1,4 @@
-"""Windows cover every token once, in order, with the context that they promise."""
+"""Windows cover every token once, in order, with their context."""
 
 import pytest
 from hypothesis import given

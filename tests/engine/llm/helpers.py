@@ -8,10 +8,10 @@ import numpy as np
 from engine.llm.base import LanguageModel
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import OutputGrammar, Prompt, Sampling, VoiceAttributes, VoiceTokens
+from engine.types import ClonedVoiceTokens, OutputGrammar, Prompt, Sampling, VoiceAttributes
 
-VOICE = VoiceTokens(np.arange(32) * 5)
-SAMPLED = VoiceTokens(np.arange(32) * 7, transcript="Some words.", semantic_tokens=np.arange(40) * 3)
+VOICE = ClonedVoiceTokens(np.arange(32) * 5)
+SAMPLED = ClonedVoiceTokens(np.arange(32) * 7, np.arange(40) * 3, "Some words.")
 
 
 def prompts(vocabulary: Vocabulary) -> list[Prompt]:
@@ -34,14 +34,14 @@ async def generate(model: LanguageModel, prompt: Prompt, sampling: Sampling) -> 
     return [token async for ids in model.generate(prompt, sampling) for token in ids]
 
 
-async def generate_staggered(model: LanguageModel, asked: Sequence[Prompt], sampling: Sampling) -> list[list[int]]:
-    """The answers to several prompts; each prompt joins when the one before it has its first id."""
+async def generate_staggered(model: LanguageModel, asked: Sequence[tuple[Prompt, Sampling]]) -> list[list[int]]:
+    """The answers to several requests; each request joins when the one before it has its first ids."""
 
     async def rest(first: list[int], answer: AsyncGenerator[list[int], None]) -> list[int]:
         return [*first, *[token async for ids in answer for token in ids]]
 
     answers = []
-    for prompt in asked:
+    for prompt, sampling in asked:
         answer = model.generate(prompt, sampling)
         answers.append(asyncio.create_task(rest(await anext(answer), answer)))
     return await asyncio.gather(*answers)

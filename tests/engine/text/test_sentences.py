@@ -1,4 +1,5 @@
 import doctest
+import sys
 import types
 
 import pytest
@@ -7,14 +8,15 @@ from hypothesis import strategies as st
 
 import engine.text
 from engine.text import (
+    TextOptions,
     is_speakable,
     length,
     max_semantic_tokens,
     normalise,
-    numbers,
     script,
     sentences,
     split_sentences,
+    spoken_sentences,
 )
 from engine.text.length import speech_weight
 
@@ -33,6 +35,11 @@ CASES = {
     "Hi. How are you doing today?": ["Hi. How are you doing today?"],
     "Yes. No. Hi. How are you doing today?": ["Yes. No. Hi. How are you doing today?"],
     "How are you doing today? Ok.": ["How are you doing today? Ok."],
+    "At 5 AM Mr. Hill went out. He came back at 6 PM. Mr. Hill then slept.": [
+        "At 5 AM Mr. Hill went out.",
+        "He came back at 6 PM.",
+        "Mr. Hill then slept.",
+    ],
     "What on earth?! That is odd... Is it not so?": ["What on earth?!", "That is odd...", "Is it not so?"],
     "今天天气很好。我们去玩吧！你说呢？": ["今天天气很好。", "我们去玩吧！", "你说呢？"],
     "好。我们去玩吧！": ["好。我们去玩吧！"],
@@ -109,6 +116,38 @@ def test_a_cut_leaves_a_letter_its_marks() -> None:
     assert all(piece.startswith("x") and piece.endswith("\u0302") for piece in pieces)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "e" + "\u0301" * 4000,
+        "\U00010400" * 2000,
+        "𠀀" * 2000,
+        "." * 4000 + "a",
+        "?! " * 1000 + "a",
+        "नि" * 1000,
+        "👍" * 2000 + "a",
+    ],
+)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_no_sentence_outgrows_the_context_of_a_model(text: str, normalize: bool) -> None:
+    sentences = spoken_sentences(text, TextOptions(normalize=normalize))
+    assert sentences
+    assert max(len(sentence.text.encode()) for sentence in sentences) <= 12 * length.BYTES_PER_SECOND + 40
+
+
+def test_many_short_sentences_become_few_pieces_and_the_first_stays_short() -> None:
+    for unit, seconds in (("好。", 0.3), ("我去。", 0.5), ("I go. ", 0.5)):
+        pieces = split_sentences(unit * 1000)
+        assert len(pieces) < 1000 * seconds / 2
+        assert speech_weight(pieces[0]) < 1.5
+        assert max(map(speech_weight, pieces)) <= 6
+
+
+def test_a_few_sentences_stay_apart() -> None:
+    text = "The cat sat on the mat. The dog ran off. They all went home."
+    assert len(split_sentences(text)) == 3
+
+
 def test_pieces_are_only_as_long_as_asked() -> None:
     text = LONG_ENGLISH + LONG_CHINESE
     assert len(split_sentences(text, max_seconds=4)) > len(split_sentences(text, max_seconds=8))
@@ -136,7 +175,7 @@ def test_only_white_space_is_lost_from_speakable_text(text: str) -> None:
         assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("unit", ["a", "。", "a. ", "“a. ", "，", "a\u0301", ". ", "大,", "Dr. ", "(a."])
 def test_hostile_text_is_split_in_time(unit: str) -> None:
     text = (unit * 16384)[:16384]
@@ -173,6 +212,6 @@ def test_letters_and_digits_of_any_script_are_speakable(text: str, speakable: bo
     assert is_speakable(text) is speakable
 
 
-@pytest.mark.parametrize("module", [engine.text, length, numbers, script, sentences])
+@pytest.mark.parametrize("module", [engine.text, length, script, sentences, sys.modules["engine.text.normalise"]])
 def test_examples_hold(module: types.ModuleType) -> None:
     assert doctest.testmod(module).failed == 0

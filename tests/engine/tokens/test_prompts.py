@@ -5,7 +5,7 @@ import pytest
 
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import OutputGrammar, Prompt, VoiceAttributes, VoiceTokens
+from engine.types import ClonedVoiceTokens, CreatedVoiceTokens, OutputGrammar, Prompt, VoiceAttributes
 
 GLOBALS = np.arange(32) * 3
 
@@ -23,7 +23,7 @@ def global_names() -> list[str]:
 
 
 def test_a_cloned_voice(vocabulary: Vocabulary) -> None:
-    prompt = Prompts(vocabulary).speak("Hello.", VoiceTokens(GLOBALS))
+    prompt = Prompts(vocabulary).speak("Hello.", ClonedVoiceTokens(GLOBALS, np.array([5, 6, 7])))
     expected = names(
         vocabulary,
         *("task_tts", "start_content", '"Hello."', "end_content"),
@@ -33,7 +33,7 @@ def test_a_cloned_voice(vocabulary: Vocabulary) -> None:
 
 
 def test_a_cloned_voice_with_the_transcript_of_its_sample(vocabulary: Vocabulary) -> None:
-    voice = VoiceTokens(GLOBALS, transcript="A sample.", semantic_tokens=np.array([5, 6, 7]))
+    voice = ClonedVoiceTokens(GLOBALS, np.array([5, 6, 7]), "A sample.")
     prompt = Prompts(vocabulary).speak("Hello.", voice)
     expected = names(
         vocabulary,
@@ -56,7 +56,7 @@ def test_a_voice_to_be_created(vocabulary: Vocabulary) -> None:
 
 def test_a_created_voice_that_speaks_again(vocabulary: Vocabulary) -> None:
     acoustic = tuple(names(vocabulary, "start_acoustic_token", "pitch_value_80", "end_acoustic_token"))
-    voice = VoiceTokens(GLOBALS, VoiceAttributes("female"), acoustic)
+    voice = CreatedVoiceTokens(GLOBALS, VoiceAttributes("female"), acoustic)
     prompt = Prompts(vocabulary).speak("Hello.", voice)
     expected = names(
         vocabulary,
@@ -80,13 +80,16 @@ def test_a_created_voice_that_speaks_again(vocabulary: Vocabulary) -> None:
 def test_a_transcript_is_joined_as_its_script_wants(
     vocabulary: Vocabulary, transcript: str, text: str, joined: str
 ) -> None:
-    voice = VoiceTokens(GLOBALS, transcript=transcript, semantic_tokens=np.array([1]))
+    voice = ClonedVoiceTokens(GLOBALS, np.array([1]), transcript)
     prompt = Prompts(vocabulary).speak(text, voice)
     start = names(vocabulary, "task_tts", "start_content")
     assert list(prompt.ids[2 : 2 + len(vocabulary.text(joined)) + 1]) == names(vocabulary, f'"{joined}"', "end_content")
     assert list(prompt.ids[:2]) == start
 
 
-def test_a_voice_without_32_globals_is_refused(vocabulary: Vocabulary) -> None:
-    with pytest.raises(ValueError, match="32 global tokens"):
-        Prompts(vocabulary).speak("Hello.", VoiceTokens(np.arange(31)))
+def test_a_voice_without_32_globals_is_refused() -> None:
+    for wrong in (np.arange(31), np.zeros((1, 32), np.int64)):
+        with pytest.raises(ValueError, match="32 global tokens"):
+            ClonedVoiceTokens(wrong)
+        with pytest.raises(ValueError, match="32 global tokens"):
+            CreatedVoiceTokens(wrong, VoiceAttributes("female"), ())

@@ -20,16 +20,26 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from engine.errors import EngineError, NotOwner, StoreFailed, UnknownConsent, UnknownVoice, VoiceExists
-from engine.types import Caller, Consent, Recording, Sample, TokenPair, Voice, VoiceAttributes, VoiceTokens
+from engine.types import (
+    Caller,
+    ClonedVoiceTokens,
+    Consent,
+    CreatedVoiceTokens,
+    Recording,
+    Sample,
+    Voice,
+    VoiceAttributes,
+)
 from engine.voices.consent_store import ConsentStore
 from engine.voices.database import Database
 from engine.voices.naming import new_id
 from engine.voices.store import VoiceStore
 from engine.voices.tables import Base
+from tests.engine.voices.common import same
 from tests.postgres import Postgres
 
 SAMPLE = Sample(Recording(b"RIFF...", "audio/wav"), cut=False)
-TOKENS: TokenPair = (np.arange(32), np.arange(100))
+TOKENS = ClonedVoiceTokens(np.arange(32), np.arange(100))
 
 
 def voice(name: str, owner: str = "", *, private: bool = False, consent: str | None = None) -> Voice:
@@ -73,10 +83,8 @@ def test_a_voice_is_kept_whole(url: str, store: VoiceStore) -> None:
         again = VoiceStore(later)
         assert again.find("Ada", "") == again.get(ada.id, "") == ada
         assert again.sample(ada.id) == SAMPLE
-        kept = again.tokens(ada.id, "weights")
-        assert kept is not None
-        assert [tokens.tolist() for tokens in kept] == [tokens.tolist() for tokens in TOKENS]
-        assert again.tokens(ada.id, "other weights") is None
+        assert same(again.tokens(ada, "weights"), TOKENS)
+        assert again.tokens(ada, "other weights") is None
 
 
 def test_a_created_voice_is_kept_with_its_attributes(store: VoiceStore) -> None:
@@ -256,17 +264,17 @@ def test_a_deleted_voice_leaves_nothing(store: VoiceStore, raw: Engine) -> None:
     with pytest.raises(UnknownVoice):
         store.delete(made.id, "")
     with pytest.raises(UnknownVoice):
-        store.save_tokens(made.id, "weights", TOKENS)
+        store.save_tokens(made, "weights", TOKENS)
 
 
 def test_the_tokens_that_were_kept_first_stay(store: VoiceStore) -> None:
-    made, later = voice("Ada"), (TOKENS[0] + 1, TOKENS[1])
+    made, later = voice("Ada"), replace(TOKENS, global_tokens=TOKENS.global_tokens + 1)
     store.add(made, SAMPLE, {"weights": TOKENS})
-    assert store.save_tokens(made.id, "weights", later)[0].tolist() == TOKENS[0].tolist()
-    assert store.save_tokens(made.id, "others", later)[0].tolist() == later[0].tolist()
-    first, second = (VoiceTokens(TOKENS[0] + n, VoiceAttributes("female"), (n,)) for n in (0, 1))
-    assert store.save_created("weights", first) == first
-    assert store.save_created("weights", second).acoustic_ids == (0,)
+    assert same(store.save_tokens(made, "weights", later), TOKENS)
+    assert same(store.save_tokens(made, "others", later), later)
+    first, second = (CreatedVoiceTokens(TOKENS.global_tokens, VoiceAttributes("female"), (n,)) for n in (0, 1))
+    assert same(store.save_created_tokens("weights", first), first)
+    assert same(store.save_created_tokens("weights", second), first)
 
 
 def test_consents_belong_to_who_made_them(consents: ConsentStore) -> None:
@@ -333,7 +341,7 @@ def test_a_store_that_fails_says_so(store: VoiceStore, raw: Engine) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("no url", "its URL is none"),
+        ("no url", "not a database URL"),
         ("sqlite://", "file's path"),
         ("sqlite:///:memory:", "file's path"),
         ("mysql://localhost/voices", "sqlite:/// and a file's path, or postgresql://"),

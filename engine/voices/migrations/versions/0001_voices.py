@@ -1,4 +1,4 @@
-"""Consents, voices, their samples, and the tokens that models made of them."""
+"""Creates the tables of consents, voices, samples and tokens."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the first tables."""
+    """Create the first tables."""
     op.create_table(
         "consents",
         sa.Column("id", sa.String(64), nullable=False),

@@ -48,7 +48,7 @@ async def greedy(checkpoint: Path, backend: str, precision: str, count: int) -> 
     sampling = Sampling(temperature=0, max_tokens=count)
     asked = prompts(Vocabulary(checkpoint / "LLM" / "tokenizer.json"))
     async with loaded(checkpoint, backend, precision) as model:
-        return await generate_staggered(model, asked, sampling)
+        return await generate_staggered(model, [(prompt, sampling) for prompt in asked])
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
@@ -64,7 +64,10 @@ async def test_greedy_ids_are_those_of_the_torch_backend_at_full_size(full_check
     assert answers == await greedy(full_checkpoint, "torch", "float32", 20)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16", "q8_0", "q5_0", "q4_0"])
+SLOW = [pytest.param(precision, marks=pytest.mark.slow) for precision in ("float16", "bfloat16", "q5_0", "q4_0")]
+
+
+@pytest.mark.parametrize("precision", ["float32", "q8_0", *SLOW])
 async def test_a_seed_gives_the_same_ids_in_any_batch(
     small_checkpoint: Path, vocabulary: Vocabulary, precision: str
 ) -> None:
@@ -73,7 +76,7 @@ async def test_a_seed_gives_the_same_ids_in_any_batch(
     sampling = Sampling(seed=3, max_tokens=60)
     async with loaded(small_checkpoint, precision=precision) as model:
         alone = [await generate(model, prompt, sampling) for prompt in asked]
-        together = await generate_staggered(model, asked, sampling)
+        together = await generate_staggered(model, [(prompt, sampling) for prompt in asked])
     assert together == alone
     assert len({tuple(answer) for answer in alone}) == len(alone)
 
@@ -199,6 +202,7 @@ except CheckpointError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing(checkpoint: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(checkpoint)], capture_output=True, text=True, check=True

@@ -67,7 +67,7 @@ async def test_greedy_ids_are_those_of_transformers(
     model: LanguageModel, small_checkpoint: Path, vocabulary: Vocabulary
 ) -> None:
     greedy = Sampling(temperature=0, max_tokens=150)
-    answers = await generate_staggered(model, prompts(vocabulary), greedy)
+    answers = await generate_staggered(model, [(prompt, greedy) for prompt in prompts(vocabulary)])
     assert answers == reference(small_checkpoint, vocabulary, 150)
     assert min(len(answer) for answer in answers) > 50
 
@@ -104,8 +104,8 @@ async def test_the_same_seed_gives_the_same_ids_whatever_else_runs(
     prompt = prompts(vocabulary)[0]
     seeded = Sampling(seed=11, max_tokens=60)
     alone = await generate(model, prompt, seeded)
-    others = [generate(model, prompt, Sampling(seed=n, max_tokens=40 + 10 * n), n * 0.01) for n in range(3)]
-    among_others, *rest = await asyncio.gather(generate(model, prompt, seeded, 0.015), *others)
+    asked = [(prompt, Sampling(seed=n, max_tokens=40 + 10 * n)) for n in range(3)]
+    among_others, *rest = await generate_staggered(model, [(prompt, seeded), *asked])
     assert among_others == alone
     assert all(answer[:40] != alone[:40] for answer in rest)
 
@@ -215,8 +215,8 @@ async def test_int8_speaks_by_its_name_and_keeps_its_seeds(small_checkpoint: Pat
     model = load_language_model(small_checkpoint, EngineConfig(llm_precision="int8", llm_device="cpu"), vocabulary)
     prompt, seeded = prompts(vocabulary)[0], Sampling(seed=11, max_tokens=60)
     alone = await generate(model, prompt, seeded)
-    others = [generate(model, prompt, Sampling(seed=n, max_tokens=40 + 10 * n), n * 0.01) for n in range(5)]
-    among_others, *_ = await asyncio.gather(generate(model, prompt, seeded, 0.015), *others)
+    asked = [(prompt, Sampling(seed=n, max_tokens=40 + 10 * n)) for n in range(5)]
+    among_others, *_ = await generate_staggered(model, [(prompt, seeded), *asked])
     await model.close()
     assert among_others == alone
     assert len(alone) == 60

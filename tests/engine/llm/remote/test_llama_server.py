@@ -15,6 +15,8 @@ from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 from tests.engine.llm.remote.contract import CONTEXT, SLOTS, RealServer, RemoteServerContract, started
 
+pytestmark = pytest.mark.slow
+
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 

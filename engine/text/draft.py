@@ -1,0 +1,106 @@
+"""A text that is rewritten step by step and remembers which rule wrote what."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What stood in the text, what is spoken instead (perhaps nothing), and the rule that says so."""
+
+    rule: str
+    written: str
+    spoken: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Put `text` in the place of the characters from `start` to `end`; without a `rule` nobody is told."""
+
+    start: int
+    end: int
+    text: str
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Where an earlier edit's result is now."""
+
+    start: int
+    end: int
+    rule: str
+    written: str
+
+
+class Draft:
+    """The text as it is now, and the marks of what was changed in it."""
+
+    def __init__(self, text: str) -> None:
+        """Begin with what was written."""
+        self.text = text
+        self._marks: list[_Mark] = []
+
+    def apply(self, edits: Iterable[Edit]) -> None:
+        """Make edits, which are in order and do not overlap."""
+        made = [edit for edit in edits if self.text[edit.start : edit.end] != edit.text]
+        if not made:
+            return
+        pieces, marks, done, grown = [], [], 0, 0
+        starts, ends, shifts = [0], [0], [0]
+        for edit in made:
+            pieces += [self.text[done : edit.start], edit.text]
+            start = edit.start + grown
+            written = self.text[edit.start : edit.end]
+            if edit.rule and written.strip() != edit.text.strip():
+                marks.append(_Mark(start, start + len(edit.text), edit.rule, written.strip()))
+            done = edit.end
+            grown += len(edit.text) - (edit.end - edit.start)
+            starts.append(edit.start)
+            ends.append(edit.end)
+            shifts.append(grown)
+        pieces.append(self.text[done:])
+
+        def moved(place: int, *, is_end: bool) -> int:
+            """Where a place is after the edits; inside of one, the end of the edit that is on its side."""
+            index = bisect_right(starts, place - is_end) - 1
+            if index and place < ends[index]:
+                return ends[index] + shifts[index] if is_end else starts[index] + shifts[index - 1]
+            return place + shifts[index]
+
+        old = [
+            _Mark(
+                moved(mark.start, is_end=False), moved(mark.end, is_end=mark.end > mark.start), mark.rule, mark.written
+            )
+            for mark in self._marks
+        ]
+        self.text = "".join(pieces)
+        self._marks = sorted(old + marks, key=lambda mark: mark.start)
+
+    def substitute(self, pattern: re.Pattern[str], new: str | Callable[[re.Match[str]], str], rule: str = "") -> None:
+        """Replace every match of `pattern`, as `re.sub` does; `new` as a string is taken literally."""
+        self.apply(
+            Edit(*match.span(), new if isinstance(new, str) else new(match), rule)
+            for match in pattern.finditer(self.text)
+        )
+
+    def changes(self, sentences: Iterable[str]) -> list[tuple[Change, ...]]:
+        """The changes in each of `sentences`, which are pieces of the text, in order."""
+        found: list[tuple[Change, ...]] = []
+        place, index = 0, 0
+        for sentence in sentences:
+            place = self.text.index(sentence, place) + len(sentence)
+            first = index
+            while index < len(self._marks) and self._marks[index].start < place:
+                index += 1
+            found.append(tuple(map(self._change, self._marks[first:index])))
+        if found:  # what was left out behind the last sentence belongs to it
+            found[-1] += tuple(map(self._change, self._marks[index:]))
+        return found
+
+    def _change(self, mark: _Mark) -> Change:
+        return Change(mark.rule, mark.written, self.text[mark.start : mark.end].strip())

@@ -1,0 +1,29 @@
+"""Emoji: left out, or said by their short names in Unicode's CLDR."""
+
+from __future__ import annotations
+
+import re
+
+import emoji
+
+from engine.text.draft import Draft, Edit
+from engine.text.options import Language
+from engine.text.script import is_chinese
+
+_MAY_HOLD = re.compile("[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001ffff\u20e3]")
+
+
+def name_emoji(draft: Draft, language: Language | None) -> None:
+    """Put its name in the place of every emoji."""
+    if not _MAY_HOLD.search(draft.text):
+        return
+    in_chinese = is_chinese(draft.text) if any(map(str.isalpha, draft.text)) else language == "zh"
+    code = "zh" if in_chinese else "en"
+    if in_chinese:
+        emoji.config.load_language("zh")
+    edits = []
+    for found in emoji.emoji_list(draft.text):
+        start, end = found["match_start"], found["match_end"]
+        name = emoji.demojize(found["emoji"], delimiters=("", ""), language=code).replace("_", " ")
+        edits.append(Edit(start, end, name if in_chinese else f" {name} ", "emoji"))
+    draft.apply(edits)

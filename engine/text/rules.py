@@ -1,0 +1,172 @@
+"""Finds what is not written as it is spoken, and has each read in the language around it.
+
+A candidate is a run of digits, a sign or a word that some rule begins with. At each, the rules of its kind are
+tried in order; the first that has something to say takes its match. Every repetition in a rule is atomic or
+bounded, and what stands around a match is seen through a window: the time is linear in the text.
+"""
+
+# ruff: noqa: D102 - what the protocol's methods do is said where they are written
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from engine.text import chinese, english
+from engine.text.draft import Edit
+from engine.text.options import Language
+from engine.text.script import is_chinese, is_cjk, is_han
+
+WINDOW = 48
+_SIGNS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉+±≥≤<>=×÷≈~%°"
+_SENTENCE_END = re.compile(r"(?<=[。！？；\n])|(?<=[.!?])(?=\s[^\s0-9])")
+_UNITS_OF_NUMBERS = re.compile(r"[0-9]\s?[A-Za-z/]{1,4}(?![A-Za-z])")
+
+
+class Speaker(Protocol):
+    """A language: `english` and `chinese` are modules with these functions. Numbers come without separators."""
+
+    def digits(self, text: str) -> str: ...
+    def cardinal(self, number: str) -> str: ...
+    def minus(self, spoken: str) -> str: ...
+    def year(self, number: str) -> str: ...
+    def ordinal(self, number: str) -> str: ...
+    def pairs(self, number: str) -> str: ...
+    def fraction(self, top: str, bottom: str) -> str: ...
+    def mixed(self, whole: str, top: str, bottom: str) -> str: ...
+    def span(self, first: str, last: str) -> str: ...
+    def ratio(self, left: str, right: str) -> str: ...
+    def groups(self, parts: list[str]) -> str: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a match is: the text, the match's ends in it, and whether it is read in Chinese."""
+
+    text: str
+    start: int
+    end: int
+    chinese: bool
+
+    @property
+    def say(self) -> Speaker:
+        """The language's words for numbers."""
+        return chinese if self.chinese else english
+
+    @cached_property
+    def before(self) -> str:
+        """What stands before the match, up to WINDOW characters."""
+        return self.text[max(0, self.start - WINDOW) : self.start]
+
+    @cached_property
+    def after(self) -> str:
+        """What stands after it."""
+        return self.text[self.end : self.end + WINDOW]
+
+
+Speak = Callable[[re.Match[str], Place], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A kind of thing that is written: how it looks, and how it is said, or None where it is something else."""
+
+    name: str
+    pattern: re.Pattern[str]
+    speak: Speak
+
+
+def rule(name: str, pattern: str) -> Callable[[Speak], Rule]:
+    """Decorate the function that says what `pattern`, a verbose expression, matches."""
+    return lambda speak: Rule(name, re.compile(pattern, re.VERBOSE), speak)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules by what they begin with: a candidate of `pattern` is tried on those of the group that it matched."""
+
+    pattern: re.Pattern[str]
+    groups: dict[str, Sequence[Rule]]
+
+    def edits(self, text: str, language: Language | None) -> Iterator[Edit]:
+        """What the rules change in `text`, in order."""
+        languages = _languages(text, language)
+        done, last = 0, ""
+        candidate = self.pattern.search(text)
+        while candidate:
+            edit, end = self._read(candidate, languages)
+            if edit:
+                beside = last if edit.start == done and done else text[edit.start - 1 : edit.start]
+                edit = _spaced(edit, text, beside, done)
+                yield edit
+                done, last = edit.end, edit.text[-1:] or last
+            candidate = self.pattern.search(text, end)
+
+    def _read(self, candidate: re.Match[str], languages: _Languages) -> tuple[Edit | None, int]:
+        """The edit at a candidate, if there is one, and where to go on."""
+        text, start = candidate.string, candidate.start()
+        in_chinese = languages.at(start)
+        for rule in self.groups[str(candidate.lastgroup)]:
+            match = rule.pattern.match(text, start)
+            if not match:
+                continue
+            end = match.end()
+            spoken = rule.speak(match, Place(text, start, end, in_chinese or _beside_han(text, start, end)))
+            if spoken is not None:
+                return (None if spoken == match[0] else Edit(start, end, spoken, rule.name)), max(end, start + 1)
+        return None, candidate.end()
+
+
+class _Languages:
+    """Which sentences are Chinese; asked for ever later places."""
+
+    def __init__(self, ends: list[int], flags: list[bool]) -> None:
+        self._ends, self._flags, self._index = ends, flags, 0
+
+    def at(self, place: int) -> bool:
+        while self._ends[self._index] <= place:
+            self._index += 1
+        return self._flags[self._index]
+
+
+def _languages(text: str, language: Language | None) -> _Languages:
+    """A sentence with letters is in their language, another in the given one, or else in the whole text's."""
+    otherwise = is_chinese(text) if language is None else language == "zh"
+    ends, flags, start = [], [], 0
+    for end in [*(match.start() for match in _SENTENCE_END.finditer(text)), len(text) + 1]:
+        sentence = text[start:end]
+        letters = _UNITS_OF_NUMBERS.sub("", sentence) if otherwise else sentence
+        flags.append(is_chinese(sentence) if any(map(str.isalpha, letters)) else otherwise)
+        ends.append(end)
+        start = end
+    return _Languages(ends, flags)
+
+
+def _beside_han(text: str, start: int, end: int) -> bool:
+    """Whether a match has Chinese characters in it or beside it, but for signs."""
+    before = text[max(0, start - 4) : start].rstrip(_SIGNS)
+    after = text[end : end + 8].lstrip(_SIGNS)
+    return is_han(before[-1:]) or is_han(after[:1]) or any(map(is_han, text[start : min(end, start + WINDOW)]))
+
+
+def _spaced(edit: Edit, text: str, before: str, done: int) -> Edit:
+    """Put a space where the words would run into letters, and take one away between Chinese characters."""
+    start, end, spoken = edit.start, edit.end, edit.text
+    if not spoken:
+        return edit
+    if _run_together(before, spoken[0]):
+        spoken = " " + spoken
+    elif start > done and before == " " and is_han(text[start - 2 : start - 1]) and is_han(spoken[0]):
+        start -= 1
+    if _run_together(spoken[-1], text[end : end + 1]):
+        spoken += " "
+    elif text[end : end + 1] == " " and is_han(text[end + 1 : end + 2]) and is_han(spoken[-1]):
+        end += 1
+    return Edit(start, end, spoken, edit.rule)
+
+
+def _run_together(left: str, right: str) -> bool:
+    return left.isalnum() and right.isalnum() and not (is_cjk(left) or is_cjk(right))

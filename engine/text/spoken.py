@@ -1,0 +1,26 @@
+"""What is spoken of a text, sentence by sentence, and what was changed for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.text.draft import Change
+from engine.text.normalise import rewrite
+from engine.text.options import DEFAULT, TextOptions
+from engine.text.sentences import split_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenSentence:
+    """A sentence as the model gets it, and the changes in it, in order."""
+
+    text: str
+    changes: tuple[Change, ...] = ()
+
+
+def spoken_sentences(text: str, options: TextOptions = DEFAULT) -> list[SpokenSentence]:
+    """Read `text`; none if there is nothing to say in it. Never raises."""
+    draft = rewrite(text, options)
+    sentences = split_sentences(draft.text)
+    changes = draft.changes(sentences)
+    return [SpokenSentence(*both) for both in zip(sentences, changes, strict=True)]

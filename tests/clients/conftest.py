@@ -1,0 +1,15 @@
+"""One server for all clients: the demo model, as `fast-spark serve` starts it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.server.conftest import Server, running_command
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("clients") / "log"
+    with running_command(log) as running:
+        yield running
+    assert "Traceback" not in log.read_text(), log.read_text()
