@@ -101,8 +101,8 @@ class CreateSpeechRequest(ReadingOptions):
         ge=1,
         description=f"Semantic tokens a sentence; 50 are a second. {MOST_TOKENS} at most, whatever is asked.",
     )
-    gender: Gender | None = Field(None, description="Changes a voice that was made up.")
-    pitch: Level | None = Field(None, description="Changes a voice that was made up.")
+    gender: Gender | None = Field(None, description="Changes a created voice.")
+    pitch: Level | None = Field(None, description="Changes a created voice.")
     sample_rate: int = Field(24_000, description="Hz.")
 
     def ignored(self, unknown: UnknownFields) -> list[str]:

@@ -104,7 +104,7 @@ class VoiceResource(BaseModel):
 
 
 class Attributes(BaseModel):
-    """What a voice was made up from."""
+    """The attributes of a created voice."""
 
     gender: Gender
     pitch: Level
