@@ -142,5 +142,5 @@ async def test_the_key_and_the_models_name_are_sent(remote: Remote) -> None:
     server = await remote.server()
     model = remote.model(f"{server.url}/v1/", model="spark", api_key="a-key-of-somebody")
     await generate(model, speech(3), FIVE)
-    assert server.auth == ["Bearer a-key-of-somebody"]
+    assert server.keys == ["Bearer a-key-of-somebody"]
     assert server.requests[0]["model"] == "spark"
