@@ -104,7 +104,7 @@ class VoiceResource(BaseModel):
 
 
 class Attributes(BaseModel):
-    """The attributes of a created voice."""
+    """The attributes that a voice was created from."""
 
     gender: Gender
     pitch: Level

@@ -16,7 +16,6 @@ async def main(url: str) -> None:
     command = [
         *(sys.executable, "-m", "wyoming_openai", "--languages", "en", "--uri", f"tcp://127.0.0.1:{PORT}"),
         *("--tts-openai-url", f"{url}/v1", "--tts-openai-key", "none", "--tts-models", "tts-1"),
-        *("--tts-backend", "KOKORO_FASTAPI"),  # asks GET /v1/audio/voices for the voices
     ]
     proxy = await asyncio.create_subprocess_exec(*command)
     try:
