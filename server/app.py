@@ -17,7 +17,8 @@ from engine import Observer, SpeechEngine
 from server import errors
 from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
-from server.routes import consents, flashtts, health, metrics, models, speech, text, voices
+from server.methods import Methods
+from server.routes import consents, flashtts, health, metrics, models, root, speech, text, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
@@ -33,10 +34,12 @@ def is_request_id(value: str) -> bool:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """What every request passes before its route; the last one first."""
-    open_paths = ["/health/live", "/health/ready"]
+    open_paths = ["/", "/health/live", "/health/ready"]
     open_paths += ["/docs", "/openapi.json"] if settings.open_docs else []
     open_paths += ["/metrics"] if settings.open_metrics else []
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    max_form_bytes = settings.max_upload_bytes + MULTIPART_OVERHEAD
+    app.add_middleware(BodyLimit, max_form_bytes=max_form_bytes, max_json_bytes=settings.max_json_bytes)
+    app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths))
     if settings.cors_origins:
         app.add_middleware(
@@ -44,6 +47,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
+            allow_private_network=True,
             expose_headers=["Retry-After", "X-Ignored-Fields", "X-Request-Id"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
@@ -86,6 +90,7 @@ def create_app(
         app.include_router(routes.router, prefix="/v1", dependencies=security)
     if settings.flashtts:
         app.include_router(flashtts.router, dependencies=security)
+    app.include_router(root.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     return app

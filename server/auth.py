@@ -45,7 +45,7 @@ class Authentication:
         """Note the caller's name, or answer 401."""
         if scope["type"] == "http":
             caller = self._keys.caller(Headers(scope=scope).get("authorization", ""))
-            if caller is None and scope["path"] not in self._open_paths:
+            if caller is None and (scope["path"].rstrip("/") or "/") not in self._open_paths:
                 await unauthorised()(scope, receive, send)
                 return
             scope.setdefault("state", {})["caller"] = caller

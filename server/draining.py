@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import signal
+import asyncio
+import logging
+import math
 import time
 from types import FrameType
 
 import uvicorn
 
+from server.connections import ClientConnection
 from server.service import Service
+
+logger = logging.getLogger(__name__)
 
 
 class DrainingServer(uvicorn.Server):
@@ -20,16 +25,30 @@ class DrainingServer(uvicorn.Server):
         self._until: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; uvicorn itself would close its port and then raise the signal again."""
+        """Begin to drain, or end it; uvicorn itself would close its port and then raise the signal again."""
         if self._until is None:
             self._service.drain()
             self._until = time.monotonic() + self._service.settings.drain_seconds
-            return
-        self.should_exit = True
-        self.force_exit = sig == signal.SIGINT
+        else:
+            self._until = -math.inf
 
     async def on_tick(self, counter: int) -> bool:
         """Stop when all is finished or its time is up; called ten times a second."""
-        if self._until is not None and (self._service.idle or time.monotonic() > self._until):
-            self.should_exit = True
+        if self._until is not None and not self.should_exit:
+            if self._service.idle:
+                self.should_exit = True
+            elif time.monotonic() > self._until:
+                self._cut_off()
+                self.should_exit = True
         return await super().on_tick(counter)
+
+    def _cut_off(self) -> None:
+        """End the requests that are not finished, as if their clients had gone; uvicorn would cancel them loudly."""
+        connections = [one for one in self.server_state.connections if isinstance(one, ClientConnection)]
+        unfinished = sum(connection.cut_off() for connection in connections)
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)  # of those that work on without listening
+        logger.warning("Requests that were not finished in time and are cut off: %d.", unfinished)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 INVALID = "invalid_request_error"
 FAILED = "server_error"
+LONGEST_MESSAGE = 1000  # characters
+LONGEST_PARAM = 100
 
 
 class UnknownModel(EngineError):
@@ -90,21 +92,27 @@ def retry_after(error: EngineError) -> dict[str, str] | None:
 
 
 def respond(status: int, error: Error, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An answer in OpenAI's shape."""
+    """An answer in OpenAI's shape; what it quotes of the request is cut."""
+    param = error.param and shorten(error.param, LONGEST_PARAM)
+    error = error.model_copy(update={"message": shorten(error.message, LONGEST_MESSAGE), "param": param})
     return JSONResponse(ErrorResponse(error=error).model_dump(), status, headers)
 
 
-def too_large() -> JSONResponse:
-    """What a client hears whose body is beyond the limit; it may be sending still, and so the connection ends."""
-    error = Error(message="The body is larger than this server takes.", type=INVALID, param=None, code=None)
-    return respond(413, error, {"Connection": "close"})
+def shorten(text: str, length: int) -> str:
+    """The text, or its beginning if it is longer."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def refuse(status: int, message: str, headers: dict[str, str] | None = None, code: str | None = None) -> JSONResponse:
+    """An answer to a request that no route has to understand."""
+    kind = FAILED if status >= 500 else INVALID
+    return respond(status, Error(message=message, type=kind, param=None, code=code), headers)
 
 
 def unauthorised() -> JSONResponse:
     """What a client hears without a key of this server."""
     message = "Send one of this server's API keys: Authorization: Bearer KEY."
-    error = Error(message=message, type=INVALID, param=None, code="invalid_api_key")
-    return respond(401, error, {"WWW-Authenticate": "Bearer"})
+    return refuse(401, message, {"WWW-Authenticate": "Bearer"}, code="invalid_api_key")
 
 
 def install(app: FastAPI) -> None:
@@ -131,20 +139,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == 413:
-            return too_large()
         message = {
             400: f"The body cannot be read: {error.detail}",
             404: f"There is no {request.method} {request.url.path} here.",
             405: f"{request.url.path} does not take {request.method}.",
         }.get(error.status_code, str(error.detail))
-        headers = dict(error.headers) if error.headers else None
-        return respond(error.status_code, Error(message=message, type=INVALID, param=None, code=None), headers)
+        return refuse(error.status_code, message, dict(error.headers) if error.headers else None)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        message = "The server failed to answer this request. Its log has the reason."
-        return respond(500, Error(message=message, type=FAILED, param=None, code=None))
+        return refuse(500, "The server failed to answer this request. Its log has the reason.")
 
 
 def invalid_field(error: dict[str, Any]) -> Error:

@@ -68,7 +68,7 @@ class Service:
             self._state = "The model is being warmed up."
             await engine.warm_up()
             self._engine = engine
-        except EngineError as error:
+        except (EngineError, OSError) as error:
             self.failure = str(error)
         except Exception as error:
             logger.exception("The engine could not be started")

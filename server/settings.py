@@ -69,6 +69,16 @@ class Settings(BaseSettings):
     """The model's name in the API; by default the last part of the engine's `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
     """Largest voice sample, in bytes; OpenAI's API says 10 MiB."""
+    max_json_bytes: int = Field(128 * 2**10, ge=2**10, le=2**20)
+    """Largest body of any other request. The longest text, each character escaped, and instructions are 100 KB."""
+    max_connections: int = Field(512, ge=1)
+    """Clients that are connected at once, those that ask for nothing included; one more gets 503."""
+    header_seconds: float = Field(15, gt=0)
+    """How long a client may take to send a request's headers."""
+    stall_seconds: float = Field(60, gt=0)
+    """How long a client may send nothing of a body that it has begun, or read nothing of an answer."""
+    keep_alive_seconds: int = Field(75, ge=1)
+    """How long a connection stays open between two requests."""
     max_requests: int = Field(16, ge=1)
     """Requests that are answered at once."""
     max_waiting: int = Field(64, ge=0)

@@ -248,7 +248,13 @@ class VoiceLibrary:
         task = self._being_made.get(key)
         if task is None:
             task = self._being_made[key] = asyncio.create_task(make())
-            task.add_done_callback(lambda _: self._being_made.pop(key))
+
+            def forget(done: asyncio.Task[Any]) -> None:
+                del self._being_made[key]
+                if not done.cancelled():
+                    done.exception()  # asyncio logs it with its stack if nobody asks, and all callers may have gone
+
+            task.add_done_callback(forget)
         result: Result = await asyncio.shield(task)  # one caller's cancellation does not stop it for the others
         return result
 

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from engine import EngineError
 from server.app import create_app
+from server.connections import ClientConnection
 from server.encoding import AudioFormat
 from server.options import ConfigOption, ModelOption
 from server.settings import Settings, load_settings
@@ -139,7 +140,7 @@ def own_server(settings: Settings) -> Generator[str, None, None]:
     changed = threading.Event()
     app = create_app(settings, on_change=lambda service: changed.set())
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, http=ClientConnection, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 
 from server.auth import CallerDependency
+from server.json_body import JsonRoute
 from server.service import EngineDependency, ServiceDependency
 from server.uploads import read_upload
 from server.voice_schemas import (
@@ -19,7 +20,7 @@ from server.voice_schemas import (
     UpdateConsentRequest,
 )
 
-router = APIRouter(prefix="/audio/voice_consents", tags=["Audio"])
+router = APIRouter(prefix="/audio/voice_consents", tags=["Audio"], route_class=JsonRoute)
 
 
 @router.post("")

@@ -29,12 +29,13 @@ from server.flashtts_schemas import (
     ServerInfo,
     SpeakRequest,
 )
+from server.json_body import JsonRoute
 from server.routes.voices import EVERY_VOICE
 from server.service import EngineDependency, Service, ServiceDependency
 from server.streaming import Chunks
 from server.uploads import read_upload
 
-router = APIRouter(tags=["FlashTTS"])
+router = APIRouter(tags=["FlashTTS"], route_class=JsonRoute)
 
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"description": "The audio", "content": {media_type: {} for media_type in MEDIA_TYPES.values()}}

@@ -9,10 +9,11 @@ from server.answers import answer, speech
 from server.auth import CallerDependency
 from server.client_fields import ignored_header
 from server.encoding import MEDIA_TYPES
+from server.json_body import JsonRoute
 from server.schemas import CreateSpeechRequest
 from server.service import EngineDependency, ServiceDependency
 
-router = APIRouter(prefix="/audio/speech", tags=["Audio"])
+router = APIRouter(prefix="/audio/speech", tags=["Audio"], route_class=JsonRoute)
 
 
 @router.post(

@@ -9,10 +9,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine import spoken_sentences
+from server.json_body import JsonRoute
 from server.schemas import ReadingOptions
 from server.service import ServiceDependency
 
-router = APIRouter(prefix="/audio/text", tags=["Audio"])
+router = APIRouter(prefix="/audio/text", tags=["Audio"], route_class=JsonRoute)
 
 
 class ReadTextRequest(ReadingOptions):

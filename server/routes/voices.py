@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Response
 
 from engine import SAMPLE_TYPES, Voice
 from server.auth import CallerDependency
+from server.json_body import JsonRoute
 from server.service import EngineDependency, ServiceDependency
 from server.uploads import read_upload
 from server.voice_schemas import (
@@ -22,7 +23,7 @@ from server.voice_schemas import (
     VoiceResource,
 )
 
-router = APIRouter(prefix="/audio/voices", tags=["Audio"])
+router = APIRouter(prefix="/audio/voices", tags=["Audio"], route_class=JsonRoute)
 
 EVERY_VOICE = 10**9
 """More voices than a store has."""

@@ -40,3 +40,9 @@ def test_llm(small_checkpoint: Path) -> None:
     for backend in ("Llama.generate", "llama-cpp", "torch"):
         assert backend in printed
     assert "Peak memory" in printed
+
+
+@pytest.mark.slow
+def test_busy_host() -> None:
+    printed = output_of("busy_host", "demo", "--sentences", "1")
+    assert "threads, short waits |" in printed

@@ -18,6 +18,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from server.connections import ClientConnection
+
 COMMAND = Path(sys.executable).with_name("fast-spark")
 
 
@@ -83,7 +85,7 @@ def serve() -> Iterator[Callable[[FastAPI], Server]]:
 @contextmanager
 def serving(app: FastAPI) -> Generator[Server, None, None]:
     """An app, served with uvicorn in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, http=ClientConnection, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -1,9 +1,13 @@
 """What is wrong with a request is said in OpenAI's error body, with the parameter's name, and never with a 5xx."""
 
+from collections.abc import Callable, Iterator
+
 import httpx
 import openai
 import pytest
 
+from server.app import create_app
+from server.settings import Settings
 from tests.server.errors import assert_error
 
 GOOD = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "max_tokens": 5}
@@ -93,15 +97,63 @@ def test_values_that_python_reads_but_json_does_not_have(http: httpx.Client, fie
     assert_error(response, 400, field, f"Invalid '{field}'")
 
 
-def test_a_body_that_is_too_large(http: httpx.Client) -> None:
-    assert_error(http.post("/v1/audio/speech", json=GOOD | {"input": "x" * 11_000_000}), 413, None, "larger than")
+JSON_PATHS = [
+    path.format(voice_id="voice_0", consent_id="cons_0")
+    for path, methods in create_app(Settings()).openapi()["paths"].items()
+    if "application/json" in methods.get("post", {}).get("requestBody", {}).get("content", {})
+]
+LIMIT = Settings().max_json_bytes
 
-    def chunks() -> object:
-        for _ in range(12):
-            yield b"x" * 1_000_000
 
-    response = http.post("/v1/audio/speech", content=chunks(), headers={"Content-Type": "application/json"})
-    assert_error(response, 413, None, "larger than")
+def test_there_are_paths_that_take_json() -> None:
+    assert "/v1/audio/speech" in JSON_PATHS
+    assert len(JSON_PATHS) >= 3
+
+
+@pytest.mark.parametrize("path", JSON_PATHS)
+@pytest.mark.parametrize("size", [LIMIT, 12_000_000])
+def test_a_body_that_is_too_large(http: httpx.Client, path: str, size: int) -> None:
+    content = b'{"input": "' + b"x" * size + b'"}'
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+
+    headers = {"Content-Type": "application/json"}
+    assert_error(
+        http.post(path, content=content, headers=headers), 413, None, f"larger than this server takes: {LIMIT}"
+    )
+    assert_error(http.post(path, content=chunks(), headers=headers), 413, None, "larger than")
+
+
+def test_the_longest_texts_may_be_escaped(http: httpx.Client) -> None:
+    longest = {"input": "𠀀" * 4096, "instructions": "𠀀" * 4096, "voice": "𠀀" * 256}
+    response = http.post("/v1/audio/speech", json={**longest, "model": "tts-1"})  # twelve bytes each
+    assert_error(response, 400, "voice", "no voice")
+
+
+@pytest.mark.parametrize("path", JSON_PATHS)
+@pytest.mark.parametrize("wrap", [lambda fields: fields, lambda fields: {"voice": fields}], ids=["outer", "inner"])
+def test_an_object_has_a_hundred_fields_at_most(
+    http: httpx.Client, path: str, wrap: Callable[[dict[str, int]], object]
+) -> None:
+    many = {f"x{number}": 0 for number in range(10_000)}
+    assert_error(http.post(path, json=wrap(many)), 400, None, "more than 100 fields")
+
+
+@pytest.mark.parametrize(
+    "body", [GOOD | {"model": "m" * 100_000}, GOOD | {"x" * 100_000: 1}, {**GOOD, "voice": {"😀" * 9_000: 1}}]
+)
+def test_what_is_wrong_is_quoted_in_part(http: httpx.Client, body: dict[str, object]) -> None:
+    response = http.post("/v1/audio/speech", json=body)
+    assert response.status_code in (400, 404)
+    error = response.json()["error"]
+    assert len(error["message"]) <= 1000
+    assert len(error["param"]) <= 100
+
+
+def test_a_long_path_is_quoted_in_part(http: httpx.Client) -> None:
+    assert len(http.get(f"/v1/{'x' * 10_000}").json()["error"]["message"]) <= 1000
 
 
 def test_an_unknown_model_is_not_found(http: httpx.Client) -> None:

@@ -108,6 +108,18 @@ def test_a_checkpoint_that_cannot_be_loaded_ends_the_server(small_checkpoint: Pa
     assert "BiCodec/model.safetensors" in result.stderr
 
 
+@pytest.mark.parametrize("below", ["", "directory"])
+def test_a_data_directory_that_is_a_file_ends_the_server(small_checkpoint: Path, tmp_path: Path, below: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    directory = {"FAST_SPARK_ENGINE__DATA_DIRECTORY": str(file / below)}
+    result = run("serve", "--port", "0", "--model", str(small_checkpoint), **directory)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("fast-spark: ")
+    assert str(file) in result.stderr.strip().splitlines()[-1]
+
+
 def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("prot: 1")

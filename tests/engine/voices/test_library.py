@@ -1,8 +1,10 @@
 """Voices: found by name and id, kept, made once, made again for other weights."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,6 +167,24 @@ async def test_a_sampled_voice_cannot_be_changed(parts: Parts, change: dict[str,
     with pytest.raises(InvalidRequest, match="made from a sample") as caught:
         await parts.voices.tokens("Ada", **change)  # type: ignore[arg-type]
     assert caught.value.param == next(iter(change))
+
+
+async def test_a_voice_that_fails_when_nobody_waits_any_more_is_not_a_crash(parts: Parts) -> None:
+    crashes: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, crash: crashes.append(crash))
+    parts.language_model.gate.clear()
+    parts.language_model.fail_at = 1
+    asking = asyncio.create_task(parts.voices.tokens("alloy"))
+    await until(lambda: bool(parts.language_model.running))
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    parts.language_model.gate.set()
+    await until(lambda: not parts.language_model.running)
+    await asyncio.sleep(0)
+    del asking  # whose stack holds what it waited for
+    gc.collect()
+    assert not crashes
+    assert (await parts.voices.tokens("alloy")).global_tokens.shape == (32,)
 
 
 async def test_names_are_taken_once(parts: Parts) -> None:

@@ -1,0 +1,96 @@
+"""How a server ends that still has requests: they are finished, or cut off in one line, whatever they are doing."""
+
+import logging
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from engine.tokens.vocabulary import Vocabulary
+from server.connections import ClientConnection
+from server.draining import DrainingServer
+from server.settings import Settings
+from tests.engine.fakes import FIRST_WINDOW
+from tests.server.conftest import COMMAND, wait_for_url
+from tests.server.fakes import BODY, Fakes, ready
+from tests.waiting import wait_until
+
+CREATED = {"name": (None, "Eve"), "gender": (None, "female"), "seed": (None, "4711")}
+
+
+@contextmanager
+def draining(fakes: Fakes) -> Iterator[tuple[DrainingServer, threading.Thread, str]]:
+    config = uvicorn.Config(
+        fakes.app, http=ClientConnection, port=0, log_config=None, timeout_graceful_shutdown=1, lifespan="on"
+    )
+    server = DrainingServer(config, fakes.app.state.service)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    with httpx.Client(base_url=url) as http:
+        wait_until(lambda: ready(http))
+    yield server, thread, url
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("drain_seconds", [0, 3600])
+def test_what_is_not_finished_is_cut_off_in_one_line(
+    vocabulary: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture, drain_seconds: float
+) -> None:
+    fakes = Fakes(vocabulary, tmp_path, Settings(drain_seconds=drain_seconds))
+    with draining(fakes) as (server, thread, url), ThreadPoolExecutor(2) as pool:
+        httpx.post(f"{url}/v1/audio/speech", json=BODY)  # the voice is created
+        fakes.language_model.pause_after = FIRST_WINDOW
+        with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}, timeout=60) as heard:
+            audio = heard.iter_raw()
+            next(audio)
+            fakes.language_model.gate.clear()
+            unheard: list[Future[httpx.Response]] = [
+                pool.submit(httpx.post, f"{url}/v1/audio/speech", json=BODY, timeout=60),
+                pool.submit(httpx.post, f"{url}/v1/audio/voices", files=CREATED, timeout=60),
+            ]
+            wait_until(lambda: fakes.app.state.service.admission.running == 3)
+            server.handle_exit(signal.SIGTERM, None)
+            if drain_seconds:
+                assert not any(answer.done() for answer in unheard)
+                server.handle_exit(signal.SIGTERM, None)
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                list(audio)
+        for answer in unheard:
+            assert answer.result().status_code == 503
+            assert answer.result().json()["error"]["message"] == "The server is shutting down."
+        thread.join(30)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "Requests that were not finished in time and are cut off: 3.",
+        "Cancel 1 running task(s), timeout graceful shutdown exceeded",
+    ]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_process_without_a_stack_trace(tmp_path: Path, stop: signal.Signals) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen([COMMAND, "serve", "--port", "0"], stdout=output, stderr=subprocess.STDOUT)
+    url = wait_for_url(process, log)
+    minutes = {"model": "tts-1", "voice": "alloy", "input": "This sentence takes a while to say. " * 110}
+    with httpx.stream("POST", f"{url}/v1/audio/speech", json=minutes, timeout=120) as answer:
+        audio = answer.iter_raw()
+        assert next(audio)
+        process.send_signal(stop)
+        wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+        process.send_signal(stop)
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+            list(audio)
+        assert process.wait(60) == 0
+    assert "Requests that were not finished in time and are cut off: 1." in log.read_text()
+    assert "Traceback" not in log.read_text()
