@@ -20,7 +20,7 @@ from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
 from engine.runtime.processors import claim_processors
-from engine.speech import SpeechEngine, open_database
+from engine.speech import SpeechEngine, expected_seconds, open_database
 from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
 from engine.types import (
     CODEC_SAMPLE_RATE,
@@ -38,7 +38,7 @@ from engine.types import (
     VoiceAttributes,
 )
 from engine.voices.archive import export_voice, import_voice
-from engine.voices.catalogue import BUILT_IN
+from engine.voices.catalogue import BUILT_IN, loggable
 from engine.voices.naming import Page
 from engine.voices.samples import SAMPLE_TYPES
 from engine.voices.store import VoiceStore
@@ -88,8 +88,10 @@ __all__ = [
     "checkpoints",
     "claim_processors",
     "convert",
+    "expected_seconds",
     "export_voice",
     "import_voice",
+    "loggable",
     "open_database",
     "prepare",
     "spoken_sentences",

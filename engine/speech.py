@@ -18,16 +18,17 @@ from engine import checkpoints
 from engine.codec.windows import Window, WindowPlan, Windows
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import EngineConfig
-from engine.errors import NothingToSay
+from engine.errors import InvalidRequest, NothingToSay
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.postprocess import PostProcessor, fade
 from engine.runtime.compute import Compute, run_inline, run_on
+from engine.runtime.lookahead import Lookahead
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.text import max_semantic_tokens, speech_weight, spoken_sentences
+from engine.text import NoRoom, fit, max_semantic_tokens, speech_weight, spoken_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -50,6 +51,7 @@ from engine.voices.maker import VoiceMaker
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
 
+MAX_TEXT_TOKENS = 500  # of a sentence; 12 seconds of the rarest characters have 250
 FILTER_THREADS = 2  # a second of speech takes one of them a few milliseconds
 
 
@@ -91,6 +93,7 @@ class SpeechEngine:
         self._semantic = vocabulary.semantic
         self._prompts = Prompts(vocabulary)
         self._language_model = language_model
+        self._lookahead = Lookahead(config.max_running - config.max_running // 4)
         codec = ObservedCodec(codec, observer.batch)
         self._codec = CodecWorker(codec, config.codec_batch_seconds, codec_compute)
         self._database = database
@@ -165,7 +168,7 @@ class SpeechEngine:
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
-        sentences = await self._sentences(request)
+        sentences = await self._sentences(request, voice)
         usage = Usage()
         streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
         make = partial(PostProcessor, request.speed, request.sample_rate)
@@ -190,16 +193,33 @@ class SpeechEngine:
             if executor is not None:
                 await asyncio.to_thread(executor.shutdown)
 
-    async def _sentences(self, request: SpeechRequest) -> list[Sentence]:
-        sentences = await asyncio.to_thread(spoken_sentences, request.text, self._config.reading(request.reading))
-        if not sentences:
+    async def _sentences(self, request: SpeechRequest, voice: VoiceTokens) -> list[Sentence]:
+        texts = await asyncio.to_thread(self._texts, request, voice)
+        if not texts:
             raise NothingToSay
-        texts = [sentence.text for sentence in sentences]
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
         now = asyncio.get_running_loop().time()
         starts = accumulate((speech_weight(text) for text in texts), initial=now)
         return [Sentence(*values) for values in zip(texts, seeds, starts, strict=False)]
+
+    def _texts(self, request: SpeechRequest, voice: VoiceTokens) -> list[str]:
+        """The sentences, in parts of bounded tokens that the context has room for, prompt and answer together."""
+        sentences = spoken_sentences(request.text, self._config.reading(request.reading))
+        longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
+
+        def fits(text: str) -> bool:
+            tokens = len(self._prompts.speak(text, voice).ids)
+            return tokens <= longest and tokens + max_semantic_tokens(text) <= self._language_model.context
+
+        try:
+            return [part for sentence in sentences for part in fit(sentence.text, fits)]
+        except NoRoom as error:
+            raise InvalidRequest(
+                f"The sample of the voice {request.voice!r} is so long that this model has no room left to speak with "
+                "it; make the voice from a shorter sample, or raise the server's `max_context`.",
+                "voice",
+            ) from error
 
     async def _speak(
         self, sentence: Sentence, voice: VoiceTokens, request: SpeechRequest
@@ -212,7 +232,10 @@ class SpeechEngine:
         tokens: list[int] = []
         prompt_tokens = len(prompt.ids)
         ended = False
-        async with aclosing(self._language_model.generate(prompt, sampling, sentence.due)) as answer:
+        async with (
+            self._lookahead.take(sentence.due),
+            aclosing(self._language_model.generate(prompt, sampling, sentence.due)) as answer,
+        ):
             while not ended:
                 new = await anext(answer, None)
                 ended = new is None
@@ -234,6 +257,11 @@ class SpeechEngine:
         due = start + window.keep_start / TOKENS_PER_SECOND
         samples = await self._codec.decode(Passage(semantic, voice.global_tokens, kept), due)
         return fade(samples, start=window.keep_start == 0, end=window.last)
+
+
+def expected_seconds(request: SpeechRequest) -> float:
+    """About how long the answer is, in seconds; fast speech counts as what has to be generated for it."""
+    return speech_weight(request.text) / min(request.speed, 1)
 
 
 def open_database(config: EngineConfig) -> Database:

@@ -35,13 +35,16 @@ SAMPLES_PER_TOKEN = 320  # one semantic token is 20 ms at 16 kHz
 TOKENS_PER_SECOND = CODEC_SAMPLE_RATE // SAMPLES_PER_TOKEN
 GLOBAL_TOKENS = 32  # tokens that hold a voice
 
+GREEDY_BELOW = 0.01
+"""Temperatures below it are greedy: in float32, logits over a smaller one overflow, and vLLM takes no smaller one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is drawn. The defaults are the reference implementation's.
 
-    `temperature` 0 is greedy. `top_k` 0 and `top_p` 1 are off. `seed` None draws a fresh one. `max_tokens`
-    bounds the generated ids, whatever they are.
+    `temperature` 0 is greedy, and so is what is next to it. `top_k` 0 and `top_p` 1 are off. `seed` None draws a
+    fresh one. `max_tokens` bounds the generated ids, whatever they are.
     """
 
     temperature: float = 0.8
@@ -50,6 +53,11 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int | None = None
     max_tokens: int = 3000
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is taken: always, where the temperature is next to 0."""
+        return self.temperature < GREEDY_BELOW
 
 
 class Passage(NamedTuple):

@@ -29,31 +29,54 @@ class DeadlineExceeded(EngineError):
     """The request took longer than a request may."""
 
 
-class Admission:
-    """A bounded queue, first come, first served, in front of a bounded number of places."""
+class Deadline:
+    """The moment until which one request may take."""
 
-    def __init__(self, max_running: int, max_waiting: int, deadline_seconds: float) -> None:
+    def __init__(self, seconds: float) -> None:
+        """It is so many seconds from now."""
+        self._seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    async def bound(self, awaitable: Awaitable[Item]) -> Item:
+        """What is awaited; raises DeadlineExceeded if that takes too long."""
+        try:
+            async with asyncio.timeout(self._at - time.monotonic()) as limit:
+                return await awaitable
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise DeadlineExceeded(f"The request was given up after {self._seconds:g} s.") from None
+
+
+class Admission:
+    """A bounded queue, first come, first served, in front of a bounded number of places.
+
+    A request may take `deadline_seconds`, and `deadline_factor` more for each second of speech that it asks for.
+    """
+
+    def __init__(self, max_running: int, max_waiting: int, deadline_seconds: float, deadline_factor: float = 0) -> None:
         self.running = 0
         self.waiting = 0
         self._max_running = max_running
         self._max_waiting = max_waiting
         self._deadline_seconds = deadline_seconds
+        self._deadline_factor = deadline_factor
         self._places = asyncio.Semaphore(max_running)
         self._mean_seconds = FIRST_GUESS
 
-    async def stream(self, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
-        """Yield `items`, once there is a place for them, which closing frees.
+    async def stream(self, items: AsyncGenerator[Item, None], speech: float = 0) -> AsyncGenerator[Item, None]:
+        """Yield `items`, once there is a place for them, which closing frees; they are `speech` seconds of speech.
 
         Raises Overloaded before the first item, DeadlineExceeded at any time.
         """
-        deadline = time.monotonic() + self._deadline_seconds
+        deadline = Deadline(self._deadline_seconds + self._deadline_factor * speech)
         async with aclosing(items):
             await self._take_place(deadline)
             begun = time.monotonic()
             try:
                 while True:
                     try:
-                        item = await self._before(deadline, anext(items))
+                        item = await deadline.bound(anext(items))
                     except StopAsyncIteration:
                         self._mean_seconds += SMOOTHING * (time.monotonic() - begun - self._mean_seconds)
                         return
@@ -67,21 +90,12 @@ class Admission:
         rounds = (self.waiting + 1) / self._max_running
         return max(1, math.ceil(rounds * self._mean_seconds))
 
-    async def _take_place(self, deadline: float) -> None:
+    async def _take_place(self, deadline: Deadline) -> None:
         if self._places.locked() and self.waiting >= self._max_waiting:
             raise Overloaded(self.retry_after())
         self.waiting += 1
         try:
-            await self._before(deadline, self._places.acquire())
+            await deadline.bound(self._places.acquire())
         finally:
             self.waiting -= 1
         self.running += 1
-
-    async def _before(self, deadline: float, awaitable: Awaitable[Item]) -> Item:
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()) as limit:
-                return await awaitable
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise DeadlineExceeded(f"The request was given up after {self._deadline_seconds:g} s.") from None

@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import Request
 from starlette.responses import Response
 
-from engine import AudioChunk, Native, NothingToSay, SpeechEngine, SpeechRequest, Usage
+from engine import AudioChunk, Native, NothingToSay, SpeechEngine, SpeechRequest, Usage, expected_seconds
 from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder, whole_file
 from server.schemas import Delivery
 from server.service import Service
@@ -34,7 +34,8 @@ async def answer(
     The answer begins when the first audio exists, or the last one if it is sent whole: what is wrong before has a
     status of its own.
     """
-    chunks = service.metrics.observe(asked, service.admit(asked.caller or "", chunks, len(asked.text)))
+    admitted = service.admit(asked.caller or "", chunks, len(asked.text), expected_seconds(asked))
+    chunks = service.metrics.observe(asked, admitted)
     headers = HEADERS | headers
     media_type, rate = MEDIA_TYPES[audio_format], asked.sample_rate
     if delivery == "whole":

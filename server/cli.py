@@ -8,9 +8,9 @@ import logging
 import socket
 import sys
 from collections.abc import Generator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import numpy as np
 import typer
@@ -62,7 +62,27 @@ app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
 app.command()(text)
 app.command()(bench)
-console = Console(stderr=True, highlight=False, markup=False)  # printed text can contain users' input
+
+
+class _StandardError:
+    """`sys.stderr`, but what cannot be written, since the disk of a log is full, ends nothing."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
+
+
+console = Console(
+    file=cast("TextIO", _StandardError()), highlight=False, markup=False
+)  # printed text can contain users' input
 
 
 def main() -> None:

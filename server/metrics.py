@@ -10,7 +10,7 @@ from contextlib import aclosing
 from asgi_correlation_id import correlation_id
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, UnknownVoice
+from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, UnknownVoice, loggable
 from server.admission import Overloaded
 from server.playback import Playback
 from server.rate_limits import LimitReached
@@ -103,9 +103,9 @@ class Metrics:
             if outcome == "ok" and seconds:
                 self._real_time_factor.observe(total / seconds)
             logger.info(
-                "speech id=%s voice=%r characters=%d audio=%.2f first=%s total=%.3f outcome=%s",
+                "speech id=%s voice=%s characters=%d audio=%.2f first=%s total=%.3f outcome=%s",
                 correlation_id.get(),
-                request.voice,
+                loggable(request.voice),
                 len(request.text),
                 seconds,
                 "-" if first is None else f"{first:.3f}",

@@ -42,7 +42,9 @@ class Service:
         self.settings = settings
         self.failure: str | None = None
         self.started_at = int(time.time())  # Unix seconds
-        self.admission = Admission(settings.max_requests, settings.max_waiting, settings.deadline_seconds)
+        self.admission = Admission(
+            settings.max_requests, settings.max_waiting, settings.deadline_seconds, settings.deadline_factor
+        )
         self._limits = KeyLimits(settings.requests_per_key, settings.characters_per_minute, self.admission.retry_after)
         self.metrics = Metrics(lambda: (self.admission.running, self.admission.waiting))
         self.encoders = ThreadPoolExecutor(ENCODER_THREADS, "encoder")
@@ -80,9 +82,14 @@ class Service:
         self.failure = reason
         self._on_change(self)
 
-    def admit(self, caller: str, items: AsyncGenerator[Item, None], characters: int = 0) -> AsyncGenerator[Item, None]:
-        """`items`, once there is a place for them and within the caller's limits; raises Overloaded or LimitReached."""
-        return self._limits.stream(caller, characters, self.admission.stream(items))
+    def admit(
+        self, caller: str, items: AsyncGenerator[Item, None], characters: int = 0, speech: float = 0
+    ) -> AsyncGenerator[Item, None]:
+        """`items`, once there is a place for them and within the caller's limits; raises Overloaded or LimitReached.
+
+        They are so many characters, and about so many seconds of speech.
+        """
+        return self._limits.stream(caller, characters, self.admission.stream(items, speech))
 
     async def run(self, caller: str, work: Callable[[], Awaitable[Item]]) -> Item:
         """The result of `work`, which is admitted as a request is that speaks."""

@@ -83,8 +83,10 @@ class Settings(BaseSettings):
     """Requests that are answered at once."""
     max_waiting: int = Field(64, ge=0)
     """Requests that may wait in the queue; one more gets 429."""
-    deadline_seconds: float = Field(600, gt=0)
-    """Seconds that a request may take, waiting included."""
+    deadline_seconds: float = Field(120, gt=0)
+    """Seconds that a request may take, waiting included, beside what `deadline_factor` adds."""
+    deadline_factor: float = Field(2, ge=0)
+    """Seconds that a request may take more for each second of speech that its text is expected to be."""
     drain_seconds: float = Field(30, ge=0)
     """Seconds that running requests may go on after the signal to stop."""
     nice: int = Field(-10, ge=-20, le=19)

@@ -78,7 +78,7 @@ def create(
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Let the model make up a voice."""
+    """Create a voice from attributes."""
     attributes = VoiceAttributes(gender, pitch, speed, seed)
     _make(config, model, lambda engine: engine.voices.create(name, attributes))
 

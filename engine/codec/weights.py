@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +24,8 @@ def fill(
     """Load `tensors` into `model`.
 
     `file_name` returns the name in the file of one of the model's tensors. `unused` says whether a tensor of the
-    file may be ignored. Raises CheckpointError if a tensor is missing, has another shape, or is unknown.
+    file may be ignored. Raises CheckpointError if a tensor is missing, unknown, of another shape or not of
+    numbers.
     """
     wanted = {file_name(name): (name, value) for name, value in model.state_dict().items()}
     state: dict[str, Tensor] = {}
@@ -34,6 +36,8 @@ def fill(
             faults.append(f"tensor {source} is missing, expected shape {tuple(value.shape)}")
         elif found.shape != value.shape:
             faults.append(f"tensor {source} has shape {tuple(found.shape)}, expected {tuple(value.shape)}")
+        elif not found.sum(dtype=torch.float64).isfinite():
+            faults.append(f"tensor {source} has values that are not numbers")
         else:
             state[name] = found.to(value.dtype)
     faults += [
@@ -83,6 +87,11 @@ def read_pickle(file: Path) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = torch.load(
             file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
         )
+    except pickle.UnpicklingError as error:  # its message proposes to run whatever is in the file
+        raise CheckpointError(
+            f"{file}: cannot be read as torch weights: it is damaged, or has something else in it than tensors, which "
+            "is not run; download the checkpoint again"
+        ) from error
     except Exception as error:  # torch.load raises many types for a damaged file
         raise unreadable(file, "torch weights", error) from error
     if not all(isinstance(value, Tensor) for value in tensors.values()):

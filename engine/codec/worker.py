@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
+from engine.errors import BackendFailed
 from engine.runtime.batching import Batcher
 from engine.runtime.compute import Compute, run_inline
 from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Passage, Samples, TokenIds
@@ -53,9 +56,18 @@ class CodecWorker:
         return await self._batcher.run(self._codec.encode_batch, wave, len(wave), now)
 
     async def decode(self, passage: Passage, due: float) -> Samples:
-        """Samples at 16 kHz. `due` is the deadline: the event loop's time at which a listener needs them."""
+        """Samples at 16 kHz. `due` is the deadline: the event loop's time at which a listener needs them.
+
+        Raises BackendFailed if they are not as many as they must be, or not numbers; see `Batcher.run` for more.
+        """
         size = len(passage.semantic) * SAMPLES_PER_TOKEN
-        return await self._batcher.run(self._codec.decode_batch, passage, size, due)
+        samples = await self._batcher.run(self._codec.decode_batch, passage, size, due)
+        expected = len(passage.semantic[passage.kept]) * SAMPLES_PER_TOKEN
+        if samples.shape != (expected,):
+            raise BackendFailed(f"The codec made samples of shape {samples.shape} where {expected} were due.")
+        if not np.isfinite(samples).all():
+            raise BackendFailed("The codec made samples that are not numbers; are its weights damaged?")
+        return samples
 
     async def close(self) -> None:
         """Finish the current batch and stop the thread."""

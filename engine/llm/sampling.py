@@ -32,6 +32,8 @@ def sample(
             draws does not depend on who else is in the batch.
         seen: (B, rows), bool: rows already in the answer, which `repetition_penalty` makes less likely.
 
+    Raises ValueError if there are logits that are not numbers.
+
     """
     device = logits.device
     scores = logits.float()
@@ -41,12 +43,12 @@ def sample(
     scores = scores.masked_fill(~allowed, -torch.inf)
 
     rows = scores.shape[1]
-    top_k = [1 if rule.temperature == 0 else min(rule.top_k or rows, rows) for rule in rules]
+    top_k = [1 if rule.greedy else min(rule.top_k or rows, rows) for rule in rules]
     values, indices = scores.topk(max(top_k), dim=1)  # (B, K), descending
     ranks = torch.arange(max(top_k), device=device)
     values = values.masked_fill(ranks >= torch.tensor(top_k, device=device)[:, None], -torch.inf)
 
-    temperature = torch.tensor([rule.temperature or 1.0 for rule in rules], device=device)[:, None]
+    temperature = torch.tensor([1.0 if rule.greedy else rule.temperature for rule in rules], device=device)[:, None]
     probabilities = torch.softmax(values / temperature, dim=1)
     before = probabilities.cumsum(dim=1) - probabilities  # the mass of all that are likelier
     top_p = torch.tensor([rule.top_p for rule in rules], device=device)[:, None]
@@ -55,5 +57,8 @@ def sample(
     cumulative = probabilities.double().cumsum(dim=1)
     targets = torch.tensor(draws, dtype=torch.float64, device=device)[:, None] * cumulative[:, -1:]
     chosen = torch.searchsorted(cumulative, targets, right=True)  # the first whose share reaches past the draw
-    last = (probabilities > 0).sum(dim=1, keepdim=True) - 1
-    return indices.gather(1, torch.minimum(chosen, last))[:, 0].tolist()
+    last = (probabilities > 0).sum(dim=1, keepdim=True) - 1  # -1: probabilities of NaN
+    drawn = indices.gather(1, torch.minimum(chosen, last).clamp(min=0)).masked_fill(last < 0, -1)[:, 0].tolist()
+    if min(drawn) < 0:
+        raise ValueError("its logits are not numbers; are its weights damaged?")
+    return drawn

@@ -135,12 +135,12 @@ class Scheduler:
             self._fail_all(error)
 
     def _step(self) -> None:
-        """One decode step of all running sequences, then one chunk of the first prompt that is being prefilled."""
+        """One decode step of all running sequences, then one chunk of the prompt that is due first."""
         for sequence in [s for s in self._active if s.closed]:
             self._finish(sequence)
         self._decode([s for s in self._active if not s.prefilling])
-        if prefilling := next((s for s in self._active if s.prefilling), None):
-            self._prefill(prefilling)
+        if prefilling := [s for s in self._active if s.prefilling]:
+            self._prefill(min(prefilling, key=lambda s: s.due))
 
     def _admit(self) -> None:
         """Give the free slots to waiting sequences, earliest deadline first. The slots in use have no gaps."""

@@ -61,6 +61,8 @@ class Qwen2File:
         value = self._get_tensor(name)
         if value.shape != shape:
             raise CheckpointError(f"{self.path}: {name} has shape {tuple(value.shape)}, not {shape}")
+        if not value.sum(dtype=torch.float64).isfinite():  # quantized, they would be numbers, and noise
+            raise CheckpointError(f"{self.path}: {name} has values that are not numbers; download the checkpoint again")
         return value
 
     def embedding(self) -> torch.Tensor:

@@ -10,6 +10,7 @@ r"""Text as a voice should read it: normalised, and in sentences; pure functions
 """
 
 from engine.text.draft import Change
+from engine.text.fitting import NoRoom, fit
 from engine.text.length import is_speakable, max_semantic_tokens, speech_weight
 from engine.text.normalise import normalise
 from engine.text.options import Language, TextOptions
@@ -19,8 +20,10 @@ from engine.text.spoken import SpokenSentence, spoken_sentences
 __all__ = [
     "Change",
     "Language",
+    "NoRoom",
     "SpokenSentence",
     "TextOptions",
+    "fit",
     "is_speakable",
     "max_semantic_tokens",
     "normalise",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from engine.types import Voice, VoiceAttributes
 
 BUILT_IN: dict[str, VoiceAttributes] = {
@@ -25,6 +27,14 @@ BUILT_IN: dict[str, VoiceAttributes] = {
 
 VOICE_TEXT = "Good morning. It is a pleasure to read this to you, and I hope that you will enjoy it."
 """The text that a voice speaks while it is created. Only the tokens of the voice are saved."""
+
+
+_VOICE_ID = re.compile(r"voice_[0-9a-f]{8,64}")
+
+
+def loggable(voice: str) -> str:
+    """What the log has of the voice of a request: a built-in one's name, or an id. Other names are users' own words."""
+    return voice if voice in BUILT_IN or _VOICE_ID.fullmatch(voice) else "(by name)"
 
 
 def built_in_voices() -> list[Voice]:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from engine.config import EngineConfig
-from engine.errors import BackendFailed, NothingToSay, UnknownVoice
+from engine.errors import BackendFailed, InvalidRequest, NothingToSay, UnknownVoice
+from engine.llm.remote.slots import PrioritySlots
 from engine.observer import Observer
 from engine.postprocess import FADE
 from engine.speech import SpeechEngine
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import AudioChunk, OutputGrammar, Passage, Samples, Sampling, SpeechRequest
+from engine.types import AudioChunk, OutputGrammar, Passage, Prompt, Samples, Sampling, SpeechRequest
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 from tests.waiting import until
 
@@ -63,6 +64,39 @@ async def test_sentences_come_in_order_in_one_voice(parts: Parts) -> None:
 async def test_sentences_are_generated_side_by_side_but_not_all_at_once(parts: Parts) -> None:
     await collect(parts.engine, replace(REQUEST, text=TEXT * 3))
     assert parts.language_model.most_running == 2
+
+
+class SlottedModel(FakeLanguageModel):
+    """As many sentences at once as a real model has slots; who has one keeps it to the end."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__(vocabulary)
+        self.slots = PrioritySlots(EngineConfig().max_running)
+
+    async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
+        async with self.slots.take(due), aclosing(super().generate(prompt, sampling, due)) as answer:
+            async for ids in answer:
+                yield ids
+
+
+async def test_long_texts_leave_a_slot_to_whoever_has_heard_nothing_yet(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    model = SlottedModel(vocabulary)
+    engine = fake_engine(vocabulary, tmp_path, language_model=model)
+    await collect(engine, REQUEST)  # the voice is made
+    model.pause_after = 1  # no sentence of the long texts ends
+    long = replace(
+        REQUEST, text="This is a sentence that takes quite a while to say, and its end is not yet near. " * 9
+    )
+    tasks = [asyncio.create_task(collect(engine, long)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    model.pause_after = None
+    async with asyncio.timeout(20):
+        assert await collect(engine, REQUEST)
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await engine.close()
 
 
 async def test_usage_counts_prompts_and_tokens(parts: Parts) -> None:
@@ -203,3 +237,40 @@ async def test_warming_up_speaks_and_listens(parts: Parts) -> None:
     await parts.engine.warm_up()
     assert parts.codec.decoded == 1
     assert parts.codec.encoded == 1
+
+
+def prompt_lengths(model: FakeLanguageModel) -> list[int]:
+    return [len(prompt.ids) for prompt in model.prompts if prompt.answer is OutputGrammar.SPEECH]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "e" + "\u0301" * 4000,  # one letter, 8000 tokens
+        "𠮷" * 400,
+        "A sentence that is said in a few seconds, and yet is too long, with its answer, for a very small context.",
+    ],
+)
+async def test_a_sentence_has_room_in_the_context_with_its_answer(parts: Parts, text: str) -> None:
+    parts.language_model.context = 400
+    chunks = await collect(parts.engine, replace(REQUEST, text=text, max_tokens=None))
+    lengths = prompt_lengths(parts.language_model)
+    bounds = [sampling.max_tokens for sampling in parts.language_model.samplings[-len(lengths) :]]
+    assert all(length + bound <= 400 for length, bound in zip(lengths, bounds, strict=True))
+    assert chunks[-1].usage.output_tokens == sum(bounds)
+
+
+async def test_a_sentence_has_bounded_tokens_in_the_largest_context(parts: Parts) -> None:
+    parts.language_model.context = 30_000
+    await collect(parts.engine, replace(REQUEST, text="e" + "\u0301" * 4000))
+    assert max(prompt_lengths(parts.language_model)) < 600
+
+
+async def test_a_voice_that_leaves_no_room_is_refused_before_anything_is_said(parts: Parts) -> None:
+    await collect(parts.engine, REQUEST)  # the voice is made
+    before = len(parts.language_model.prompts)
+    parts.language_model.context = 100
+    with pytest.raises(InvalidRequest, match="sample of the voice 'alloy' is so long") as caught:
+        await collect(parts.engine, REQUEST)
+    assert caught.value.param == "voice"
+    assert len(parts.language_model.prompts) == before

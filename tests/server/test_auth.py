@@ -172,7 +172,7 @@ def test_shared_voices_are_used_by_all_and_changed_by_one(clients: Clients) -> N
         clients.bob.post(f"{VOICES}/{ours}", json={"transcript": words}),
         clients.bob.delete(f"{VOICES}/{ours}"),
     ):
-        assert_error(response, 403, "voice_id", "only the key that made it")
+        assert_error(response, 403, "voice_id", "Only the key that made it")
     assert clients.ada.delete(f"{VOICES}/{ours}").status_code == 200
 
 

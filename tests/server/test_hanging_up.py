@@ -86,7 +86,7 @@ def threads(server: Server) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize("models", ["fakes", "demo"])
+@pytest.mark.parametrize("models", ["fakes", pytest.param("demo", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("audio_format", FORMATS)
 def test_hanging_up_at_any_moment_leaves_the_server_alive_and_empty(
     request: pytest.FixtureRequest, models: str, audio_format: AudioFormat

@@ -18,7 +18,7 @@ from server.admission import Admission, DeadlineExceeded, Overloaded
 from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW
 from tests.server.conftest import COMMAND, Server, wait_for_url
-from tests.server.fakes import BODY, Fakes, metrics, ready, set_event
+from tests.server.fakes import BODY, TEXT, Fakes, metrics, ready, set_event
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
@@ -84,6 +84,22 @@ async def test_a_deadline_ends_a_request_that_runs_and_one_that_waits() -> None:
     answers = await asyncio.gather(*(collect(admission.stream(items(gate))) for _ in range(2)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [DeadlineExceeded] * 2
     assert (admission.running, admission.waiting) == (0, 0)
+
+
+def test_the_deadline_is_longer_for_what_is_longer_to_say(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
+    fakes = Fakes(vocabulary, tmp_path, Settings(deadline_seconds=0.5, deadline_factor=10))
+    long = BODY | {"input": TEXT * 5}
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(2) as pool:
+        wait_until(lambda: ready(http))
+        http.post("/v1/audio/speech", json=BODY)  # the voice is made
+        fakes.language_model.gate.clear()
+        short = pool.submit(http.post, "/v1/audio/speech", json=BODY | {"input": "Hi."})
+        others = [pool.submit(http.post, "/v1/audio/speech", json=long | more) for more in ({}, {"speed": 4.0})]
+        assert short.result().status_code == 504
+        assert "given up after" in short.result().json()["error"]["message"]
+        set_event(fakes, fakes.language_model.gate)
+        assert [other.result().status_code for other in others] == [200, 200]
+        wait_until(lambda: metrics(http)["requests_running"] == 0)
 
 
 async def test_an_error_of_the_request_frees_its_place() -> None:
@@ -192,7 +208,7 @@ def test_request_ids_are_taken_or_made(http: httpx.Client, server: Server) -> No
     bad = http.post("/v1/audio/speech", json=body, headers={"X-Request-Id": "a b\tc"}).headers["x-request-id"]
     assert len(made) > 10
     assert bad != "a b\tc"
-    assert re.search(r"speech id=call-17 voice='alloy' characters=3 audio=0\.20 .* outcome=ok", server.log.read_text())
+    assert re.search(r"speech id=call-17 voice=alloy characters=3 audio=0\.20 .* outcome=ok", server.log.read_text())
 
 
 def test_the_signal_to_stop_lets_requests_finish(small_checkpoint: Path, tmp_path: Path) -> None:

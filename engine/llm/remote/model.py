@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -17,6 +18,8 @@ from engine.llm.remote.servers import Servers
 from engine.llm.remote.slots import PrioritySlots
 from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.types import Prompt, Sampling
+
+LEAST_TOP_P = 1e-6  # takes the likeliest id alone; a server reads less than float32 has as 0, which means anything
 
 
 class RemoteModel:
@@ -56,6 +59,8 @@ class RemoteModel:
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         """See LanguageModel.generate."""
         max_tokens = max_answer_tokens(prompt, sampling, self.context)
+        temperature = 0 if sampling.greedy else sampling.temperature
+        sampling = replace(sampling, temperature=temperature, top_p=max(sampling.top_p, LEAST_TOP_P))
         try:
             async with self._slots.take(due):
                 if self._closed:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from vllm import SamplingParams
 
 DEATH = "vLLM's engine has died; its log has the reason."
-GREEDY = 0.01  # below this temperature vLLM's sampler takes the likeliest token, within its rounding
 
 
 class VllmModel:
@@ -148,7 +147,7 @@ class VllmModel:
         from vllm.sampling_params import RequestOutputKind
 
         return SamplingParams(
-            temperature=0 if sampling.temperature < GREEDY else sampling.temperature,
+            temperature=0 if sampling.greedy else sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
             seed=None if sampling.seed is None else sampling.seed % 2**63,  # vLLM's seeds are signed

@@ -7,6 +7,8 @@ import torch
 from engine.llm.sampling import random_numbers, sample
 from engine.types import Sampling
 
+EXTREMES = [0.0, -0.0, 5e-324, 1e-300, 1e-45, 1e-42, 1.2e-38, 1e-7, 0.0099]  # some of them 0 or denormal in float32
+
 LOGITS = torch.log(torch.tensor([0.1, 0.4, 0.2, 0.3]))
 
 
@@ -20,6 +22,25 @@ def draw(
 
 def test_greedy_takes_the_likeliest() -> None:
     assert draw(Sampling(temperature=0), 0.999) == 1
+
+
+@pytest.mark.parametrize("temperature", EXTREMES)
+def test_a_temperature_next_to_nothing_is_greedy(temperature: float) -> None:
+    logits = torch.tensor([[-1e4, 30_000, 29_999.5, -torch.inf], [0, 0, 1, 0]])
+    rules = [Sampling(temperature=temperature, top_k=0, top_p=1)] * 2
+    free, unseen = torch.ones(2, 4, dtype=torch.bool), torch.zeros(2, 4, dtype=torch.bool)
+    assert sample(logits, free, rules, [0.99, 0.99], unseen) == [1, 2]
+
+
+@pytest.mark.parametrize("top_p", [value for value in EXTREMES if value > 0])
+def test_a_top_p_next_to_nothing_leaves_the_likeliest(top_p: float) -> None:
+    assert draw(Sampling(temperature=2, top_k=0, top_p=top_p), 0.99) == 1
+
+
+@pytest.mark.parametrize("temperature", [0, 0.01, 1])
+def test_logits_that_are_not_numbers_are_told(temperature: float) -> None:
+    with pytest.raises(ValueError, match="are its weights damaged"):
+        draw(Sampling(temperature=temperature), 0.5, torch.full((4,), torch.nan))
 
 
 def test_draws_cover_the_rows_by_their_probability() -> None:

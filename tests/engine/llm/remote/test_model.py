@@ -135,6 +135,15 @@ async def test_the_sampling_parameters_are_sent_in_each_servers_format(remote: R
     assert sent["llama-server"]["seed"] == -1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_next_to_nothing_is_sent_as_what_it_means(remote: Remote, kind: RemoteKind) -> None:
+    server = await remote.server(kind)
+    tiny = Sampling(temperature=1e-300, top_p=1e-300, max_tokens=3)
+    await generate(remote.model(server.url, kind=kind), speech(3), tiny)
+    asked = server.requests[0].get("sampling_params", server.requests[0])
+    assert (asked["temperature"], asked["top_p"]) == (0, 1e-6)
+
+
 async def test_a_prompt_that_does_not_fit_is_refused(remote: Remote) -> None:
     server = await remote.server()
     model = remote.model(server.url, context=100)
