@@ -40,9 +40,6 @@ def _integer(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_integer)]
-
-
 def _lower_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -100,14 +97,15 @@ class CreateSpeechRequest(ReadingOptions):
     stream_format: Literal["audio", "sse"] = "audio"
 
     stream: bool = Field(True, description="false: one file of known length, once all is said. Events always stream.")
-    seed: Integer | None = Field(None, ge=-(2**63), lt=2**63, description="The same seed gives the same speech.")
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63), BeforeValidator(_integer)] | None = Field(
+        None, description="The same seed gives the same speech."
+    )
     temperature: float = Field(0.8, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
-    top_k: Integer = Field(50, ge=0, le=10_000, description="0 is off.")
+    top_k: Annotated[int, BeforeValidator(_integer)] = Field(50, ge=0, le=10_000, description="0 is off.")
     top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
-    max_tokens: Integer | None = Field(
+    max_tokens: Annotated[int, Field(ge=1), BeforeValidator(_integer)] | None = Field(
         None,
-        ge=1,
         description=f"Semantic tokens a sentence; 50 are a second. {MOST_TOKENS} at most, whatever is asked.",
     )
     gender: Gender | None = Field(None, description="Changes a created voice.")
