@@ -85,7 +85,8 @@ def serve() -> Iterator[Callable[[FastAPI], Server]]:
 @contextmanager
 def serving(app: FastAPI) -> Generator[Server, None, None]:
     """An app, served with uvicorn in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, http=ClientConnection, port=0, log_config=None))
+    http = ClientConnection if hasattr(app.state, "service") else "h11"  # a bare app has no settings for it
+    server = uvicorn.Server(uvicorn.Config(app, http=http, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
