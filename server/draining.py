@@ -25,7 +25,7 @@ class DrainingServer(uvicorn.Server):
         self._until: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain, or end the draining. uvicorn itself would close its port, and raise the signal again later."""
+        """Begin to drain, or end it. uvicorn itself would close its port, and raise the signal again later."""
         if self._until is None:
             self._service.drain()
             self._until = time.monotonic() + self._service.settings.drain_seconds
