@@ -1,4 +1,4 @@
-"""What is wrong with a request is said in OpenAI's error body, with the parameter's name, and never with a 5xx."""
+"""Invalid requests get OpenAI's error body with the parameter's name, and never a 5xx."""
 
 from collections.abc import Callable, Iterator
 

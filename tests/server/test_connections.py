@@ -1,4 +1,4 @@
-"""Clients that connect and then owe something: none may keep the server waiting for ever, and slow ones are served."""
+"""Clients that stop sending or reading: their connections are closed. Slow clients are served."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""FlashTTS's endpoints, asked as its documentation asks them, on an engine of fakes."""
+"""FlashTTS's endpoints, with the requests of its documentation, on a fake engine."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Many clients at once: who waits, who is sent away, who leaves, and what operators see of it."""
+"""Many clients at once: queueing, refusals, disconnects, and the metrics."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""HEAD, OPTIONS, Allow, slashes and preflights: what clients, proxies and browsers try on every path."""
+"""HEAD, OPTIONS, Allow, trailing slashes and CORS preflights on every path."""
 
 import gzip
 import json
