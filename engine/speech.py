@@ -1,4 +1,4 @@
-"""The engine: text and a voice in, samples out. It composes the language model, the codec and the voices."""
+"""The engine: speech samples from a text and a voice. It composes the language model, the codec and the voices."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ FILTER_THREADS = 2  # a second of speech takes one of them a few milliseconds
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A part of a text: its own random numbers, and when about a listener will hear it (the event loop's time)."""
+    """A part of a text, its random numbers, and the estimated time of its playback (in the event loop's time)."""
 
     text: str
     seed: int
@@ -65,7 +65,7 @@ class Sentence:
 
 
 class SpeechEngine:
-    """One long-lived engine serves all requests; its parts are passed in, so that each can be another."""
+    """The speech engine. One instance serves all requests."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class SpeechEngine:
         cores: Executor | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """Compose an engine. `codec_compute` says where the codec works; `cores` is shut down with the engine."""
+        """Compose an engine. `codec_compute` runs the codec; `cores` is shut down with the engine."""
         self._cores = cores
         self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
@@ -111,13 +111,13 @@ class SpeechEngine:
         progress: Progress = no_progress,
         observer: Observer = UNOBSERVED,
     ) -> SpeechEngine:
-        """Load the model that the configuration names, downloading and converting it if need be; blocks.
+        """Load the configured model; blocks. Downloads and converts it if necessary.
 
-        `progress` tells how far converting has come. Raises CheckpointError.
+        `progress` reports the progress of the conversion. Raises CheckpointError.
         """
         cores = ThreadPoolExecutor(1, "cores")
         try:
-            # In this thread too: torch's pool that loading begins is the one that speaking uses.
+            # In this thread too: synthesis uses the thread pool of torch that loading creates.
             return cores.submit(cls._load, config, progress, observer, cores).result()
         except BaseException:
             cores.shutdown()
@@ -148,11 +148,11 @@ class SpeechEngine:
 
     @property
     def failure(self) -> str | None:
-        """Why no request can be answered now; None as long as one can."""
+        """The reason why the engine cannot answer requests; None if it can."""
         return self._language_model.failure
 
     async def warm_up(self) -> None:
-        """Synthesize and encode once, so that no user waits for what happens only the first time."""
+        """Synthesize and encode once, so that no request has to wait for one-time initialization."""
         request = SpeechRequest("Hello.", "female", max_tokens=10, sampling=Sampling(seed=0))
         with timed("Warming up"):
             async with aclosing(self.synthesize(request)) as chunks:
@@ -162,9 +162,9 @@ class SpeechEngine:
             await self._codec.encode(noise)
 
     async def synthesize(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
-        """Yield the speech as soon as it exists, in order.
+        """Yield the speech in order, each chunk as soon as it is generated.
 
-        Closing the generator frees all that the request holds. Raises InvalidRequest, NothingToSay or UnknownVoice
+        Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay or UnknownVoice
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
@@ -184,7 +184,7 @@ class SpeechEngine:
                 yield AudioChunk(rest, usage)
 
     async def close(self) -> None:
-        """Stop all work; requests that still run get EngineClosed."""
+        """Stop all work. Running requests get EngineClosed."""
         await self._language_model.close()
         await self._codec.close()
         await self.voices.close()
@@ -204,7 +204,7 @@ class SpeechEngine:
         return [Sentence(*values) for values in zip(texts, seeds, starts, strict=False)]
 
     def _texts(self, request: SpeechRequest, voice: VoiceTokens) -> list[str]:
-        """The sentences, in parts of bounded tokens that the context has room for, prompt and answer together."""
+        """Split the sentences into parts that fit into the context, with the prompt and the output."""
         sentences = spoken_sentences(request.text, self._config.reading(request.reading))
         longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
 
@@ -224,7 +224,7 @@ class SpeechEngine:
     async def _speak(
         self, sentence: Sentence, voice: VoiceTokens, request: SpeechRequest
     ) -> AsyncGenerator[tuple[Samples, Usage], None]:
-        """One sentence's samples at 16 kHz, window by window, and the tokens that each took."""
+        """Yield one sentence's samples at 16 kHz, window by window, with the number of tokens of each."""
         prompt = self._prompts.speak(sentence.text, voice)
         bound = max_semantic_tokens(sentence.text)
         sampling = replace(request.sampling, seed=sentence.seed, max_tokens=min(bound, request.max_tokens or bound))
@@ -248,9 +248,9 @@ class SpeechEngine:
                     prompt_tokens = 0  # counted once
 
     async def _decode(self, tokens: list[int], window: Window, voice: VoiceTokens, start: float) -> Samples:
-        """What is new in a window of a sentence that a listener hears from `start` on.
+        """Decode the new samples of a window, in a sentence whose playback begins at `start`.
 
-        Sentences are joined as they are: the model says its own pauses.
+        Sentences are joined without pauses: the model generates them.
         """
         semantic = np.array(tokens[window.start : window.end], np.int64)
         kept = slice(window.keep_start - window.start, window.keep_end - window.start)
@@ -260,11 +260,11 @@ class SpeechEngine:
 
 
 def expected_seconds(request: SpeechRequest) -> float:
-    """About how long the answer is, in seconds; fast speech counts as what has to be generated for it."""
+    """Estimate the response's length in seconds. A `speed` above 1 does not reduce it: generation takes as long."""
     return speech_weight(request.text) / min(request.speed, 1)
 
 
 def open_database(config: EngineConfig) -> Database:
-    """The voice store that the configuration names; raises EngineError."""
+    """Open the configured voice store; raises EngineError."""
     directory = config.data_directory or platformdirs.user_data_path("fast-spark")
     return Database(config.voices) if config.voices else Database.in_directory(directory)

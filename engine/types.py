@@ -1,4 +1,4 @@
-"""The engine's words: small frozen objects that travel whole through every layer."""
+"""The engine's types: small frozen objects, passed through all layers."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ TokenIds = npt.NDArray[np.int64]
 """Codec tokens, int64, shape (tokens,): indices into a codebook, not ids of the language model."""
 
 Progress = Callable[[int, int], None]
-"""Called with what is done so far and what there is to do, in bytes, weights or the like."""
+"""Called with the amounts done and in total, in bytes, weights or similar units."""
 
 
 def no_progress(done: int, total: int) -> None:
-    """Show nothing: the Progress of who does not want any."""
+    """Ignore the progress."""
 
 
 Gender = Literal["female", "male"]
 Level = Literal["very_low", "low", "moderate", "high", "very_high"]
 
-CODEC_SAMPLE_RATE = 16_000  # Hz; what BiCodec hears and speaks
+CODEC_SAMPLE_RATE = 16_000  # Hz; of BiCodec's input and output
 SAMPLES_PER_TOKEN = 320  # one semantic token is 20 ms at 16 kHz
 TOKENS_PER_SECOND = CODEC_SAMPLE_RATE // SAMPLES_PER_TOKEN
-GLOBAL_TOKENS = 32  # tokens that hold a voice
+GLOBAL_TOKENS = 32  # per voice
 
 GREEDY_BELOW = 0.01
-"""Temperatures below it are greedy: in float32, logits over a smaller one overflow, and vLLM takes no smaller one."""
+"""Lower temperatures are greedy: logits divided by them overflow in float32, and vLLM does not support them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn. The defaults are the reference implementation's.
+    """Sampling parameters. The defaults are those of the reference implementation.
 
-    `temperature` 0 is greedy, and so is what is next to it. `top_k` 0 and `top_p` 1 are off. `seed` None draws a
-    fresh one. `max_tokens` bounds the generated ids, whatever they are.
+    A `temperature` below GREEDY_BELOW is greedy. `top_k` 0 and `top_p` 1 disable these filters. `seed` None selects a
+    random seed. `max_tokens` limits the generated ids of all kinds.
     """
 
     temperature: float = 0.8
@@ -56,12 +56,12 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
-        """Whether the likeliest token is taken: always, where the temperature is next to 0."""
+        """Whether the most likely token is always selected."""
         return self.temperature < GREEDY_BELOW
 
 
 class Passage(NamedTuple):
-    """Semantic tokens (T,) to be spoken in the voice of global tokens (32,); all but those kept are context."""
+    """Semantic tokens (T,) to decode with global tokens (32,). Tokens outside of `kept` are context only."""
 
     semantic: TokenIds
     global_tokens: TokenIds
@@ -69,7 +69,7 @@ class Passage(NamedTuple):
 
 
 class OutputGrammar(enum.Enum):
-    """The grammar that an answer follows (see `engine.tokens.grammar`)."""
+    """The grammar of the language model's output (see `engine.tokens.grammar`)."""
 
     SPEECH = enum.auto()  # semantic tokens, then the end
     VOICE_AND_SPEECH = enum.auto()  # acoustic block, 32 global tokens, semantic tokens, then the end
@@ -77,7 +77,7 @@ class OutputGrammar(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Ids that go into the language model, and the grammar of what may come out."""
+    """The input ids of the language model, and the grammar of its output."""
 
     ids: tuple[int, ...]
     answer: OutputGrammar
@@ -85,7 +85,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class VoiceAttributes:
-    """What a created voice is made from: the same attributes and seed always give the same voice."""
+    """The attributes of a created voice. The same attributes and seed always give the same voice."""
 
     gender: Gender
     pitch: Level = "moderate"
@@ -126,7 +126,7 @@ class ClonedVoiceTokens:
 
 
 VoiceTokens = CreatedVoiceTokens | ClonedVoiceTokens
-"""What the language model and the decoder need to speak in a voice; computed once per voice."""
+"""The tokens of a voice for the language model and the decoder, computed once per voice."""
 
 
 def _check_shape(global_tokens: TokenIds) -> None:
@@ -135,15 +135,15 @@ def _check_shape(global_tokens: TokenIds) -> None:
 
 
 Caller = str | None
-"""Who asks: an API key's name, "" if there are no keys, or None for the operator, who sees and may change all."""
+"""The name of the caller's API key, "" if there are no keys, or None for the operator, who has access to all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
     """A voice as users see it. `attributes` is set for created voices only.
 
-    `owner` is the API key's name that may change it, or "". Only its owner sees a private voice. `warnings` tell
-    the user who made the voice what reduces its quality.
+    `owner` is the name of the API key that can change it, or "". Only its owner sees a private voice. `warnings` say
+    what reduces its quality.
     """
 
     id: str
@@ -175,7 +175,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """An audio file as it was uploaded, and the media type of its content."""
+    """An uploaded audio file, and the media type of its content."""
 
     data: bytes
     media_type: str
@@ -183,7 +183,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The recording that a voice was made from; `cut` if only its beginning was used."""
+    """The recording of a cloned voice. `cut` is true if only its beginning was used."""
 
     recording: Recording
     cut: bool
@@ -191,13 +191,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """One text to be spoken in one voice.
+    """A request to speak a text in a voice.
 
-    `voice` is a name or an id, of a voice that `caller` sees. `gender` and `pitch` change a created voice.
-    `speed` is the tempo, 0.25 to 4.
-    `reading` says how the text is read, see `engine.text`.
-    `max_tokens` bounds the semantic tokens of each sentence, beside the bound that follows from its length.
-    `sample_rate` is that of the answer, in Hz.
+    `voice` is the name or id of a voice that `caller` sees. `gender` and `pitch` override those of a created voice.
+    `speed` is the tempo factor, 0.25 to 4.
+    `reading` has the options for text normalization, see `engine.text`.
+    `max_tokens` limits the semantic tokens of each sentence, in addition to the limit from the sentence's length.
+    `sample_rate` is the output rate, in Hz.
     """
 
     text: str
@@ -214,7 +214,7 @@ class SpeechRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Language-model tokens so far: prompts in, semantic tokens out."""
+    """Tokens of the language model so far: prompt tokens and generated semantic tokens."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -222,7 +222,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """The next samples of an answer, at the request's `sample_rate`, and the usage up to here."""
+    """The next samples of a response, at the request's `sample_rate`, and the usage so far."""
 
     samples: Samples
     usage: Usage

@@ -1,4 +1,4 @@
-"""How many requests may speak and how many may wait; what is beyond is told to come back later, at once."""
+"""Admission control: a limited number of running requests, and a bounded queue. Further requests fail immediately."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from engine import EngineError
 
 Item = TypeVar("Item")
 
-FIRST_GUESS = 5.0  # seconds that a request takes, before one has been seen
+FIRST_GUESS = 5.0  # seconds that a request takes, until one has been measured
 SMOOTHING = 0.2  # weight of the newest request in the running mean
 
 
 class Overloaded(EngineError):
-    """As many requests wait as may; `retry_after` is when a place is likely, in whole seconds."""
+    """The queue is full. `retry_after` is the estimated time until there is a free slot, in whole seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"The server is busy and its queue is full; try again in {retry_after} s.")
@@ -26,32 +26,32 @@ class Overloaded(EngineError):
 
 
 class DeadlineExceeded(EngineError):
-    """The request took longer than a request may."""
+    """The request exceeded its deadline."""
 
 
 class Deadline:
-    """The moment until which one request may take."""
+    """The deadline of one request."""
 
     def __init__(self, seconds: float) -> None:
-        """It is so many seconds from now."""
+        """Set the deadline to `seconds` from now."""
         self._seconds = seconds
         self._at = time.monotonic() + seconds
 
     async def bound(self, awaitable: Awaitable[Item]) -> Item:
-        """What is awaited; raises DeadlineExceeded if that takes too long."""
+        """Return the result of the awaitable; raises DeadlineExceeded at the deadline."""
         try:
             async with asyncio.timeout(self._at - time.monotonic()) as limit:
                 return await awaitable
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise DeadlineExceeded(f"The request was given up after {self._seconds:g} s.") from None
+            raise DeadlineExceeded(f"The request was aborted after {self._seconds:g} s.") from None
 
 
 class Admission:
-    """A bounded queue, first come, first served, in front of a bounded number of places.
+    """A bounded first-in, first-out queue for a limited number of slots.
 
-    A request may take `deadline_seconds`, and `deadline_factor` more for each second of speech that it asks for.
+    The deadline of a request is `deadline_seconds`, plus `deadline_factor` seconds per expected second of speech.
     """
 
     def __init__(self, max_running: int, max_waiting: int, deadline_seconds: float, deadline_factor: float = 0) -> None:
@@ -65,9 +65,10 @@ class Admission:
         self._mean_seconds = FIRST_GUESS
 
     async def stream(self, items: AsyncGenerator[Item, None], speech: float = 0) -> AsyncGenerator[Item, None]:
-        """Yield `items`, once there is a place for them, which closing frees; they are `speech` seconds of speech.
+        """Wait for a slot, then yield `items`. Closing the generator frees the slot.
 
-        Raises Overloaded before the first item, DeadlineExceeded at any time.
+        `speech` is the expected seconds of speech. Raises Overloaded before the first item, DeadlineExceeded at any
+        time.
         """
         deadline = Deadline(self._deadline_seconds + self._deadline_factor * speech)
         async with aclosing(items):
@@ -86,7 +87,7 @@ class Admission:
                 self._places.release()
 
     def retry_after(self) -> int:
-        """Seconds until a place is likely: those who wait go first, as many at once as may run."""
+        """Estimate the seconds until a new request gets a slot, after the requests in the queue."""
         rounds = (self.waiting + 1) / self._max_running
         return max(1, math.ceil(rounds * self._mean_seconds))
 

@@ -1,4 +1,4 @@
-"""A request's speech as one HTTP answer: audio or events as they come, or a whole file."""
+"""The HTTP response to a speech request: streamed audio, events, or one complete file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from server.schemas import Delivery
 from server.service import Service
 from server.streaming import Chunks, ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
-HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would hold a stream back
-SILENCE_SECONDS = 0.2  # the answer to a text without words
+HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would buffer a stream
+SILENCE_SECONDS = 0.2  # the response to a text without words
 
 
 async def answer(
@@ -29,10 +29,10 @@ async def answer(
     delivery: Delivery,
     headers: dict[str, str],
 ) -> Response:
-    """Answer with these chunks, which are admitted as one request of its caller.
+    """Return the response with these chunks, after admission as one request of the caller.
 
-    The answer begins when the first audio exists, or the last one if it is sent whole: what is wrong before has a
-    status of its own.
+    The response begins with the first audio, or with the last if it is one file: errors before it have their own HTTP
+    status.
     """
     admitted = service.admit(asked.caller or "", chunks, len(asked.text), expected_seconds(asked))
     chunks = service.metrics.observe(asked, admitted)
@@ -50,9 +50,9 @@ async def answer(
 
 
 async def speech(service: Service, engine: SpeechEngine, asked: SpeechRequest) -> Chunks:
-    """What the engine says, or a short silence if the text has no words and the settings do not make that an error.
+    """Yield the engine's speech, or a short silence if the text has no words, unless the settings make this an error.
 
-    Clients that send a text piece by piece send such pieces, and take an error for the end.
+    Clients that split a text send pieces without words, and stop at an error.
     """
     try:
         async with aclosing(engine.synthesize(asked)) as chunks:

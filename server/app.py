@@ -24,17 +24,17 @@ from server.service import Service
 from server.settings import Settings
 from server.watchdog import watched
 
-SAMPLE_AS_TEXT = 2**20  # bytes of a form whose sample is in base64; a field of a multipart form can have as many
-MULTIPART_OVERHEAD = 64 * 1024  # bytes beside the file itself in an upload
+SAMPLE_AS_TEXT = 2**20  # bytes of a form with a sample in base64; also the limit for a field of a multipart form
+MULTIPART_OVERHEAD = 64 * 1024  # bytes of an upload in addition to the file
 
 
 def is_request_id(value: str) -> bool:
-    """Whether a client's X-Request-Id is kept: short, and fit for a header and a log."""
+    """Whether a client's X-Request-Id is accepted: it must be short, and safe in a header and a log."""
     return re.fullmatch(r"[\w.:-]{1,128}", value, re.ASCII) is not None
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """What every request passes before its route; the last one first."""
+    """Add the middleware. The last one added runs first."""
     open_paths = ["/", "/health/live", "/health/ready"]
     open_paths += ["/docs", "/openapi.json"] if settings.open_docs else []
     open_paths += ["/metrics"] if settings.open_metrics else []
@@ -61,7 +61,7 @@ def create_app(
     load: Callable[[Observer], SpeechEngine] | None = None,
     on_change: Callable[[Service], None] = lambda service: None,
 ) -> FastAPI:
-    """The app. `load` makes its engine, by default from the settings; `on_change` hears when it is ready or failed."""
+    """Return the app. `load` makes the engine, by default from the settings. See `Service` for `on_change`."""
     load = load or (lambda observer: SpeechEngine.load(settings.engine, observer=observer))
     service = Service(settings, load, on_change)
 
@@ -81,8 +81,8 @@ def create_app(
         lifespan=lifespan,
         redoc_url=None,
         responses={
-            "4XX": {"model": ErrorResponse, "description": "What is wrong with the request"},
-            "5XX": {"model": ErrorResponse, "description": "What is wrong with the server"},
+            "4XX": {"model": ErrorResponse, "description": "Error in the request"},
+            "5XX": {"model": ErrorResponse, "description": "Error in the server"},
         },
     )
     app.state.service = service

@@ -1,4 +1,4 @@
-"""Who asks: API keys, compared in constant time, before anything of a request's body is read."""
+"""API keys: authentication in constant time, before the request's body is read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from server.errors import unauthorised
 
 
 class Keys:
-    """The keys of this server, as `name: SHA-256 in hex`; without any, everybody is the caller ""."""
+    """The keys of this server, as `name: SHA-256 in hex`. Without keys, every caller has the name ""."""
 
     def __init__(self, hashes: Mapping[str, str]) -> None:
         self._hashes = hashes
 
     def caller(self, authorization: str) -> str | None:
-        """The name of the key in an Authorization header, or None. It takes as long whichever it is."""
+        """Return the name of the key in an Authorization header, or None if it is invalid, in constant time."""
         if not self._hashes:
             return ""
         scheme, _, key = authorization.partition(" ")
@@ -34,7 +34,7 @@ class Keys:
 
 
 class Authentication:
-    """ASGI middleware: a request without a key of this server ends here, but for the paths that are open."""
+    """ASGI middleware: answers 401 to requests without a valid key, except on open paths."""
 
     def __init__(self, app: ASGIApp, keys: Keys, open_paths: tuple[str, ...]) -> None:
         self._app = app
@@ -42,7 +42,7 @@ class Authentication:
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the caller's name, or answer 401."""
+        """Store the caller's name in the request's state, or answer 401."""
         if scope["type"] == "http":
             caller = self._keys.caller(Headers(scope=scope).get("authorization", ""))
             if caller is None and (scope["path"].rstrip("/") or "/") not in self._open_paths:

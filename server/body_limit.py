@@ -1,4 +1,4 @@
-"""A bound on what a client may send, kept while it sends, and answered in OpenAI's shape."""
+"""A limit on the size of request bodies, enforced while they arrive, with OpenAI's error body."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import refuse
 
-PATIENCE = 3  # times the limit that is read, and thrown away, before the connection is closed
+PATIENCE = 3  # the multiple of the limit that is read and discarded before the connection is closed
 
 
 class BodyLimit:
     """ASGI middleware. FastAPI's own `max_body_size` answers in plain text, which OpenAI's clients cannot read.
 
-    `by_type` has the limits of some content types, `otherwise` that of all others: these are parsed as a whole, on the
-    event loop. What is compressed could become larger than either, and is refused.
+    `by_type` maps content types to limits, in bytes. `otherwise` is the limit for all other types: these bodies are
+    parsed at once, on the event loop. Compressed bodies are refused: decompressed, they could exceed the limit.
     """
 
     def __init__(self, app: ASGIApp, by_type: Mapping[str, int], otherwise: int) -> None:
@@ -27,7 +27,7 @@ class BodyLimit:
         self._largest = max(otherwise, *by_type.values())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a body that says it is too large; stop reading one that turns out to be."""
+        """Refuse a body whose Content-Length exceeds the limit; stop reading a body that exceeds it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -36,16 +36,16 @@ class BodyLimit:
         limit = self._by_type.get(content_type, self._otherwise)
         length = headers.get("content-length", "0")
         encoding = headers.get("content-encoding", "identity")
-        too_large = f"The body is larger than this server takes: {limit} bytes."
-        close = {"Connection": "close"}  # for it may be sending still
+        too_large = f"The body is larger than the limit of {limit} bytes."
+        close = {"Connection": "close"}  # the client may still be sending
         refusal = None
         if length.isdecimal() and int(length) > limit:
             refusal = refuse(413, too_large, close)
         elif encoding.lower() != "identity":
-            message = f"The body has Content-Encoding: {encoding}; send it without, as it is."
+            message = f"The body has Content-Encoding: {encoding}; send it uncompressed."
             refusal = refuse(415, message, {"Accept-Encoding": "identity"})
         if refusal:
-            if "expect" not in headers:  # else it asks before it sends
+            if "expect" not in headers:  # with Expect, the client waits before it sends the body
                 await self._drop(receive)
             await refusal(scope, receive, send)
             return
@@ -64,7 +64,7 @@ class BodyLimit:
         await self._app(scope, receive_within_limit, send)
 
     async def _drop(self, receive: Receive) -> None:
-        """Let a client finish what is a little too large: only then does it listen. Much more is cut off."""
+        """Read and discard the rest of the body, up to PATIENCE: many clients read the response only after sending."""
         dropped, more = 0, True
         while more and dropped < PATIENCE * self._largest:
             message = await receive()

@@ -65,7 +65,7 @@ app.command()(bench)
 
 
 class _StandardError:
-    """`sys.stderr`, but what cannot be written, since the disk of a log is full, ends nothing."""
+    """`sys.stderr`, without errors if it cannot be written, for example on a full disk."""
 
     def write(self, text: str) -> int:
         with suppress(OSError):
@@ -86,7 +86,7 @@ console = Console(
 
 
 def main() -> None:
-    """Run the command. An error is one line, and the exit code 1."""
+    """Run the command. Prints an error as one line, and exits with status 1."""
     try:
         app()
     except (EngineError, OSError) as error:
@@ -99,7 +99,7 @@ def serve(
     config: ConfigOption = None,
     model: ModelOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 selects a free one.")] = None,
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = _settings(config, model, host=host, port=port)
@@ -113,7 +113,7 @@ def serve(
         if service.failure:
             server.should_exit = True
         else:
-            gc.freeze()  # else a full collection goes through half a million objects of torch: 0.7 s of silence
+            gc.freeze()  # otherwise a full collection scans 500,000 objects of torch, a pause of 0.7 s
             console.print(_greeting(f"http://{settings.host}:{listener.getsockname()[1]}"), soft_wrap=True)
 
     application = create_app(settings, on_change=tell)
@@ -225,7 +225,7 @@ def _progress_bar(description: str) -> Generator[OnProgress, None, None]:
 
 
 async def _speak(config: EngineConfig, request: SpeechRequest) -> Samples:
-    """All samples of one answer."""
+    """Return all samples of one response."""
     engine = SpeechEngine.load(config)
     try:
         async with aclosing(engine.synthesize(request)) as chunks:

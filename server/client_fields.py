@@ -1,4 +1,4 @@
-"""Fields that known clients send with a text and that change nothing here: they are taken, and named in the answer."""
+"""Request fields of known clients that have no effect here. They are accepted, and the response names them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from engine import InvalidRequest
 logger = logging.getLogger(__name__)
 
 UnknownFields = Literal["error", "ignore"]
-"""What becomes of a request with a field that is neither this server's nor any known client's."""
+"""How the server handles a field that neither this server nor any known client has."""
 
 IGNORED: Final[dict[str, str]] = {
-    "instructions": "OpenAI",  # Spark-TTS takes none
+    "instructions": "OpenAI",  # Spark-TTS does not support them
     "user": "LiteLLM",
     "backend": "LocalAI",
     "params": "LocalAI, SillyTavern (TTS WebUI)",
@@ -44,15 +44,15 @@ IGNORED: Final[dict[str, str]] = {
     "length_threshold": "FlashTTS",
     "window_size": "FlashTTS",
 }
-"""Names, and who sends them. What asks for another voice, such as `ref_audio`, is not among them: it is refused."""
+"""Ignored fields, and the clients that send them. Fields that select a voice, such as `ref_audio`, are refused."""
 
 LONGEST_HEADER = 1024  # characters
 
 
 def ignored_fields(sent: Iterable[str], own: Iterable[str], unknown: UnknownFields) -> list[str]:
-    """Those of the names that were sent which change nothing; `own` are the names of fields that do something.
+    """Return the names in `sent` that have no effect. `own` are the names of the request's fields.
 
-    Raises InvalidRequest at a name that nobody is known to send, unless `unknown` says that such are ignored.
+    Raises InvalidRequest for a name that no known client sends, unless `unknown` is "ignore".
     """
     own = [name for name in own if name not in IGNORED]
     ignored = [name for name in sent if name not in own]
@@ -65,10 +65,10 @@ def ignored_fields(sent: Iterable[str], own: Iterable[str], unknown: UnknownFiel
 
 
 def ignored_header(names: list[str]) -> dict[str, str]:
-    """The header that names what was ignored, as far as it fits; the log has it too."""
+    """Return the header with the names of ignored fields, cut to LONGEST_HEADER, and log them."""
     if not names:
         return {}
-    # A client chose these names: percent-encoded, no character of theirs means anything in a header or a log.
+    # Clients choose these names. Percent-encoding makes them safe in a header and in a log.
     listed = ", ".join(quote(name) for name in names)[:LONGEST_HEADER]
     logger.info("speech id=%s ignored=%s", correlation_id.get(), listed)
     return {"X-Ignored-Fields": listed}

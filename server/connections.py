@@ -1,4 +1,4 @@
-"""Clients' connections: HTTP/1.1 by h11, bounded in number and in the time that they wait for a client."""
+"""Client connections: HTTP/1.1 with h11, and limits on their number and on the time that they wait for a client."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from uvicorn.server import ServerState
 from server.errors import refuse
 from server.settings import Settings
 
-SLOWEST_BODY = 500  # bytes a second, over the whole of a body
+SLOWEST_BODY = 500  # bytes per second, averaged over a body
 
 
 class ClientConnection(H11Protocol):
-    """One client's connection, closed when the client owes headers or a body for too long, or reads nothing.
+    """A connection that is closed if the client does not send headers or a body in time, or stops reading.
 
-    uvicorn itself has a limit for the time between two requests only. h11 reads the body of a request that offers an
-    upgrade to HTTP/2, as Java's client does; httptools loses it.
+    uvicorn limits only the time between two requests. h11 reads the body of a request that offers an upgrade to
+    HTTP/2, as Java's client does; httptools loses this body.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ClientConnection(H11Protocol):
         self._settings: Settings = cast(FastAPI, config.app).state.service.settings
         self.timeout_keep_alive = self._settings.keep_alive_seconds
         self._timer: asyncio.TimerHandle | None = None
-        self._awaited: type | None = None  # IDLE: headers, SEND_BODY: a body, None: nothing
+        self._awaited: type | None = None  # IDLE: headers, SEND_BODY: a body, None: no input
         self._since = 0.0  # when it began, in the loop's seconds
         self._received = 0  # bytes since then
 
@@ -45,7 +45,7 @@ class ClientConnection(H11Protocol):
         super().connection_made(transport)
         connected = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT") and connected.family != socket.AF_UNIX:
-            # Who acknowledges nothing, or leaves its window shut; the kernel knows that a slow reader is none of these.
+            # Closes connections without acknowledgements, or with a closed window. Slow readers are not affected.
             milliseconds = round(1000 * self._settings.stall_seconds)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         if len(self.connections) > self._settings.max_connections:
@@ -54,41 +54,42 @@ class ClientConnection(H11Protocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
+        """Stop the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent, and wait for what it owes next."""
+        """Process the data, and wait for the next input."""
         self._received += len(data)
         super().data_received(data)
         self._wait()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request; the time until it begins is limited by uvicorn."""
+        """Continue with the next request. uvicorn limits the time until it begins."""
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self._wait()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP."""
+        """Respond to input that is not HTTP."""
         self._refuse(400, msg)
 
     def cut_off(self) -> bool:
-        """End the request that is being answered, if there is one, and say whether there was."""
+        """Abort the running request; returns whether there was one."""
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering:
             self._refuse(503, "The server is shutting down.")
         return answering
 
     def _should_upgrade(self) -> bool:
-        """Never, and without uvicorn's two warnings: the answer to an offer of HTTP/2 is one in HTTP/1.1."""
+        """Decline all upgrades, without uvicorn's two warnings. An offer of HTTP/2 is answered with HTTP/1.1."""
         return False
 
     def _wait(self) -> None:
-        """Limit the time until the client has sent what it owes.
+        """Limit the time for the next input.
 
-        Headers must be whole in time; a body may take as long as it comes, and no slower than SLOWEST_BODY.
+        Headers must be complete within their limit. A body has no total limit, but must not be slower than
+        SLOWEST_BODY.
         """
         owed = self.conn.their_state if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) else None
         now = self.loop.time()
@@ -113,22 +114,22 @@ class ClientConnection(H11Protocol):
         self._awaited = None
 
     def _give_up(self) -> None:
-        """Close the connection, with a word if the client has begun to speak."""
-        if self.flow.read_paused:  # the body waits for the app
+        """Close the connection, with a response if the client has begun to send."""
+        if self.flow.read_paused:  # the app has not read the body yet
             self._stop_waiting()
             self._wait()
         elif self._awaited is h11.SEND_BODY:
-            self._refuse(408, "The body did not come in time.")
+            self._refuse(408, "The request's body did not arrive in time.")
         elif self.conn.trailing_data[0]:
-            self._refuse(408, "The request did not come in time.")
+            self._refuse(408, "The request's headers did not arrive in time.")
         else:
             self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer instead of the app, if nothing was answered yet, and close the connection."""
+        """Respond instead of the app, if no response has begun, and close the connection."""
         self._stop_waiting()
         if self.cycle and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # what the app says from now on is not sent
+            self.cycle.disconnected = True  # the app's further output is not sent
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             answer = refuse(status, message, {"Connection": "close"})

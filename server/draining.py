@@ -1,4 +1,4 @@
-"""uvicorn, stopped gently: it keeps answering while what runs is finished, and tells what is new to go elsewhere."""
+"""Graceful shutdown of uvicorn: running requests finish, new requests get 503."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class DrainingServer(uvicorn.Server):
-    """At the first signal the service takes nothing new; when nothing runs, or at the second, the server stops."""
+    """Drains at the first signal. Stops without requests, after `drain_seconds`, or at the second signal."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -25,7 +25,7 @@ class DrainingServer(uvicorn.Server):
         self._until: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain, or end it; uvicorn itself would close its port and then raise the signal again."""
+        """Begin to drain, or end it. uvicorn itself would close its port, and raise the signal again later."""
         if self._until is None:
             self._service.drain()
             self._until = time.monotonic() + self._service.settings.drain_seconds
@@ -33,7 +33,7 @@ class DrainingServer(uvicorn.Server):
             self._until = -math.inf
 
     async def on_tick(self, counter: int) -> bool:
-        """Stop when all is finished or its time is up; called ten times a second."""
+        """Stop when all requests are finished or the time is up; called ten times a second."""
         if self._until is not None and not self.should_exit:
             if self._service.idle:
                 self.should_exit = True
@@ -43,10 +43,12 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _cut_off(self) -> None:
-        """End the requests that are not finished, as if their clients had gone; uvicorn would cancel them loudly."""
+        """Abort unfinished requests as if their clients had disconnected. uvicorn would log a stack trace for each."""
         connections = [one for one in self.server_state.connections if isinstance(one, ClientConnection)]
         unfinished = sum(connection.cut_off() for connection in connections)
-        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)  # of those that work on without listening
+        logging.getLogger("uvicorn.error").addFilter(
+            _is_no_cancellation
+        )  # raised by requests that do not watch for a disconnect
         logger.warning("Requests that were not finished in time and are cut off: %d.", unfinished)
 
 

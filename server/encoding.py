@@ -1,4 +1,4 @@
-"""Samples become the bytes of an audio format, a chunk at a time, and each format has its one media type."""
+"""Audio encoding: samples to the bytes of a format, chunk by chunk, and the media types of the formats."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEDIA_TYPES: Final[dict[AudioFormat, str]] = {
     "aac": "audio/aac",
     "flac": "audio/flac",
     "wav": "audio/wav",
-    "pcm": "audio/pcm",  # unregistered, but what OpenAI says; the registered audio/L16 is big-endian
+    "pcm": "audio/pcm",  # unregistered, but OpenAI uses it; the registered audio/L16 is big-endian
 }
 
 _RATES: Final = (8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -40,22 +40,22 @@ SAMPLE_RATES: Final[dict[AudioFormat, tuple[int, ...]]] = {
     "wav": _RATES,
     "pcm": _RATES,
 }
-"""Hz that each format can be asked for."""
+"""The sample rates of each format, in Hz."""
 
 
 def check_sample_rate(audio_format: AudioFormat, sample_rate: int) -> None:
-    """Raise `InvalidRequest` on `sample_rate` unless the format has this rate."""
+    """Raise `InvalidRequest` for `sample_rate` unless the format supports this rate."""
     allowed = SAMPLE_RATES[audio_format]
     if sample_rate not in allowed:
         rates = ", ".join(str(rate) for rate in allowed)
         raise InvalidRequest(
-            f"{audio_format} has no sample rate of {sample_rate} Hz; choose one of {rates}.", "sample_rate"
+            f"{audio_format} does not support a sample rate of {sample_rate} Hz; choose one of {rates}.", "sample_rate"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """How FFmpeg writes a format; `bit_rate` is that of one channel of speech at 24 kHz and above."""
+    """FFmpeg's parameters for a format. `bit_rate` is for mono speech at 24 kHz and above, in bits per second."""
 
     container: str
     codec: str
@@ -66,25 +66,24 @@ class _Recipe:
 
 _RECIPES: Final[dict[AudioFormat, _Recipe]] = {
     "mp3": _Recipe("mp3", "libmp3lame", "fltp", 96_000, {"id3v2_version": "0"}),
-    # A page is held back until the next begins, so its length (in microseconds) is latency.
+    # A page is written when the next one begins, so its length (in microseconds) adds latency.
     "opus": _Recipe("ogg", "libopus", "flt", 48_000, {"page_duration": "60000"}),
     "aac": _Recipe("adts", "aac", "fltp", 96_000),
-    "flac": _Recipe("flac", "flac", muxer={"metadata_header_padding": "0"}),  # else 8 KiB of nothing
+    "flac": _Recipe("flac", "flac", muxer={"metadata_header_padding": "0"}),  # the default is 8 KiB of padding
     "wav": _Recipe("wav", "pcm_s16le"),
     "pcm": _Recipe("s16le", "pcm_s16le"),
 }
-_BITS_PER_SAMPLE: Final = 4  # no more at low rates, where MP3 and AAC allow fewer bits
+_BITS_PER_SAMPLE: Final = 4  # upper limit at low rates, where MP3 and AAC allow lower bit rates only
 
-# The same samples give the same bytes, without the encoder's name or a random serial number.
+# Makes the bytes reproducible: without the encoder's name or a random serial number.
 _MUXER: Final = {"fflags": "+bitexact"}
 
 
 class Encoder:
-    """One stream of one format: bytes as soon as the format allows, whose concatenation is a valid file.
+    """A streaming encoder. It returns bytes as early as the format allows; their concatenation is a valid file.
 
-    As the length is not known in advance, wav says 4 GiB (0xFFFFFFFF, as players expect of a stream), flac
-    "unknown", and mp3 has no gapless information. Not for two threads at once: a server has
-    it from `stream_encoder`.
+    The length is not known in advance: wav states 4 GiB (0xFFFFFFFF, as players expect of a stream), flac states
+    "unknown", and mp3 has no gapless information. Not thread-safe: servers use `stream_encoder`.
     """
 
     def __init__(self, audio_format: AudioFormat, sample_rate: int) -> None:
@@ -92,33 +91,33 @@ class Encoder:
         self._file = _File(audio_format, sample_rate, self._pipe)
 
     def encode(self, samples: npt.NDArray[np.float32]) -> bytes:
-        """Take the next samples, shape (n,) with any n, and return the bytes that are ready, maybe none.
+        """Encode the next samples, shape (n,) with any n, and return the bytes that are ready, possibly none.
 
-        Samples beyond [-1, 1] are clipped; one that is not a number is silence.
+        Samples are clipped to [-1, 1]; NaN becomes 0.
         """
         self._file.write(samples)
         return self._pipe.take()
 
     def close(self) -> bytes:
-        """Return the last bytes, or none the second time; do so too when the client has gone, to free memory."""
+        """Return the last bytes; a second call returns none. Must be called after an abort too, to free memory."""
         self._file.close()
         return self._pipe.take()
 
 
 def stream_encoder(threads: Executor, audio_format: AudioFormat, sample_rate: int) -> Native[Encoder]:
-    """An encoder that works in these threads, and is closed there."""
+    """Return an encoder that runs, and is closed, in these threads."""
     return Native(threads, partial(Encoder, audio_format, sample_rate), Encoder.close)
 
 
 class WholeFile:
-    """One file whose headers state the exact length. Not for two threads at once: a server has it from `whole_file`."""
+    """An encoder of one file whose headers state the exact length. Not thread-safe: servers use `whole_file`."""
 
     def __init__(self, audio_format: AudioFormat, sample_rate: int) -> None:
         self._bytes = io.BytesIO()  # seekable: the headers are written again at the end
         self._file = _File(audio_format, sample_rate, self._bytes)
 
     def write(self, samples: npt.NDArray[np.float32]) -> None:
-        """Take the next samples, as `Encoder.encode` does."""
+        """Encode the next samples, as `Encoder.encode` does."""
         self._file.write(samples)
 
     def close(self) -> bytes:
@@ -128,19 +127,19 @@ class WholeFile:
 
 
 def whole_file(threads: Executor, audio_format: AudioFormat, sample_rate: int) -> Native[WholeFile]:
-    """A file that is written in these threads, and is closed there."""
+    """Return a file that is written, and is closed, in these threads."""
     return Native(threads, partial(WholeFile, audio_format, sample_rate), WholeFile.close)
 
 
 def encode_all(samples: npt.NDArray[np.float32], audio_format: AudioFormat, sample_rate: int) -> bytes:
-    """Return the whole of the samples, shape (n,), as one file whose headers state the exact length."""
+    """Return all samples, shape (n,), as one file whose headers state the exact length."""
     file = WholeFile(audio_format, sample_rate)
     file.write(samples)
     return file.close()
 
 
 class _Pipe:
-    """What FFmpeg writes to when it must not seek."""
+    """A sink for FFmpeg without seeking."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -156,7 +155,7 @@ class _Pipe:
 
 
 class _File:
-    """FFmpeg's encoder and muxer of one mono stream, writing to a sink."""
+    """FFmpeg's encoder and muxer of one mono stream, with output to a sink."""
 
     def __init__(self, audio_format: AudioFormat, sample_rate: int, sink: _Pipe | io.BytesIO) -> None:
         check_sample_rate(audio_format, sample_rate)

@@ -44,7 +44,7 @@ class UnknownModel(EngineError):
 
 
 class NotReady(EngineError):
-    """The engine has not been warmed up yet, or is shutting down, or cannot work."""
+    """The engine is starting, is shutting down, or has failed."""
 
 
 HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
@@ -72,11 +72,11 @@ HINTS: dict[type[EngineError], str] = {
     UnknownConsent: "GET /v1/audio/voice_consents lists all consents.",
     ConsentRequired: "POST /v1/audio/voice_consents takes the recording.",
 }
-"""The route that helps with an error. The engine's own messages name no routes."""
+"""The route that helps with an error. The engine's messages do not name routes."""
 
 
 def error_body(error: EngineError) -> tuple[int, Error]:
-    """The status and the body of an engine's error."""
+    """Return the status and the body for an engine error."""
     status, kind, param, code = HTTP_ERRORS.get(type(error), (500, FAILED, None, None))
     if isinstance(error, InvalidRequest):
         param = error.param
@@ -85,14 +85,14 @@ def error_body(error: EngineError) -> tuple[int, Error]:
 
 
 def retry_after(error: EngineError) -> dict[str, str] | None:
-    """The header that says when to come back, if that would help."""
+    """Return the Retry-After header, or None if a retry would not help."""
     if isinstance(error, Overloaded | LimitReached):
         return {"Retry-After": str(error.retry_after)}
     return {"Retry-After": "5"} if isinstance(error, NotReady | EngineClosed | StoreFailed) else None
 
 
 def respond(status: int, error: Error, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An answer in OpenAI's shape; what it quotes of the request is cut."""
+    """Return a response with OpenAI's error body. Long messages are cut: they can quote the request."""
     param = error.param and shorten(error.param, LONGEST_PARAM)
     error = error.model_copy(update={"message": shorten(error.message, LONGEST_MESSAGE), "param": param})
     return JSONResponse(ErrorResponse(error=error).model_dump(), status, headers)
@@ -104,19 +104,19 @@ def shorten(text: str, length: int) -> str:
 
 
 def refuse(status: int, message: str, headers: dict[str, str] | None = None, code: str | None = None) -> JSONResponse:
-    """An answer to a request that no route has to understand."""
+    """Return an error response that depends on the status and the message only."""
     kind = FAILED if status >= 500 else INVALID
     return respond(status, Error(message=message, type=kind, param=None, code=code), headers)
 
 
 def unauthorised() -> JSONResponse:
-    """What a client hears without a key of this server."""
+    """The response to a request without a valid key."""
     message = "Send one of this server's API keys: Authorization: Bearer KEY."
     return refuse(401, message, {"WWW-Authenticate": "Bearer"}, code="invalid_api_key")
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of this app an answer in OpenAI's shape."""
+    """Register handlers that answer every error of this app with OpenAI's error body."""
 
     @app.exception_handler(EngineError)
     async def engine_error(request: Request, error: EngineError) -> JSONResponse:
@@ -125,13 +125,13 @@ def install(app: FastAPI) -> None:
             if isinstance(error, kind) and name in request.path_params:
                 status, body.param = 404, name
         if status >= 500 and not isinstance(error, NotReady | EngineClosed):
-            trace = None if isinstance(error, StoreFailed) else error  # its message has the database's own reason
+            trace = None if isinstance(error, StoreFailed) else error  # its message has the database's reason
             logger.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=trace)
         return respond(status, body, retry_after(error))
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=499)  # nobody hears it; access logs of other servers have this number too
+        return Response(status_code=499)  # for access logs only, as in nginx: the client is disconnected
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -152,7 +152,7 @@ def install(app: FastAPI) -> None:
 
 
 def invalid_field(error: dict[str, Any]) -> Error:
-    """What is wrong with a request, from the first of pydantic's findings."""
+    """Convert one of pydantic's validation errors."""
     path = [str(part) for part in error["loc"][1:]]  # without "body", "path" or "query"
     param = path[0] if path else None
     match error["type"]:

@@ -1,4 +1,4 @@
-"""What goes over the wire at the endpoints of FlashTTS, as its documentation has it."""
+"""Request and response models of FlashTTS's endpoints, according to its documentation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from server.schemas import MOST_TOKENS
 from server.voice_schemas import AUDIO
 
 TEMPO: Final[dict[Level, float]] = {"very_low": 0.6, "low": 0.8, "moderate": 1.0, "high": 1.25, "very_high": 1.5}
-"""What FlashTTS's labels of speed are here."""
+"""The tempo factor for each of FlashTTS's speed labels."""
 
 
 class Sampled(BaseModel):
-    """What all requests for speech have. Null leaves a field out."""
+    """The fields of all requests for speech. Null selects the default."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,8 +29,8 @@ class Sampled(BaseModel):
     top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
     max_tokens: int = Field(4096, ge=1)
-    length_threshold: int = Field(50, description="Ignored: texts are split into sentences.")
-    window_size: int = Field(50, description="Ignored, as `length_threshold` is.")
+    length_threshold: int = Field(50, description="Ignored; texts are split into sentences.")
+    window_size: int = Field(50, description="Ignored, like `length_threshold`.")
     stream: bool = False
     response_format: AudioFormat = Field(DEFAULT_FORMAT, description=f"At {CODEC_SAMPLE_RATE} Hz.")
 
@@ -40,7 +40,7 @@ class Sampled(BaseModel):
         return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
     def to_engine(self, text: str, voice: str, caller: Caller) -> SpeechRequest:
-        """The engine's request for a text in a voice."""
+        """Convert to an engine request for `text` in this voice."""
         return SpeechRequest(
             text=text,
             voice=voice,
@@ -59,17 +59,17 @@ class Sampled(BaseModel):
 class MultiSpeakRequest(Sampled):
     """The body of POST /multi_speak."""
 
-    text: Dialogue = Field(description="`<role:NAME>` goes before what that voice says.")
+    text: Dialogue = Field(description="The lines of a dialogue. `<role:NAME>` selects the voice of the text after it.")
 
 
 class Labelled(Sampled):
-    """Pitch and speed as labels; `moderate` leaves the voice as it is."""
+    """Pitch and speed as labels; `moderate` does not change the voice."""
 
     pitch: Level = "moderate"
     speed: Level = "moderate"
 
     def to_engine(self, text: str, voice: str, caller: Caller) -> SpeechRequest:
-        """The engine's request for a text in a voice."""
+        """Convert to an engine request for `text` in this voice."""
         pitch = None if self.pitch == "moderate" else self.pitch
         return replace(super().to_engine(text, voice, caller), pitch=pitch, speed=TEMPO[self.speed])
 
@@ -91,22 +91,22 @@ def _speaker_form(schema: dict[str, Any]) -> None:
 
 
 class CloneRequest(Labelled):
-    """The form of POST /clone_voice; the sample is one of the two."""
+    """The form of POST /clone_voice. Exactly one of `reference_audio` and `reference_audio_file` is required."""
 
     model_config = ConfigDict(json_schema_extra=_clone_form)
 
-    reference_audio: str | None = Field(None, description="In base64; URLs are not fetched.")
+    reference_audio: str | None = Field(None, description="The sample in base64. URLs are not supported.")
     reference_audio_file: UploadFile | None = Field(None, description=AUDIO)
     reference_text: Transcript | None = None
 
 
 class AddSpeakerForm(BaseModel):
-    """The form of POST /add_speaker; the sample is one of the two."""
+    """The form of POST /add_speaker. Exactly one of `audio` and `audio_file` is required."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_speaker_form)
 
     name: Name
-    audio: str | None = Field(None, description="In base64; URLs are not fetched.")
+    audio: str | None = Field(None, description="The sample in base64. URLs are not supported.")
     audio_file: UploadFile | None = Field(None, description=AUDIO)
     reference_text: Transcript | None = None
 
@@ -120,13 +120,13 @@ class DeleteSpeakerForm(BaseModel):
 
 
 class Success(BaseModel):
-    """What every answer but audio has."""
+    """The field that all JSON responses have."""
 
     success: Literal[True] = True
 
 
 class Role(Success):
-    """A voice that was made or deleted."""
+    """The name of the voice that was added or deleted."""
 
     role: str
 
@@ -138,7 +138,7 @@ class Roles(Success):
 
 
 class Info(BaseModel):
-    """What this server is."""
+    """Information about the server."""
 
     model: str
     roles: list[str]
@@ -146,6 +146,6 @@ class Info(BaseModel):
 
 
 class ServerInfo(Success):
-    """What this server is."""
+    """The response of GET /server_info."""
 
     info: Info

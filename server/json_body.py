@@ -1,4 +1,4 @@
-"""JSON bodies whose objects have no more fields than a request can mean."""
+"""JSON bodies with a limit on the number of fields."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
-MOST_FIELDS = 100  # of one object; each that is unknown costs the time of an error
+MOST_FIELDS = 100  # of one object; validation takes time for each unknown field
 
 
 class JsonRoute(APIRoute):
-    """A route that reads its body so."""
+    """A route that reads its body as a BoundedRequest."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with a request of this kind."""
+        """Return the route's handler, which gets a BoundedRequest."""
         handle = super().get_route_handler()
 
         async def handle_bounded(request: Request) -> Response:
@@ -26,10 +26,10 @@ class JsonRoute(APIRoute):
 
 
 class BoundedRequest(Request):
-    """A request whose body is refused before it is validated if an object in it has too many fields."""
+    """A request that refuses objects with too many fields before they are validated."""
 
     async def json(self) -> Any:  # noqa: ANN401  as Starlette has it
-        """The body; raises HTTPException."""
+        """Return the parsed body; raises HTTPException if an object has too many fields."""
         return json.loads(await self.body(), object_pairs_hook=_object)
 
 

@@ -1,4 +1,4 @@
-"""Languages as clients name them: tags of BCP 47, and words."""
+"""Clients' names for languages: BCP 47 tags and words."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ _NAMES: Final[dict[Language, frozenset[str]]] = {
 
 
 def spoken_language(name: str | None) -> Language | None:
-    """The language that numbers are read in; None for one that the normaliser has no rules for, and for "auto"."""
+    """Return the language for the text normalizer; None for "auto" and for languages without rules."""
     primary = re.split(r"[-_\s(]", (name or "").strip().lower(), maxsplit=1)[0]
     return next((language for language, names in _NAMES.items() if primary in names), None)

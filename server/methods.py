@@ -1,4 +1,4 @@
-"""HEAD, OPTIONS, Allow and a slash at a path's end, for every route."""
+"""HEAD, OPTIONS, the Allow header and trailing slashes, for every route."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class Methods:
-    """ASGI middleware: FastAPI has no HEAD nor OPTIONS, and its Allow names the methods of one route of several."""
+    """ASGI middleware. FastAPI lacks HEAD and OPTIONS, and its Allow header covers only one of a path's routes."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
         self._app = app
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on: without the slash if that is a path, and HEAD as GET, whose body is not sent."""
+        """Answer OPTIONS, or pass the request on. Removes a trailing slash, and handles HEAD as GET."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -50,6 +50,6 @@ class Methods:
         return any(route.matches(asked)[0] is Match.FULL for route in self._routes)
 
     def _allowed(self, scope: Scope) -> set[str]:
-        """The methods of a path; none if there is no such path."""
+        """Return the methods of a path; empty if there is no such path."""
         allowed = {method for method in METHODS if self._takes(scope, method)}
         return allowed | {"HEAD"} if "GET" in allowed else allowed

@@ -1,4 +1,4 @@
-"""Prometheus metrics, and a line in the log for each answer."""
+"""Prometheus metrics, and one log line per speech request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 class Metrics:
     """The metrics of one app, in a registry of their own.
 
-    `load` returns how many requests run and how many wait.
+    `load` returns the numbers of running and of waiting requests.
     """
 
     def __init__(self, load: Callable[[], tuple[int, int]]) -> None:
@@ -71,13 +71,13 @@ class Metrics:
     async def observe(
         self, request: SpeechRequest, chunks: AsyncGenerator[AudioChunk, None]
     ) -> AsyncGenerator[AudioChunk, None]:
-        """Yield the chunks; count and log their outcome."""
+        """Yield the chunks; count and log the outcome."""
         begun = time.monotonic()
         first: float | None = None
         seconds = 0.0  # of audio
         tokens = 0
         playback = Playback()
-        outcome = "cancelled"  # unless it ends in another way
+        outcome = "cancelled"  # if the generator is closed early
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:

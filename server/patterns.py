@@ -1,6 +1,6 @@
-"""Rules that the engine or a route enforces, as the published schema says them.
+"""The published schema of rules that the engine or a route enforces.
 
-They are for clients and for what is made from the schema. Who enforces a rule says more clearly what is wrong.
+The patterns are for clients and code generators. They do not validate: whoever enforces a rule has a clearer message.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import Field
 from engine import BUILT_IN
 from server.encoding import SAMPLE_RATES
 
-_PLAIN: Final = r"[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029]"  # no path, no control character
+_PLAIN: Final = r"[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029]"  # neither slashes nor control characters
 _PLAIN_SIGN: Final = r"[^\s/\\\x00-\x1f\x7f-\x9f\u2028\u2029]"
 _ID: Final = "[0-9a-f]{32}"
 
@@ -26,7 +26,7 @@ Name = Annotated[
     Field(
         min_length=1,
         max_length=256,
-        description="Not blank; without slashes, backslashes and control characters.",
+        description="Must not be blank, and must not contain slashes, backslashes or control characters.",
         json_schema_extra=_pattern(f"{_PLAIN}*{_PLAIN_SIGN}{_PLAIN}*"),
     ),
 ]
@@ -34,7 +34,7 @@ Transcript = Annotated[
     str,
     Field(
         max_length=4096,
-        description="What the sample says, word for word.",
+        description="The exact words of the sample.",
         json_schema_extra=_pattern(r"[^\x00]*"),
     ),
 ]
@@ -47,7 +47,7 @@ SampleRate = Annotated[int, Field(json_schema_extra={"enum": sorted(set().union(
 
 
 def form(schema: dict[str, Any]) -> None:
-    """A form has no null: a field of it is sent or left out."""
+    """Remove null from the schema: form fields are either sent or omitted."""
     for field in schema["properties"].values():
         if "anyOf" in field:
             given = [kind for kind in field.pop("anyOf") if kind != {"type": "null"}]
@@ -57,5 +57,5 @@ def form(schema: dict[str, Any]) -> None:
 
 
 def one_of(*names: str) -> dict[str, Any]:
-    """Exactly one of the fields is sent."""
+    """Return a schema that requires exactly one of the fields."""
     return {"oneOf": [{"required": [name]} for name in names]}

@@ -1,4 +1,4 @@
-"""What one key may take: requests that run at once, and characters a minute."""
+"""Rate limits per API key: concurrent requests, and characters per minute."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ Item = TypeVar("Item")
 
 
 class LimitReached(EngineError):
-    """The key has used what it may for now; `retry_after` is when it may go on, in whole seconds."""
+    """The key has reached a limit. `retry_after` is the time until a retry can succeed, in whole seconds."""
 
     def __init__(self, limit: str, retry_after: int) -> None:
-        super().__init__(f"This API key may have {limit}; try again in {retry_after} s.")
+        super().__init__(f"This API key is limited to {limit}; try again in {retry_after} s.")
         self.retry_after = retry_after
 
 
 class KeyLimits:
-    """Limits that hold for each caller by itself; None is no limit. `estimate` tells when a running one may end.
+    """Limits for each caller separately; None disables a limit.
 
-    A test may have shorter minutes, in seconds.
+    `estimate` returns the seconds until a running request is likely to end. `minute` is the window in seconds, shorter
+    in tests.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class KeyLimits:
     async def stream(
         self, caller: str, characters: int, items: AsyncGenerator[Item, None]
     ) -> AsyncGenerator[Item, None]:
-        """Yield `items` as one of the caller's requests; raises LimitReached before the first one."""
+        """Yield `items` as one of the caller's requests; raises LimitReached before the first item."""
         async with aclosing(items):
             if self._requests and self._running[caller] >= self._requests:
                 raise LimitReached(f"{self._requests} requests at once", self._estimate())
@@ -63,10 +64,10 @@ class KeyLimits:
                 self._running[caller] -= 1
 
     def _seconds_until(self, limit: RateLimitItem, caller: str, characters: int) -> int:
-        """When so many characters are free. Of the window before this one, what is not a minute ago counts."""
+        """Return the seconds until `characters` fit. The previous window counts in proportion to its overlap."""
         minute = limit.get_expiry()
         before, before_left, now, now_left = self._storage.get_sliding_window(limit.key_for(caller), minute)
         room = limit.amount - characters
-        # Unless this window alone has too much: then it must first become the one before.
+        # If the current window alone exceeds the room, it must first become the previous one.
         wait = before_left - minute * (room - now) / max(before, 1) if now <= room else now_left - minute * room / now
         return max(1, math.ceil(wait))

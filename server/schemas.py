@@ -1,4 +1,4 @@
-"""OpenAI's request and response models, with this server's extensions, and their one way into the engine."""
+"""OpenAI's request and response models with this server's extensions, and their conversion to engine requests."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from server.languages import spoken_language
 from server.patterns import SampleRate, VoiceName
 
 OPENAI_MODELS: Final = re.compile(r"tts-1(-hd)?(-\d{4})?|gpt-([\w.]+-)*(tts|audio|realtime)(-[\w.]+)*", re.ASCII)
-"""Names of OpenAI's models that speak, old ones and those with a date too; each means the model that is served."""
+"""Names of OpenAI's speech models, including old and dated ones. All of them select the served model."""
 
 Delivery = Literal["audio", "events", "whole"]
-"""How an answer is sent: its audio as it comes, the same as server-sent events, or one file of known length."""
+"""How the response is sent: as streamed audio, as server-sent events, or as one file of known length."""
 
 MOST_TOKENS: Final = 3000  # a sentence: a minute
 
 
 class VoiceReference(BaseModel):
-    """A custom voice by its id."""
+    """A reference to a voice by its id."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -31,12 +31,12 @@ class VoiceReference(BaseModel):
 
 
 def _voice_name(value: object) -> object:
-    """`{"id": "voice_123"}` and `"voice_123"` mean the same."""
+    """Return the id of a voice reference: `{"id": "voice_123"}` and `"voice_123"` are equivalent."""
     return VoiceReference.model_validate(value).id if isinstance(value, dict) else value
 
 
 def _integer(value: object) -> object:
-    """1.0 is an integer in JSON."""
+    """Convert floats without a fraction: JSON does not distinguish 1.0 from 1."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -45,28 +45,28 @@ def _lower_case(value: object) -> object:
 
 
 def _as_it_is_taken(schema: dict[str, Any]) -> None:
-    """Say in the description of a body that null leaves out, and which fields of known clients are ignored."""
+    """Add to the schema of a body that optional fields accept null, and which fields of known clients are ignored."""
     properties = schema["properties"]
     for name, field in properties.items():
         if name not in schema["required"] and {"type": "null"} not in field.get("anyOf", ()):
             about = {key: field.pop(key) for key in ("title", "description", "default") if key in field}
             properties[name] = {"anyOf": [field, {"type": "null"}], **about}
     for name, client in IGNORED.items():
-        properties.setdefault(name, {"description": f"Ignored; known from {client}."})
+        properties.setdefault(name, {"description": f"Ignored; sent by {client}."})
     schema["additionalProperties"] = False
 
 
 class ReadingOptions(BaseModel):
-    """How a text is read: fields that every request with a text has."""
+    """The normalization options, common to all requests with a text."""
 
     language: str | None = Field(
         None,
         max_length=64,
-        description="A BCP 47 tag such as en-GB, or a name. English or Chinese decides how numbers are read where the "
-        "text does not, as in a text of digits. Other languages change nothing.",
+        description="A BCP 47 tag such as en-GB, or the name of a language. English or Chinese selects how numbers are "
+        "read if the text alone does not show it, for example if it has digits only. Other values have no effect.",
     )
-    normalize: bool = Field(True, description="false: the text is spoken as it came.")
-    emoji: Literal["drop", "name"] = Field("drop", description="Whether emoji are left out, or their names are read.")
+    normalize: bool = Field(True, description="If false, the text is not normalized.")
+    emoji: Literal["drop", "name"] = Field("drop", description="drop removes emoji; name reads their names.")
 
     @model_validator(mode="before")
     @classmethod
@@ -75,59 +75,61 @@ class ReadingOptions(BaseModel):
 
     @property
     def reading(self) -> TextOptions:
-        """The same for the engine."""
+        """The options as the engine's type."""
         return TextOptions(language=spoken_language(self.language), emoji=self.emoji, normalize=self.normalize)
 
 
 class CreateSpeechRequest(ReadingOptions):
-    """The body of POST /v1/audio/speech: OpenAI's fields, then the extensions, all optional; null leaves one out."""
+    """The body of POST /v1/audio/speech: OpenAI's fields, then optional extensions. Null selects the default."""
 
     model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_as_it_is_taken)
 
-    model: str = Field(max_length=256, description="The served model's name; OpenAI's names mean the same model.")
+    model: str = Field(max_length=256, description="The served model's name, or the name of an OpenAI speech model.")
     input: str = Field(min_length=1, max_length=4096, description="The text to speak.")
     voice: Annotated[str, BeforeValidator(_voice_name, json_schema_input_type=VoiceName | VoiceReference)] = Field(
         min_length=1, max_length=256, description="A voice's name or id, or an object with its id."
     )
     instructions: str | None = Field(
-        None, max_length=4096, description="Accepted for compatibility; Spark-TTS takes no instructions."
+        None, max_length=4096, description="Ignored; Spark-TTS does not support instructions."
     )
     response_format: Annotated[AudioFormat, BeforeValidator(_lower_case)] = DEFAULT_FORMAT
-    speed: float = Field(1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="Tempo; the pitch stays.")
+    speed: float = Field(
+        1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="Tempo factor; the pitch does not change."
+    )
     stream_format: Literal["audio", "sse"] = "audio"
 
-    stream: bool = Field(True, description="false: one file of known length, once all is said. Events always stream.")
+    stream: bool = Field(True, description="If false, the response is one complete file. Events always stream.")
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63), BeforeValidator(_integer)] | None = Field(
         None, description="The same seed gives the same speech."
     )
-    temperature: float = Field(0.8, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
-    top_k: Annotated[int, BeforeValidator(_integer)] = Field(50, ge=0, le=10_000, description="0 is off.")
+    temperature: float = Field(0.8, ge=0, le=2, allow_inf_nan=False, description="0 selects greedy decoding.")
+    top_k: Annotated[int, BeforeValidator(_integer)] = Field(50, ge=0, le=10_000, description="0 disables top-k.")
     top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
     max_tokens: Annotated[int, Field(ge=1), BeforeValidator(_integer)] | None = Field(
         None,
-        description=f"Semantic tokens a sentence; 50 are a second. {MOST_TOKENS} at most, whatever is asked.",
+        description=f"Limit of semantic tokens per sentence, at 50 per second. Larger values mean {MOST_TOKENS}.",
     )
-    gender: Gender | None = Field(None, description="Changes a created voice.")
-    pitch: Level | None = Field(None, description="Changes a created voice.")
+    gender: Gender | None = Field(None, description="Overrides the gender of a created voice.")
+    pitch: Level | None = Field(None, description="Overrides the pitch of a created voice.")
     sample_rate: Annotated[SampleRate, BeforeValidator(_integer)] = Field(
-        24_000, description="Hz; opus has 8000, 12000, 16000, 24000 and 48000 only."
+        24_000, description="In Hz. opus supports 8000, 12000, 16000, 24000 and 48000 only."
     )
 
     def ignored(self, unknown: UnknownFields) -> list[str]:
-        """The names of what was sent and changes nothing; raises InvalidRequest at one that may be a mistake."""
+        """Return the names of the request's ignored fields; raises InvalidRequest as `unknown` says."""
         sent = [name for name in type(self).model_fields if name in self.model_fields_set]
         return ignored_fields([*sent, *(self.model_extra or {})], type(self).model_fields, unknown)
 
     @property
     def delivery(self) -> Delivery:
-        """How the answer is to be sent."""
+        """How the response is sent."""
         if self.stream_format == "sse":
             return "events"
         return "audio" if self.stream else "whole"
 
     def to_engine(self, caller: Caller) -> SpeechRequest:
-        """The engine's request, of this caller; raises InvalidRequest if the format does not have the sample rate."""
+        """Convert to an engine request; raises InvalidRequest if the format does not support the sample rate."""
         check_sample_rate(self.response_format, self.sample_rate)
         sampling = Sampling(
             temperature=self.temperature,
@@ -151,7 +153,7 @@ class CreateSpeechRequest(ReadingOptions):
 
 
 class SpeechUsage(BaseModel):
-    """Tokens of one answer."""
+    """Numbers of tokens of one response."""
 
     input_tokens: int
     output_tokens: int
@@ -159,7 +161,7 @@ class SpeechUsage(BaseModel):
 
 
 class SpeechAudioDelta(BaseModel):
-    """An event of `stream_format: sse`: the next bytes, in base64."""
+    """An event of `stream_format: sse`: the next bytes of audio, in base64."""
 
     type: Literal["speech.audio.delta"] = "speech.audio.delta"
     audio: str
@@ -173,7 +175,7 @@ class SpeechAudioDone(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that can be asked for."""
+    """A model of the API."""
 
     object: Literal["model"] = "model"
     id: str
@@ -189,20 +191,20 @@ class ModelList(BaseModel):
 
 
 class ModelName(BaseModel):
-    """A model as a client shows it for choice."""
+    """A model as clients show it in a menu."""
 
     id: str
     name: str
 
 
 class AudioModelList(ModelList):
-    """The models that speak, which are all."""
+    """All models; each is a speech model."""
 
     models: list[ModelName]
 
 
 class Error(BaseModel):
-    """What went wrong."""
+    """OpenAI's error object."""
 
     message: str
     type: str
@@ -211,6 +213,6 @@ class Error(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """The body of every answer that is not a success."""
+    """The body of every error response."""
 
     error: Error

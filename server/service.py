@@ -1,4 +1,4 @@
-"""The engine's life inside the server: loaded and warmed up behind an open port, then served, then closed."""
+"""The engine's lifecycle in the server: it is loaded and warmed up while the port is open, and closed at shutdown."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ ENCODER_THREADS = min(8, os.cpu_count() or 1)  # a second of MP3 takes one of th
 
 
 class Service:
-    """What the routes need: the settings, and the engine once it is warm.
+    """What the routes need: the settings, admission, metrics, and the engine once it is warm.
 
-    `load` blocks until it has an engine, which tells the observer of its work. `on_change` is called when the
-    engine is ready, and when it has failed to be or has died.
+    `load` returns an engine that reports its work to the observer; it can block. `on_change` is called when the engine
+    is ready, when it has failed to start, and when it has died.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Service:
 
     @property
     def engine(self) -> SpeechEngine:
-        """The engine, for a new request; raises NotReady, which says why there is none."""
+        """The engine, for a new request; raises NotReady with the reason if it cannot answer."""
         if self._draining:
             raise NotReady("The server is shutting down.")
         if self._engine is None or self.failure:
@@ -64,7 +64,7 @@ class Service:
         return self._engine
 
     async def start(self) -> None:
-        """Load the engine and warm it up; a failure is kept for /health/ready and told to `on_change`."""
+        """Load the engine and warm it up, then call `on_change`. A failure is stored for /health/ready, not raised."""
         try:
             engine = await asyncio.to_thread(self._load, replace(self.metrics.observer, death=self._die))
             self._state = "The model is being warmed up."
@@ -78,21 +78,21 @@ class Service:
         self._on_change(self)
 
     def _die(self, reason: str) -> None:
-        """Take no more requests: the engine can never answer again."""
+        """Refuse all further requests: the engine has failed permanently."""
         self.failure = reason
         self._on_change(self)
 
     def admit(
         self, caller: str, items: AsyncGenerator[Item, None], characters: int = 0, speech: float = 0
     ) -> AsyncGenerator[Item, None]:
-        """`items`, once there is a place for them and within the caller's limits; raises Overloaded or LimitReached.
+        """Yield `items` once there is a slot, within the caller's limits; raises Overloaded or LimitReached.
 
-        They are so many characters, and about so many seconds of speech.
+        `characters` counts for the caller's limit. `speech` is the expected seconds of speech, for the deadline.
         """
         return self._limits.stream(caller, characters, self.admission.stream(items, speech))
 
     async def run(self, caller: str, work: Callable[[], Awaitable[Item]]) -> Item:
-        """The result of `work`, which is admitted as a request is that speaks."""
+        """Return the result of `work`, which needs a slot as a speech request does."""
 
         async def once() -> AsyncGenerator[Item, None]:
             yield await work()
@@ -102,27 +102,27 @@ class Service:
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being answered and none waits."""
+        """Whether no request runs and none waits."""
         return not self.admission.running and not self.admission.waiting
 
     def summary(self) -> str:
-        """What the log says of it when something is wrong."""
+        """The server's state in one line, for the log."""
         running = f"{self.admission.running} requests run, {self.admission.waiting} wait"
         return running if self._engine is not None else f"{running}, and the model is not ready yet"
 
     def drain(self) -> None:
-        """Take no more requests; those that run or wait go on."""
+        """Refuse new requests. Requests that run or wait continue."""
         self._draining = True
 
     async def stop(self) -> None:
-        """Take no more requests, and close the engine."""
+        """Refuse new requests, and close the engine."""
         self.drain()
         if self._engine is not None:
             await self._engine.close()
         await asyncio.to_thread(self.encoders.shutdown)
 
     def check_model(self, model: str) -> None:
-        """Raise UnknownModel unless this name means the served model."""
+        """Raise UnknownModel unless this name selects the served model."""
         settings = self.settings
         if model not in (settings.model_name, settings.engine.model) and not OPENAI_MODELS.fullmatch(model):
             raise UnknownModel(model, self.settings.model_name)

@@ -1,4 +1,4 @@
-"""All settings in one strict tree: a YAML file, then the environment, then flags, the later over the earlier."""
+"""All settings in one strict tree. Flags override environment variables, which override the YAML file."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ logger = logging.getLogger(__name__)
 
 
 class SettingsError(EngineError):
-    """A setting is unknown or wrong; the message says which, and where it was set."""
+    """A setting is unknown or invalid; the message names it."""
 
 
 def _hashed(key: str) -> str:
-    """The SHA-256 of a key, in hex: what is kept of it."""
+    """Return the SHA-256 of a key, in hex. The key itself is not stored."""
     if hashed := re.fullmatch(r"sha256:([0-9a-fA-F]{64})", key):
         return hashed[1].lower()
     if len(key) < SHORTEST_KEY or key.startswith("sha256:") or not key.isascii() or not key.isprintable() or " " in key:
@@ -51,7 +51,7 @@ KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[KeyName, KeyHash])
 
 
 class Settings(BaseSettings):
-    """Settings of the server and, under `engine`, of the engine; configs/ has them with comments."""
+    """Settings of the server and, under `engine`, of the engine. See configs/ for examples."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -62,58 +62,58 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 is all of this machine's."""
+    """Address to listen on; 0.0.0.0 means all addresses of the machine."""
     port: int = Field(8000, ge=0, le=65_535)
-    """Port to listen on; 0 takes any free one."""
+    """Port to listen on; 0 selects a free one."""
     served_name: str | None = None
-    """The model's name in the API; by default the last part of the engine's `model`."""
+    """The model's name in the API. The default is the last part of the engine's `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
-    """Largest voice sample, in bytes; OpenAI's API says 10 MiB."""
+    """Largest voice sample, in bytes. OpenAI's limit is 10 MiB."""
     max_json_bytes: int = Field(128 * 2**10, ge=2**10, le=2**20)
-    """Largest body of any other request. The longest text, each character escaped, and instructions are 100 KB."""
+    """Largest body of any other request, in bytes. The longest text with instructions, all escaped, takes 100 KB."""
     max_connections: int = Field(512, ge=1)
-    """Clients that are connected at once, those that ask for nothing included; one more gets 503."""
+    """Maximum number of open connections, including idle ones. Further connections get 503."""
     header_seconds: float = Field(15, gt=0)
-    """How long a client may take to send a request's headers."""
+    """Time limit for the headers of a request, in seconds."""
     stall_seconds: float = Field(60, gt=0)
-    """How long a client may send nothing of a body that it has begun, or read nothing of an answer."""
+    """Longest pause of a client within a request's body, or in reading a response, in seconds."""
     keep_alive_seconds: int = Field(75, ge=1)
-    """How long a connection stays open between two requests."""
+    """Time for which a connection stays open between two requests, in seconds."""
     max_requests: int = Field(16, ge=1)
-    """Requests that are answered at once."""
+    """Maximum number of requests that run at once."""
     max_waiting: int = Field(64, ge=0)
-    """Requests that may wait in the queue; one more gets 429."""
+    """Maximum number of requests in the queue. Further requests get 429."""
     deadline_seconds: float = Field(120, gt=0)
-    """Seconds that a request may take, waiting included, beside what `deadline_factor` adds."""
+    """Time limit of a request in seconds, including its time in the queue. `deadline_factor` extends it."""
     deadline_factor: float = Field(2, ge=0)
-    """Seconds that a request may take more for each second of speech that its text is expected to be."""
+    """Seconds added to the time limit for each second of speech that the text is expected to take."""
     drain_seconds: float = Field(30, ge=0)
-    """Seconds that running requests may go on after the signal to stop."""
+    """Time limit for running requests after the signal to stop, in seconds."""
     nice: int = Field(-10, ge=-20, le=19)
-    """Niceness of the process. A negative one, which needs root or CAP_SYS_NICE, keeps speech fluent on a busy host. A
-    process that was started with another niceness keeps it."""
+    """Niceness of the process. A negative value keeps speech fluent on a busy host; it needs root or CAP_SYS_NICE. A
+    process that was started with a niceness other than 0 keeps it."""
     watchdog_seconds: float = Field(60, ge=0)
-    """Seconds that the event loop may be blocked before the process ends with status 70; 0 is no limit."""
+    """The process ends with status 70 if its event loop is blocked for this many seconds; 0 disables the check."""
     api_keys: dict[KeyName, KeyHash] = {}
-    """API keys by name: each a key, or its SHA-256 as `sha256:HEX`. Without keys, everybody may use the server."""
+    """API keys by name: each a key, or its SHA-256 as `sha256:HEX`. Without keys, everybody can use the server."""
     api_keys_file: Path | None = None
-    """A YAML file of more keys, in the same form."""
+    """A YAML file with further keys, in the same form."""
     open_docs: bool = False
-    """Whether the documentation can be read without a key."""
+    """Whether /docs and /openapi.json are available without a key."""
     open_metrics: bool = False
-    """Whether /metrics can be read without a key."""
+    """Whether /metrics is available without a key."""
     requests_per_key: int | None = Field(None, ge=1)
-    """Requests of one key that are answered at once; one more gets 429."""
+    """Maximum number of requests of one key at once. Further requests get 429."""
     characters_per_minute: int | None = Field(None, ge=4096)
-    """Characters that one key may have spoken in a minute; beyond that it gets 429."""
+    """Maximum number of characters per minute and key. Further requests get 429."""
     cors_origins: list[str] = []
-    """Origins of web pages that may use the server from a browser, such as https://example.com; `*` is all."""
+    """Origins of web pages that can use the server from a browser, such as https://example.com; `*` means all."""
     unknown_fields: UnknownFields = "error"
-    """What an unknown field of a speech request is: an error, or ignored and named in the header `X-Ignored-Fields`."""
+    """Unknown fields of a speech request: an error 400, or ignored and named in the header `X-Ignored-Fields`."""
     speak_nothing: Literal["silence", "error"] = "silence"
-    """What a text without words gets: 0.2 s of silence, or an error 400."""
+    """The response to a text without words: 0.2 s of silence, or an error 400."""
     flashtts: bool = False
-    """Whether FlashTTS's own endpoints are served too: /speak, /clone_voice and others."""
+    """Whether the endpoints of FlashTTS are enabled: /speak, /clone_voice and others."""
     engine: EngineConfig = EngineConfig()
 
     @property
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         return self.served_name or Path(self.engine.model).name
 
     def keys(self) -> dict[str, str]:
-        """All keys, as `name: SHA-256 in hex`; raises SettingsError if their file cannot be used."""
+        """Return all keys, as `name: SHA-256 in hex`; raises SettingsError if their file cannot be used."""
         if self.api_keys_file is None:
             return self.api_keys
         try:
@@ -147,7 +147,7 @@ def _warn_if_others_can_read(file: Path) -> None:
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Read the settings; raises SettingsError, one line that names the wrong setting."""
+    """Read the settings; raises SettingsError with one line that names the invalid setting."""
 
     class Sources(Settings):
         @classmethod
@@ -176,7 +176,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    except UnreadableVariable as error:  # of a setting whose value is JSON
+    except UnreadableVariable as error:  # the value of this setting is JSON
         raise SettingsError(f"{error}: the value must be JSON.") from None
     except ValueError as error:
         raise SettingsError(
@@ -185,7 +185,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
 
 
 def _refuse_unknown_variables() -> None:
-    """Raise SettingsError for an environment variable that names no setting, such as a misspelt one."""
+    """Raise SettingsError for an environment variable with the prefix that names no setting."""
 
     def names(model: type[BaseModel], prefix: str) -> set[str]:
         known = {prefix + name.upper() for name in model.model_fields}

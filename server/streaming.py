@@ -1,4 +1,4 @@
-"""Chunks of samples become a response body: audio bytes or server-sent events, ended by whoever leaves first."""
+"""Response bodies from chunks of samples: audio bytes or server-sent events. A disconnect aborts the generation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 
 
 async def first_chunk_or_disconnect(request: Request, chunks: AsyncGenerator[Item, None]) -> Item:
-    """The first chunk; if the client leaves before it is there, the work is dropped and ClientDisconnect raised."""
+    """Return the first chunk. If the client disconnects before it, abort the work and raise ClientDisconnect."""
     first = asyncio.ensure_future(anext(chunks))
     gone = asyncio.ensure_future(_disconnected(request))
     try:
@@ -49,10 +49,10 @@ async def _disconnected(request: Request) -> None:
 
 
 class ClosingResponse(StreamingResponse):
-    """A response that closes its body, and the chunks that the body is made of, whatever becomes of the client.
+    """A response that always closes its body and the chunks of the body.
 
-    A body that was never begun would not close them, and one that the client left would wait for the garbage
-    collector.
+    Otherwise, a body that was never started would not close its chunks, and a body whose client has disconnected would
+    stay open until garbage collection.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class ClosingResponse(StreamingResponse):
 
 
 async def as_audio(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]) -> AsyncGenerator[bytes, None]:
-    """The bytes of one audio file.
+    """Yield the bytes of one audio file.
 
-    An error of the engine is raised again, which breaks the connection off: a client can tell that from an end.
+    An engine error is raised, which closes the connection: clients can distinguish this from the end of the response.
     """
     async with aclosing(_encoded(first, chunks, encoder)) as encoded:
         async for data, _ in encoded:
@@ -87,7 +87,7 @@ async def as_audio(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]) 
 
 
 async def as_events(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]) -> AsyncGenerator[bytes, None]:
-    """OpenAI's events: the same bytes in base64, then the usage; an error of the engine is an event too."""
+    """Yield OpenAI's events: the audio bytes in base64, then the usage. An engine error becomes an event."""
     usage = first.usage
     try:
         async with aclosing(_encoded(first, chunks, encoder)) as encoded:
@@ -109,7 +109,7 @@ async def as_events(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder])
 async def _encoded(
     first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]
 ) -> AsyncGenerator[tuple[bytes, Usage], None]:
-    """Each chunk's bytes and the usage up to it, then the encoder's last bytes."""
+    """Yield each chunk's bytes with the usage so far, then the encoder's last bytes."""
 
     async def encode(chunk: AudioChunk) -> tuple[bytes, Usage]:
         return await encoder.run(lambda encoder: encoder.encode(chunk.samples)), chunk.usage

@@ -1,4 +1,4 @@
-"""`fast-spark text`: what would be spoken of a text, without a model."""
+"""`fast-spark text`: prints the normalized text, without a model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from server.languages import spoken_language
 
 def text(
     text: Annotated[str, typer.Argument(help="The text.")],
-    language: Annotated[str | None, typer.Option(help="How digits alone are read: en or zh.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of texts that have digits only: en or zh.")] = None,
     emoji: Annotated[bool, typer.Option("--emoji", help="Read the names of emoji.")] = False,
 ) -> None:
-    """Print what would be spoken, a sentence a line, and below it what was changed and by which rule."""
+    """Print the normalized text, one sentence per line. Below each sentence: its changes and their rules."""
     options = TextOptions(language=spoken_language(language), emoji="name" if emoji else "drop")
     console = Console(markup=False, highlight=False, soft_wrap=True)
     for sentence in spoken_sentences(text, EngineConfig().reading(options)):

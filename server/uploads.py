@@ -1,4 +1,4 @@
-"""Files in forms, bounded in size."""
+"""Uploaded files, with a limit on their size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from engine import InvalidRequest
 
 
 async def read_upload(file: UploadFile | None, param: str, max_bytes: int) -> bytes:
-    """The file's content; raises InvalidRequest on `param` if there is none or it is too large."""
+    """Return the file's content; raises InvalidRequest for `param` if the file is missing or too large."""
     if file is None:
         raise InvalidRequest(f"Missing required parameter: {param!r}.", param)
     content = await file.read(max_bytes + 1)

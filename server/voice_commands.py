@@ -1,4 +1,4 @@
-"""`fast-spark voices`: the voice store from the command line, where everything may be seen and changed."""
+"""`fast-spark voices`: the voice store on the command line. The operator can see and change all voices."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from server.settings import load_settings
 PAGE = 1000
 
 voices = typer.Typer(
-    help="List, make, move and remove voices. A server that runs sees each change at once.", no_args_is_help=True
+    help="List, add, move and remove voices. Changes take effect immediately in a running server.", no_args_is_help=True
 )
-console = Console(stderr=True, highlight=False, markup=False)  # what is printed holds what users wrote
+console = Console(stderr=True, highlight=False, markup=False)  # printed text can contain users' input
 
-NameOption = Annotated[str, typer.Option(help="What the voice is called.")]
+NameOption = Annotated[str, typer.Option(help="The voice's name.")]
 ConsentOption = Annotated[str | None, typer.Option(help="The id of a consent, if the server requires one.")]
 VoiceArgument = Annotated[str, typer.Argument(help="A voice's name or id.")]
 
 
 @voices.command("list")
 def list_voices(config: ConfigOption = None) -> None:
-    """List the voices that were made."""
+    """List the voices of users (created and cloned)."""
     table = Table("Name", "Id", "Owner", "Made from")
     with _store(load_settings(config).engine) as store:
         for voice in _all(store):
@@ -58,12 +58,12 @@ def list_voices(config: ConfigOption = None) -> None:
 def add(
     file: Annotated[Path, typer.Argument(help="A recording of one speaker.", exists=True, dir_okay=False)],
     name: NameOption,
-    transcript: Annotated[str | None, typer.Option(help="What the recording says, word for word.")] = None,
+    transcript: Annotated[str | None, typer.Option(help="The exact words of the recording.")] = None,
     consent: ConsentOption = None,
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Make a voice from a recording."""
+    """Add a cloned voice from a recording."""
     sample = file.read_bytes()
     _make(config, model, lambda engine: engine.voices.add(name, sample, transcript, consent=consent))
 
@@ -73,8 +73,10 @@ def create(
     gender: Annotated[Gender, typer.Option(help="female or male")],
     name: NameOption,
     pitch: Annotated[Level, typer.Option(help="very_low, low, moderate, high or very_high")] = "moderate",
-    speed: Annotated[Level, typer.Option(help="the same levels")] = "moderate",
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed is another voice of this kind.")] = 0,
+    speed: Annotated[Level, typer.Option(help="Same values as --pitch.")] = "moderate",
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Selects one of the voices with these attributes.")
+    ] = 0,
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
@@ -92,31 +94,33 @@ def remove(voice: VoiceArgument, config: ConfigOption = None) -> None:
         except UnknownVoice:
             found = voice  # the id of a damaged voice, which is not listed
         store.delete(found, caller=None)
-    console.print(f"{voice} ({found}) is removed.", soft_wrap=True)
+    console.print(f"Removed {voice} ({found}).", soft_wrap=True)
 
 
 @voices.command("export")
 def export_file(
     voice: VoiceArgument,
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    file: Annotated[Path, typer.Argument(help="The file to write, which must not exist.")],
     config: ConfigOption = None,
 ) -> None:
-    """Write a voice into a file, with its sample and its tokens, for another server."""
+    """Export a voice with its sample and tokens to a file, for another server."""
     with _store(load_settings(config).engine) as store:
         exported = export_voice(store, _find(store, voice))
     file.touch(0o600, exist_ok=False)
     file.write_bytes(exported)
-    console.print(f"{file} holds the voice. Only you can read it; keep it as safe as a recording.", soft_wrap=True)
+    console.print(
+        f"Exported the voice to {file}. Only you can read the file; protect it like a recording.", soft_wrap=True
+    )
 
 
 @voices.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A file that was exported.", exists=True, dir_okay=False)],
-    name: Annotated[str | None, typer.Option(help="Another name than it had.")] = None,
+    file: Annotated[Path, typer.Argument(help="An exported voice.", exists=True, dir_okay=False)],
+    name: Annotated[str | None, typer.Option(help="A new name for the voice.")] = None,
     consent: ConsentOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Take in a voice from another server, for all to use."""
+    """Import a voice from another server, as a shared voice."""
     settings = load_settings(config)
     with _store(settings.engine) as store:
         _tell(import_voice(store, file.read_bytes(), settings.engine, name, consent))
@@ -139,13 +143,13 @@ def _all(store: VoiceStore) -> Generator[Voice, None, None]:
 
 
 def _find(store: VoiceStore, name_or_id: str) -> Voice:
-    """The one voice that is meant; of several owners' private ones only an id tells which."""
+    """Return the voice with this name or id; raises InvalidRequest if several owners' voices have the name."""
     found = [voice for voice in _all(store) if name_or_id in (voice.id, voice.name)]
     if not found:
         raise UnknownVoice(name_or_id)
     if len(found) > 1:
         ids = ", ".join(f"{voice.id} (of {voice.owner or 'nobody'})" for voice in found)
-        raise InvalidRequest(f"There are several voices {name_or_id!r}; give the id of one: {ids}.")
+        raise InvalidRequest(f"Several voices are named {name_or_id!r}; select one by its id: {ids}.")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""What goes over the wire about voices and consents: OpenAI's models, with this server's extensions."""
+"""Request and response models for voices and consents: OpenAI's, with this server's extensions."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ AUDIO = "One speaker, 1 s or longer: wav, flac, mp3, ogg, aac, mp4 or webm."
 
 
 class PageQuery(BaseModel):
-    """Which part of a list is asked for."""
+    """Pagination parameters."""
 
     limit: int = Field(20, ge=1, le=100)
 
 
 class VoicePage(PageQuery):
-    """A part of the voices."""
+    """Pagination parameters for voices."""
 
-    after: ListedVoice | None = Field(None, description="The id that the last page ended with.")
+    after: ListedVoice | None = Field(None, description="The last id of the previous page.")
 
 
 class ConsentPage(PageQuery):
-    """A part of the consents."""
+    """Pagination parameters for consents."""
 
-    after: ConsentId | None = Field(None, description="The id that the last page ended with.")
+    after: ConsentId | None = Field(None, description="The last id of the previous page.")
 
 
 VoicePageDependency = Annotated[VoicePage, Query()]
@@ -37,7 +37,7 @@ ConsentPageDependency = Annotated[ConsentPage, Query()]
 
 
 def _voice_form(schema: dict[str, Any]) -> None:
-    """Say which fields go together."""
+    """Add to the schema which fields require or exclude each other."""
     form(schema)
     schema |= one_of("audio_sample", "gender")
     schema["dependentRequired"] = {
@@ -49,7 +49,7 @@ def _voice_form(schema: dict[str, Any]) -> None:
 class CreateVoiceForm(BaseModel):
     """The form of POST /v1/audio/voices: OpenAI's fields, then the extensions.
 
-    A voice is made from `audio_sample`, or else from `gender`, with `pitch`, `speed` and `seed`.
+    `audio_sample` makes a cloned voice. `gender`, optionally with `pitch`, `speed` and `seed`, makes a created voice.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_voice_form)
@@ -57,17 +57,19 @@ class CreateVoiceForm(BaseModel):
     name: Name
     audio_sample: UploadFile | None = Field(None, description=AUDIO)
     consent: ConsentId | None = Field(None, description="The id of a consent, if the server requires one.")
-    type: Literal["audio_sample"] | None = Field(None, description="What OpenAI's SDK sends.")
+    type: Literal["audio_sample"] | None = Field(None, description="Sent by OpenAI's SDK; has no effect.")
 
     transcript: Transcript | None = None
-    scope: Literal["shared", "private"] = Field("shared", description="Who may use it: every key, or this one only.")
+    scope: Literal["shared", "private"] = Field(
+        "shared", description="shared: every API key can use the voice. private: only this one can."
+    )
     gender: Gender | None = None
     pitch: Level | None = None
     speed: Level | None = None
-    seed: int | None = Field(None, ge=0, lt=2**31, description="Another seed is another voice of this kind.")
+    seed: int | None = Field(None, ge=0, lt=2**31, description="Selects one of the voices with these attributes.")
 
     def attributes(self) -> VoiceAttributes | None:
-        """What the model makes the voice up from, if it is not a sample; raises InvalidRequest."""
+        """Return the attributes of a created voice, or None for a cloned voice; raises InvalidRequest."""
         given = {
             name: value for name in ("gender", "pitch", "speed", "seed") if (value := getattr(self, name)) is not None
         }
@@ -84,26 +86,26 @@ class CreateVoiceForm(BaseModel):
 
 
 class UpdateVoiceRequest(BaseModel):
-    """The body of POST /v1/audio/voices/{voice_id}; what is left out stays."""
+    """The body of POST /v1/audio/voices/{voice_id}. Omitted fields do not change."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Name | None = None
-    transcript: Transcript | None = Field(None, description="Empty: the sample is used without one.")
+    transcript: Transcript | None = Field(None, description="An empty string removes the transcript.")
 
 
 VoiceType = Literal["audio_sample", "created", "built_in"]
 
 
 def voice_type(voice: Voice) -> VoiceType:
-    """What a voice was made from. OpenAI has `audio_sample` too; its SDK's model of a voice requires a type."""
+    """The type of a voice, a required field in OpenAI's SDK. `audio_sample` is OpenAI's value for a cloned voice."""
     if voice.built_in:
         return "built_in"
     return "created" if voice.attributes else "audio_sample"
 
 
 class VoiceResource(BaseModel):
-    """A voice that was made, as OpenAI has it; `warnings` are there only if something will harm it."""
+    """OpenAI's voice resource. `warnings` is present only if something reduces the voice's quality."""
 
     object: Literal["audio.voice"] = "audio.voice"
     id: str
@@ -114,7 +116,7 @@ class VoiceResource(BaseModel):
 
     @classmethod
     def of(cls, voice: Voice) -> VoiceResource:
-        """The engine's voice as OpenAI's."""
+        """Convert the engine's voice."""
         return cls(
             id=voice.id,
             name=voice.name,
@@ -125,7 +127,7 @@ class VoiceResource(BaseModel):
 
 
 class Attributes(BaseModel):
-    """The attributes that a voice was created from."""
+    """The attributes of a created voice."""
 
     gender: Gender
     pitch: Level
@@ -134,7 +136,7 @@ class Attributes(BaseModel):
 
 
 class VoiceDetails(VoiceResource):
-    """A voice, and what it was made from; `transcript` and `consent` are shown to its owner."""
+    """A voice with its attributes. `transcript` and `consent` are present only for its owner."""
 
     scope: Literal["built_in", "shared", "private"]
     attributes: Attributes | None = None
@@ -143,7 +145,7 @@ class VoiceDetails(VoiceResource):
 
     @classmethod
     def seen_by(cls, caller: str, voice: Voice) -> VoiceDetails:
-        """The engine's voice, as this caller may see it."""
+        """Convert the engine's voice, without what this caller may not see."""
         attributes, own = voice.attributes, voice.owner == caller
         return cls(
             id=voice.id,
@@ -159,14 +161,14 @@ class VoiceDetails(VoiceResource):
 
 
 class VoiceName(BaseModel):
-    """A voice as a client shows it for choice; `id` is what it sends as `voice`."""
+    """A voice as clients show it in a menu. They send its `id` as `voice`."""
 
     id: str
     name: str
 
 
 class VoiceList(BaseModel):
-    """A page of the voices as `data`, and all of them as `voices`, which is what Open WebUI and others read."""
+    """One page of voices in `data`, and all voices in `voices`, the field that Open WebUI and other clients read."""
 
     object: Literal["list"] = "list"
     data: list[VoiceDetails]
@@ -177,7 +179,7 @@ class VoiceList(BaseModel):
 
     @classmethod
     def seen_by(cls, caller: str, page: Page[Voice], voices: list[Voice]) -> VoiceList:
-        """The engine's page and all its voices, as this caller may see them."""
+        """Convert a page and the list of all voices, without what this caller may not see."""
         return cls(
             data=[VoiceDetails.seen_by(caller, voice) for voice in page.items],
             first_id=page.first_id,
@@ -188,7 +190,7 @@ class VoiceList(BaseModel):
 
 
 class VoiceDeleted(BaseModel):
-    """A voice that is no more."""
+    """The response to the deletion of a voice."""
 
     object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
     id: str
@@ -224,12 +226,12 @@ class ConsentResource(BaseModel):
 
     @classmethod
     def of(cls, consent: Consent) -> ConsentResource:
-        """The engine's consent as OpenAI's."""
+        """Convert the engine's consent."""
         return cls(id=consent.id, name=consent.name, language=consent.language, created_at=consent.created_at)
 
 
 class ConsentList(BaseModel):
-    """A part of the consents."""
+    """One page of consents."""
 
     object: Literal["list"] = "list"
     data: list[ConsentResource]
@@ -239,13 +241,13 @@ class ConsentList(BaseModel):
 
     @classmethod
     def of(cls, page: Page[Consent]) -> ConsentList:
-        """The engine's page as OpenAI's."""
+        """Convert the engine's page."""
         data = [ConsentResource.of(consent) for consent in page.items]
         return cls(data=data, first_id=page.first_id, last_id=page.last_id, has_more=page.more)
 
 
 class ConsentDeleted(BaseModel):
-    """A consent that is withdrawn."""
+    """The response to the deletion of a consent."""
 
     object: Literal["audio.voice_consent"] = "audio.voice_consent"
     id: str

@@ -1,4 +1,4 @@
-"""Ends the process when its event loop turns no more, so that whoever supervises it starts it again."""
+"""Ends the process when its event loop is blocked, so that the supervisor restarts it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 EXIT_CODE: Final = 70  # EX_SOFTWARE of sysexits.h
-_TICKS: Final = 20  # in a row that the loop must miss
-_TELLING_SECONDS: Final = 5  # for the log, which may be what blocks
+_TICKS: Final = 20  # consecutive ticks that the loop must miss
+_TELLING_SECONDS: Final = 5  # limit for writing the log, which can itself block
 
 
 @contextmanager
 def watched(seconds: float, known: Callable[[], str]) -> Generator[None, None, None]:
-    """Watch the running event loop, unless `seconds` is 0: blocked for so long, it costs the process its life.
+    """Watch the running event loop. The process ends if the loop is blocked for `seconds`; 0 disables the watchdog.
 
-    `known` is logged with the loop's stack. The watchdog counts its own ticks, not time: a process that is stopped,
-    or gets no processor, has neither ticks nor turns, and is not ended for it.
+    The result of `known` is logged with the loop's stack. The watchdog counts its own ticks instead of time: a process
+    that is stopped, or gets no processor, makes no ticks, and does not end.
     """
     if not seconds:
         yield
@@ -40,7 +40,7 @@ def watched(seconds: float, known: Callable[[], str]) -> Generator[None, None, N
 
 
 class _Watchdog(threading.Thread):
-    """Asks the loop for a sign of life at each tick."""
+    """Schedules a callback on the loop at each tick, and counts the ticks without one."""
 
     def __init__(self, tick: float, known: Callable[[], str]) -> None:
         super().__init__(name="watchdog", daemon=True)
@@ -72,10 +72,10 @@ class _Watchdog(threading.Thread):
         self._missed = 0
 
     def _limit_processor_time(self, *, off: bool = False) -> None:
-        """End the process should this thread not get here again while the others use all processors for so long.
+        """Set a timer on processor time, for the case that this thread is blocked too.
 
-        A call that never ends and holds the interpreter's lock stops this thread too. The kernel then sends SIGPROF,
-        for which faulthandler prints all stacks without that lock, and which ends the process.
+        A call that holds the interpreter's lock and never returns blocks this thread. The timer then expires, and the
+        kernel sends SIGPROF: faulthandler prints all stacks without the lock, and the signal ends the process.
         """
         if hasattr(signal, "setitimer"):
             seconds = 0 if off else self._tick * _TICKS * (os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Keeps slots free for what is needed now, while there is much that is only needed later."""
+"""Limits the work that is generated ahead of playback, so that slots stay free for urgent work."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import count
 
-SOON = 5.0  # seconds before its due time that work stops being ahead of it
+SOON = 5.0  # work is urgent from this many seconds before its due time
 
 
 class Lookahead:
-    """Work that is due soon begins at once. What is not begins while fewer than `limit` run, or when it is due soon.
+    """Starts urgent work immediately. Other work starts if fewer than `limit` run, earliest deadline first.
 
-    Running work is never interrupted. So without a limit a few long texts, generated far ahead of their listeners,
-    take all slots of the language model, and somebody who has heard nothing yet waits for a whole sentence of theirs.
+    Running work is never interrupted. Without this limit, a few long texts, generated far ahead of their playback,
+    occupy all slots of the language model, and a new request waits for one of their sentences.
     Belongs to one event loop.
     """
 
@@ -27,7 +27,7 @@ class Lookahead:
 
     @asynccontextmanager
     async def take(self, due: float) -> AsyncGenerator[None, None]:
-        """Be counted as running, once this work may begin; `due` is in the event loop's time."""
+        """Wait until the work may start, and count it as running. `due` is in the event loop's time."""
         await self._turn(due)
         self._running += 1
         try:
@@ -47,13 +47,13 @@ class Lookahead:
             await asyncio.wait((turn,), timeout=patience)
         except asyncio.CancelledError:
             if turn.done():
-                self._wake()  # the turn is another's
+                self._wake()  # pass the turn on
             raise
         finally:
             turn.cancel()
 
     def _wake(self) -> None:
-        """Let the one begin that is due first, if there is room for it."""
+        """Start the waiting work with the earliest deadline, if the limit allows it."""
         while self._waiting and self._running < self._limit:
             _, _, turn = heapq.heappop(self._waiting)
             if not turn.done():

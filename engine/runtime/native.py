@@ -1,4 +1,4 @@
-"""Native objects, such as encoders and filters: only one thread at a time calls one, and none is closed in a call."""
+"""Native objects, such as encoders and filters: calls are serialized, and an object is never closed during a call."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ R = TypeVar("R")
 
 
 class Native(Generic[T]):
-    """An object that is made, called and closed in an executor's threads, one call at a time and in order.
+    """An object that is created, called and closed in an executor's threads, one call at a time and in order.
 
-    It exists while its context is entered:
+    It exists inside its context:
 
         async with Native(executor, make, close) as encoder:
             data = await encoder.run(Encoder.encode, samples)
 
-    Cancelling the wait for a call cannot stop its thread. So leaving the context does not wait: it queues the closing
-    after the calls that still run, and the object is closed once, in one of the executor's threads.
+    Cancellation cannot stop the thread of a call. Therefore, leaving the context does not wait: it queues the closing
+    after the pending calls. The object is closed once, in one of the executor's threads.
     """
 
     def __init__(self, executor: Executor, make: Callable[[], T], close: Callable[[T], object]) -> None:
@@ -43,7 +43,7 @@ class Native(Generic[T]):
         self._busy = False
 
     async def __aenter__(self) -> Native[T]:
-        """Make the object; raises what `make` raises."""
+        """Create the object; raises what `make` raises."""
         try:
             await asyncio.wrap_future(self._submit(self._begin))
         except BaseException:
@@ -56,7 +56,7 @@ class Native(Generic[T]):
         self._leave()
 
     async def run(self, function: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return `function(object, ...)`. If the caller is cancelled before the call begins, it is not made.
+        """Return `function(object, ...)`. If the caller is cancelled before the call begins, the call is skipped.
 
         Raises what the function raises, EngineClosed if the executor was shut down, and RuntimeError outside the
         context.
@@ -88,7 +88,7 @@ class Native(Generic[T]):
                     future.set_result(call())
                 except Exception as error:
                     future.set_exception(error)
-            del future, call  # so that their objects are not kept until the next call, or in a cycle with an error
+            del future, call  # releases their objects now, and breaks reference cycles with an error
 
     def _begin(self) -> None:
         self._made = self._make()
@@ -99,7 +99,7 @@ class Native(Generic[T]):
         return function(self._made, *args, **kwargs)
 
     def _leave(self) -> None:
-        with suppress(EngineClosed):  # no thread is left to close it: the process ends
+        with suppress(EngineClosed):  # the executor was shut down: the process ends
             self._submit(self._end)
 
     def _end(self) -> None:

@@ -1,9 +1,9 @@
-"""How this process shares its processors with others: short waits, a higher priority, or one thread fewer.
+"""Sharing of processors with other processes: short spin waits, a higher priority, or one thread fewer.
 
-OpenMP's threads wait for each other at every layer. A thread that spins while it waits takes the processor from the
-thread that it waits for, as soon as other processes want the processors too. Measured on two cores at full size, time
-for a sentence of 2 s, idle and beside two busy processes: with OpenMP's own settings and two threads 2.4 s and more
-than 20 s; with one thread 3.5 s and 5.7 s; with two threads, short waits and a niceness of -10 2.4 s and 2.8 s.
+OpenMP's threads wait for each other at every layer. If other processes need the processors too, a spinning thread takes
+the processor from the thread that it waits for. Measured on two cores with the full-size model, time for a sentence of
+2 s, on an idle machine and beside two busy processes: 2.4 s and more than 20 s with OpenMP's defaults and two threads;
+3.5 s and 5.7 s with one thread; 2.4 s and 2.8 s with two threads, short spin waits and a niceness of -10.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 def claim_processors(nice: int) -> None:
-    """Set how OpenMP waits, and the niceness of the process; call it before torch is imported, which reads the first.
+    """Set OpenMP's spin waits and the process's niceness.
 
-    What the user has set stays: OpenMP's variables, and a niceness other than 0. A negative niceness needs root or
-    CAP_SYS_NICE; without it `default_threads` leaves a processor to the other processes.
+    Must be called before torch is imported, which reads OpenMP's variables.
+
+    OpenMP variables and a niceness other than 0 that the user has set do not change. A negative niceness needs root or
+    CAP_SYS_NICE; without it, `default_threads` leaves one processor to other processes.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
@@ -35,16 +37,16 @@ def claim_processors(nice: int) -> None:
 
 
 def default_threads(processors: int, quota_file: Path = CPU_MAX) -> int:
-    """Threads to compute with: one for each of the processors, but one fewer without a negative niceness.
+    """Return the number of compute threads: one per processor, but one fewer without a negative niceness.
 
-    A container's limit (`docker run --cpus`) counts as fewer processors.
+    A container's limit (`docker run --cpus`) reduces the number of processors.
     """
     processors = min(processors, _quota(quota_file) or processors)
     return processors if os.getpriority(os.PRIO_PROCESS, 0) < 0 else max(1, processors - 1)
 
 
 def _quota(file: Path) -> int | None:
-    """Whole processors that the control group allows, at least 1; None without a limit."""
+    """Return the number of whole processors in the control group's quota, at least 1; None without a limit."""
     try:
         quota, period = file.read_text().split()
         return max(1, int(quota) // int(period))

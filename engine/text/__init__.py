@@ -1,4 +1,4 @@
-r"""Text as a voice should read it: normalised, and in sentences; pure functions.
+r"""Text normalization and sentence splitting; pure functions.
 
 >>> split_sentences(normalise("It costs $3.50.\n今天是5月6日。"))
 ['It costs three dollars and fifty cents.', '今天是五月六日。']

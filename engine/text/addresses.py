@@ -1,4 +1,4 @@
-"""Addresses of the net, files and people, as a person reads them aloud: "abs at nvidia dot com"."""
+"""Reads URLs, file names and e-mail addresses: "abs at nvidia dot com"."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TOP = (
     "|shop|blog|wiki|news|page|link|store"
     "|cn|uk|de|fr|jp|eu|ru|nl|br|es|ch|pl|se|ca|au|in|kr|hk|tw|sg|us|it|at|me|fm|gg|ly|example|test|local|localhost"
 )
-# Country codes that are words or beginnings of sentences as well: believed only with www, a path or a name before.
+# Country codes that are also words or sentence starts: accepted only after www or a name, or before a path.
 _RISKY = "in|it|at|me|us|co|es|ly|test|local|example|page|link|news|store|shop|site|blog"
 _FILES = (
     "txt|md|rst|pdf|docx?|xlsx?|pptx?|csv|tsv|json|ya?ml|toml|ini|cfg|conf|xml|html?|css|jsx?"
@@ -71,7 +71,7 @@ _LINE = re.compile(r"[^\n]+")
 
 
 def speak_addresses(draft: Draft, language: Language | None) -> None:
-    """Put words in the place of every address."""
+    """Replace every address by words."""
     if _MAY_HOLD.search(draft.text):
         draft.apply(_edits(draft.text, language))
 
@@ -94,7 +94,7 @@ def _edits(text: str, language: Language | None) -> Iterator[Edit]:
 
 
 def _apart(spoken: str, text: str, start: int, end: int) -> str:
-    """With spaces where it would run into words."""
+    """Add spaces where the address touches words."""
     before, after = text[start - 1 : start] if start else "", text[end : end + 1]
     return " " * before.isalnum() + spoken + " " * after.isalnum()
 
@@ -127,7 +127,7 @@ def _url(written: str, in_chinese: bool) -> str:
 
 
 def _host(match: re.Match[str], written: str, in_chinese: bool) -> str | None:
-    """A host without a scheme, or a file's name; None for what only looks like one."""
+    """Read a host without a scheme, or a file name; None if it only resembles one."""
     host, top = written.partition("/")[0].partition(":")[0], (match["top"] or "").lower()
     labels = host.split(".")
     if host.lower() == "localhost":
@@ -152,7 +152,7 @@ def _host(match: re.Match[str], written: str, in_chinese: bool) -> str | None:
 
 
 def spell(address: str, in_chinese: bool) -> str:
-    """Words as words, digits one by one, signs by name: "a1@b.io" -> "a one at b dot io"."""
+    """Read words as words, digits one by one, signs by name: "a1@b.io" -> "a one at b dot io"."""
     words = []
     for part in _PART.findall(address):
         if part.isdecimal():

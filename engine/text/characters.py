@@ -1,4 +1,4 @@
-"""Makes characters plain: no controls, no halves of pairs, one form of each letter, a bounded number of marks."""
+"""Normalizes characters: no controls or lone surrogates, one form of each letter, a limited number of marks."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _LINE_BREAK = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 def mend(draft: Draft) -> None:
-    """Do what every text needs, also one that is spoken as it came: real characters, each with few marks."""
+    """Apply the steps that every text needs, even without normalization: valid characters, each with few marks."""
     draft.substitute(_LONE, "", "characters")
     draft.apply(_composed(draft.text))
     draft.apply(_bounded(draft.text))
 
 
 def fold(draft: Draft) -> None:
-    """Leave one plain form of each character, and lines that end in newlines only."""
+    """Convert each character to one plain form, and line ends to newlines."""
     draft.substitute(_LINE_BREAK, "\n")
     draft.apply(Edit(*match.span(), _plain(match[0]), "characters") for match in _UNUSUAL.finditer(draft.text))
     draft.apply(_composed(draft.text))
 
 
 def shorten_silence(draft: Draft) -> None:
-    """Bound the signs that stand in a row."""
+    """Limit the number of consecutive signs."""
     draft.substitute(_LONG_SILENCE, lambda match: match[0][:LONGEST_SILENCE], "characters")
 
 
 def _composed(text: str) -> Iterator[Edit]:
-    """Canonical composition (NFC); ASCII characters are borders that it never crosses backwards."""
+    """Apply canonical composition (NFC). Nothing composes with a character before an ASCII character."""
     if not unicodedata.is_normalized("NFC", text):
         for match in _NOT_ASCII.finditer(text):
             yield Edit(*match.span(), unicodedata.normalize("NFC", match[0]))

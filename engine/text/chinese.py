@@ -1,4 +1,4 @@
-"""Numbers as Chinese speakers read them; cn2an does the number-to-words work."""
+"""Chinese readings of numbers; cn2an converts numbers to words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST_DIGITS = 16  # what cn2an can read
 
 
 def digits(text: str) -> str:
-    """Digit by digit: "007" -> "零零七"."""
+    """Read digit by digit: "007" -> "零零七"."""
     return "".join(_DIGITS[int(digit)] for digit in text if digit.isdecimal())
 
 
@@ -30,12 +30,12 @@ def cardinal(number: str) -> str:
 
 
 def counted(number: str) -> str:
-    """Read a number that something is counted with: "2" -> "两"."""
+    """Read a number before a measure word: "2" -> "两"."""
     return "两" if number == "2" else cardinal(number)
 
 
 def minus(spoken: str) -> str:
-    """Negate what is spoken."""
+    """Negate a spoken number."""
     return f"负{spoken}"
 
 
@@ -50,7 +50,7 @@ def ordinal(number: str) -> str:
 
 
 def pairs(number: str) -> str:
-    """Models and house numbers are read digit by digit, where they have three digits or more."""
+    """Read models and house numbers: digit by digit if they have three digits or more."""
     return digits(number)
 
 
@@ -65,20 +65,20 @@ def mixed(whole: str, top: str, bottom: str) -> str:
 
 
 def span(first: str, last: str) -> str:
-    """10-20 -> "十到二十"."""
+    """Read 10-20 -> "十到二十"."""
     return f"{first}到{last}"
 
 
 def ratio(left: str, right: str) -> str:
-    """16:9 -> "十六比九"."""
+    """Read 16:9 -> "十六比九"."""
     return f"{left}比{right}"
 
 
 def phone(text: str) -> str:
-    """Digit by digit as in telephone numbers, where one is 幺: "110" -> "幺幺零"."""
+    """Read a telephone number digit by digit, with 幺 for one: "110" -> "幺幺零"."""
     return digits(text).replace("一", "幺")
 
 
 def groups(parts: list[str]) -> str:
-    """Groups of digits, with a pause between them."""
+    """Read groups of digits, with a pause between them."""
     return "，".join(map(phone, parts))

@@ -25,7 +25,7 @@ def year(match: re.Match[str], place: Place) -> str:
 
 
 def _is_name(match: re.Match[str], place: Place) -> bool:
-    """Whether this is the name of a year, which is read by digits, and not a number of years."""
+    """Whether this is a year, which is read digit by digit, and not a number of years."""
     year, last, kind, era = match["year"], match["last"] or "", match["kind"] or "", match["era"] is not None
     if era or len(year) == 3 or len(last) == 3:
         return era

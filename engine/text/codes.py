@@ -1,4 +1,4 @@
-"""Numbers that are names: telephone numbers, codes, versions, models, flights, house numbers, serials."""
+"""Numbers that are identifiers: telephone numbers, codes, versions, models, flights, house numbers, serials."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _HAN_CODE_AFTER = re.compile(
 
 @rule("code", rf"(?<![0-9{LATIN}.,:])(?P<digits>[0-9]{{3,}})(?![0-9]|[.,:/][0-9]|[%°]|-[0-9])")
 def in_context(match: re.Match[str], place: Place) -> str | None:
-    """Digits after or before a word that says that they are a code: call 911, PIN 1234, 尾号1702."""
+    """Digits next to a word that marks them as a code: call 911, PIN 1234, 尾号1702."""
     number = match["digits"]
     if place.chinese:
         if re.match(r"[ ]?(?:个|位|年|元|次(?!列|航|高)|人|多|万|亿|块|天|条|页|台|名)", place.after):
@@ -101,7 +101,7 @@ def mobile(match: re.Match[str], place: Place) -> str | None:
 
 @rule("version", r"(?<![0-9_.])(?P<numbers>(?>[0-9]+(?:\.[0-9]+){2,}))(?![0-9])")
 def version(match: re.Match[str], place: Place) -> str:
-    """1.2.3, 192.168.1.1: every number, and the points between them; those of an IP address digit by digit."""
+    """1.2.3, 192.168.1.1: the numbers and the points between them; IP addresses digit by digit."""
     numbers = match["numbers"].split(".")
     address = len(numbers) == 4
     read = place.say.digits if address else place.say.cardinal
@@ -152,13 +152,13 @@ def street(match: re.Match[str], place: Place) -> str | None:
 
 @rule("code", r"(?P<one>[0-9]{1,2})[·•](?P<two>[0-9]{1,2})(?![0-9])")
 def anniversary(match: re.Match[str], place: Place) -> str | None:
-    """9·18: a day that is a name."""
+    """9·18: a date that is the name of an event."""
     return chinese.digits(match["one"] + match["two"]) if place.chinese else None
 
 
 @rule("model", r"(?P<one>7[0-9]7)-(?P<two>[0-9]{1,3})(?![0-9-])")
 def boeing(match: re.Match[str], place: Place) -> str:
-    """737-800: a model, no range."""
+    """737-800: a model, not a range."""
     if place.chinese:
         return chinese.digits(match["one"] + match["two"])
     two = match["two"]
@@ -170,7 +170,7 @@ def boeing(match: re.Match[str], place: Place) -> str:
     rf"(?<=[{LATIN}])(?P<hyphen>(?:-(?=[0-9]{{1,5}}(?![A-Za-z0-9]))))?(?P<digits>[0-9]+)(?![0-9]|[.,:/-][0-9])|(?P<lone>[0-9]+)(?=[{LATIN}])",
 )
 def serial(match: re.Match[str], place: Place) -> str | None:
-    """The digits in GPT4, C24, B2A23C, x86: up to two are a number, more are read one by one, years as years."""
+    """The digits in GPT4, C24, B2A23C, x86: one or two are a number, more are read one by one, years as years."""
     digits = match["digits"] or match["lone"]
     if match["lone"] and len(digits) in (3, 4) and not digits.startswith("0"):  # 128G, 1080p
         return chinese.cardinal(digits) if place.chinese else english.pairs(digits)
@@ -194,7 +194,7 @@ def section(match: re.Match[str], place: Place) -> str:
 
 @rule("model", rf"(?<=[{HAN}])[-－–](?P<digits>[0-9]{{1,4}})(?P<letter>[A-Z]?)(?![0-9%‰°℃.,:/]|-[0-9])")
 def after_han(match: re.Match[str], place: Place) -> str | None:
-    """歼-20: the hyphen after a Chinese name is no minus; but 降了-5% and 是-5 are less than nothing."""
+    """歼-20: a hyphen after a Chinese name is not a minus; but 降了-5% and 是-5 are negative numbers."""
     if re.search(
         r"(?:了|是|为|到|至|达|约|于|从|比|温|度|得|额|值|跌|降|升|涨|减|增|加|乘|除|等于|负|差|和|与|或|数|分|有)\Z",
         place.before,

@@ -1,4 +1,4 @@
-"""Dates: by day, by month, by year, in figures and with names, and their ranges."""
+"""Dates and ranges of dates: days, months and years, in digits and with names of months."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MONTH = r"""(?i:jan(?:uary|\.)?|feb(?:ruary|\.)?|mar(?:ch|\.)?|apr(?:il|\.)?|may
 _DAY = r"(?:[12][0-9]|3[01]|0?[1-9])"
 _NTH = r"(?i:st|nd|rd|th)?"
 _YEAR = r"(?:1[0-9]{3}|20[0-9]{2})(?![0-9]|[.,:][0-9]|[ ]?[%°])"
-# What may follow "may 5", so that it is a day and not the verb with a number.
+# What follows "may 5" if it is a date and not a verb with a number.
 _AFTER_DAY = re.compile(r"\s*(?:\Z|[.,;:!?)\]\"”’'–-]|and\b|or\b|to\b|at\b|in\b|for\b|is\b|was\b|through\b|until\b)")
 _ENDS_IN_MONTH_WORDS = re.compile(
     r"(?i:\b(?:in|of|by|since|last|next|this|until|till|from|to|mid|late|early|every)[ -])\Z"
@@ -22,7 +22,7 @@ _ENDS_IN_MONTH_WORDS = re.compile(
 
 
 def _month(written: str) -> str:
-    """The month's whole name, as it was written if it was whole."""
+    """Return the month's full name; a full name is unchanged."""
     name = english.MONTHS[
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"].index(written[:3].lower())
     ]
@@ -30,12 +30,12 @@ def _month(written: str) -> str:
 
 
 def _stop(written: str, place: Place) -> str:
-    """The full stop of an abbreviation that ends a sentence too."""
+    """Return the full stop if the abbreviation also ends a sentence."""
     return "." if written.endswith(".") and re.match(r"\s*\Z|\s+[A-Z“\"]", place.after) else ""
 
 
 def _in_full(year: str, month: str, day: str, place: Place) -> str | None:
-    """A date in figures; None if there is no such day."""
+    """Read a date in digits; None if there is no such day."""
     try:
         date = datetime.date(int(year), int(month), int(day))
     except ValueError:
@@ -57,7 +57,7 @@ def _spoken(date: datetime.date, place: Place) -> str:
     r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?(?![0-9]))?",
 )
 def year_first(match: re.Match[str], place: Place) -> str | None:
-    """2024-05-06, also as a moment: 2024-05-06T10:00:00Z."""
+    """2024-05-06, and timestamps: 2024-05-06T10:00:00Z."""
     date = _in_full(match["year"], match["month"], match["day"], place)
     if not date or not match["hour"]:
         return date
@@ -74,7 +74,7 @@ def year_first(match: re.Match[str], place: Place) -> str | None:
     r"(?![0-9]|[-/.:][0-9])",
 )
 def year_last(match: re.Match[str], place: Place) -> str | None:
-    """15-01-2020 and 15.01.2020, the day first; 1/15/2020, the month first, where it can be."""
+    """15-01-2020 and 15.01.2020, the day first; 1/15/2020, the month first if possible."""
     one, two, year = match["one"], match["two"], match["year"]
     if len(year) == 2 and (match["mark"] != "/" or place.chinese):
         return None
@@ -102,7 +102,7 @@ def year_and_month(match: re.Match[str], place: Place) -> str:
 
 @rule("date", rf"{START}(?P<month>0?[1-9]|1[0-2])/(?P<day>{_DAY})(?![0-9/]|[.,:][0-9])")
 def month_and_day(match: re.Match[str], place: Place) -> str | None:
-    """On 5/12: only after a word that a day follows."""
+    """On 5/12: only after a word that precedes a date."""
     if place.chinese or not re.search(r"(?i:\b(?:on|since|until|dated|due|by)[ ])\Z", place.before):
         return None
     return f"{english.MONTHS[int(match['month']) - 1]} {english.ordinal(match['day'])}"
@@ -146,7 +146,7 @@ def day_first(match: re.Match[str], place: Place) -> str | None:
 
 @rule("date", rf"(?P<name>{MONTH})")
 def month_alone(match: re.Match[str], place: Place) -> str | None:
-    """In Sept., Oct. 2024: an abbreviation with its point, where a month is meant."""
+    """In Sept., Oct. 2024: an abbreviation with its point, if it is a month."""
     year = re.match(rf"[ ]{_YEAR}", place.after, re.VERBOSE)
     if not match[0].endswith(".") or not (year or _ENDS_IN_MONTH_WORDS.search(place.before)):
         return _month(match[0]) if year and len(match[0]) == 3 and match[0][0].isupper() else None

@@ -1,4 +1,4 @@
-"""A text that is rewritten step by step and remembers which rule wrote what."""
+"""A text that is rewritten in steps, with a record of the changes and their rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What stood in the text, what is spoken instead (perhaps nothing), and the rule that says so."""
+    """A change: the written text, the spoken text that replaces it (possibly empty), and the rule."""
 
     rule: str
     written: str
@@ -19,7 +19,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Put `text` in the place of the characters from `start` to `end`; without a `rule` nobody is told."""
+    """Replaces the characters from `start` to `end` by `text`. Without a `rule`, the change is not reported."""
 
     start: int
     end: int
@@ -29,7 +29,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """Where an earlier edit's result is now."""
+    """The current position of an earlier edit's result."""
 
     start: int
     end: int
@@ -38,15 +38,15 @@ class _Mark:
 
 
 class Draft:
-    """The text as it is now, and the marks of what was changed in it."""
+    """The current text, and the marks of the changes in it."""
 
     def __init__(self, text: str) -> None:
-        """Begin with what was written."""
+        """Start with the written text."""
         self.text = text
         self._marks: list[_Mark] = []
 
     def apply(self, edits: Iterable[Edit]) -> None:
-        """Make edits, which are in order and do not overlap."""
+        """Apply edits, which must be in order and must not overlap."""
         made = [edit for edit in edits if self.text[edit.start : edit.end] != edit.text]
         if not made:
             return
@@ -66,7 +66,7 @@ class Draft:
         pieces.append(self.text[done:])
 
         def moved(place: int, *, is_end: bool) -> int:
-            """Where a place is after the edits; inside of one, the end of the edit that is on its side."""
+            """Map a position to the text after the edits; inside an edit, to the end of the edit on its side."""
             index = bisect_right(starts, place - is_end) - 1
             if index and place < ends[index]:
                 return ends[index] + shifts[index] if is_end else starts[index] + shifts[index - 1]
@@ -82,14 +82,14 @@ class Draft:
         self._marks = sorted(old + marks, key=lambda mark: mark.start)
 
     def substitute(self, pattern: re.Pattern[str], new: str | Callable[[re.Match[str]], str], rule: str = "") -> None:
-        """Replace every match of `pattern`, as `re.sub` does; `new` as a string is taken literally."""
+        """Replace every match of `pattern`, as `re.sub` does. A string `new` is literal."""
         self.apply(
             Edit(*match.span(), new if isinstance(new, str) else new(match), rule)
             for match in pattern.finditer(self.text)
         )
 
     def changes(self, sentences: Iterable[str]) -> list[tuple[Change, ...]]:
-        """The changes in each of `sentences`, which are pieces of the text, in order."""
+        """Return the changes in each of `sentences`, which are parts of the text, in order."""
         found: list[tuple[Change, ...]] = []
         place, index = 0, 0
         for sentence in sentences:
@@ -98,7 +98,7 @@ class Draft:
             while index < len(self._marks) and self._marks[index].start < place:
                 index += 1
             found.append(tuple(map(self._change, self._marks[first:index])))
-        if found:  # what was left out behind the last sentence belongs to it
+        if found:  # removals after the last sentence belong to it
             found[-1] += tuple(map(self._change, self._marks[index:]))
         return found
 

@@ -1,4 +1,4 @@
-"""Emoji: left out, or said by their short names in Unicode's CLDR."""
+"""Emoji: removed, or read as their short names in Unicode's CLDR."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAY_HOLD = re.compile("[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001ffff\u20e3]")
 
 
 def name_emoji(draft: Draft, language: Language | None) -> None:
-    """Put its name in the place of every emoji."""
+    """Replace every emoji by its name."""
     if not _MAY_HOLD.search(draft.text):
         return
     in_chinese = is_chinese(draft.text) if any(map(str.isalpha, draft.text)) else language == "zh"

@@ -1,4 +1,4 @@
-"""Numbers as English speakers read them; num2words does the number-to-words work."""
+"""English readings of numbers; num2words converts numbers to words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_DIGITS = 36  # num2words knows names for these; a longer one is read digit
 
 
 def digits(text: str) -> str:
-    """Digit by digit: "007" -> "zero zero seven"."""
+    """Read digit by digit: "007" -> "zero zero seven"."""
     return " ".join(_DIGITS[int(digit)] for digit in text if digit.isdecimal())
 
 
@@ -32,7 +32,7 @@ def cardinal(number: str) -> str:
 
 
 def minus(spoken: str) -> str:
-    """Negate what is spoken."""
+    """Negate a spoken number."""
     return f"minus {spoken}"
 
 
@@ -62,7 +62,7 @@ def pairs(number: str) -> str:
 
 
 def plural(spoken: str) -> str:
-    """Several of what is spoken: "eighty" -> "eighties", "half" -> "halves", "third" -> "thirds"."""
+    """Return the plural of a spoken number: "eighty" -> "eighties", "half" -> "halves", "third" -> "thirds"."""
     if spoken.endswith("half"):
         return spoken.removesuffix("f") + "ves"
     if spoken.endswith(("s", "x")):
@@ -85,15 +85,15 @@ def mixed(whole: str, top: str, bottom: str) -> str:
 
 
 def span(first: str, last: str) -> str:
-    """10-20 -> "ten to twenty"."""
+    """Read 10-20 -> "ten to twenty"."""
     return f"{first} to {last}"
 
 
 def ratio(left: str, right: str) -> str:
-    """16:9 -> "sixteen to nine"."""
+    """Read 16:9 -> "sixteen to nine"."""
     return f"{left} to {right}"
 
 
 def groups(parts: list[str]) -> str:
-    """Groups of digits, with a pause between them."""
+    """Read groups of digits, with a pause between them."""
     return ", ".join(map(digits, parts))

@@ -1,4 +1,4 @@
-"""Cuts a sentence into parts that a language model has room for."""
+"""Splits a sentence into parts that fit into the language model's context."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ LARGEST_SHARE = 0.7  # of a sentence in one of its two parts: a pause is rarely 
 
 
 class NoRoom(ValueError):
-    """Not even a single letter fits."""
+    """A single letter does not fit."""
 
 
 def fit(sentence: str, fits: Callable[[str], bool]) -> list[str]:
-    """Split `sentence` until `fits` says of each part that it does; raises NoRoom if a single letter does not.
+    """Split `sentence` until `fits` is true for each part; raises NoRoom if a single letter does not fit.
 
-    Most of what is too long is so because of what surrounds it, a long sample or a small context, and is cut where a
-    speaker would pause. What is short to say and yet has many tokens, such as a letter below thousands of accents, is
-    halved, and of that only the parts with something to say are kept.
+    Usually the reason is a long sample or a small context; the sentence is then split where a speaker would pause.
+    Text that is short but has many tokens, such as a letter with thousands of accents, is halved, and parts without
+    words are removed.
     """
     if fits(sentence):
         return [sentence]

@@ -1,4 +1,4 @@
-"""Fractions, mixed numbers, and pairs with a slash that are none."""
+"""Fractions, mixed numbers, and pairs with a slash that are not fractions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def vulgar(match: re.Match[str], place: Place) -> str:
     rf"|st)?(?![0-9/⁄]|[.][0-9]){_UNIT}(?![A-Za-z])",
 )
 def fraction(match: re.Match[str], place: Place) -> str | None:
-    """1/2, 2 1/2, 4 1/2 lbs; but 24/7, 8/10 as a mark and 120/80 are said otherwise."""
+    """1/2, 2 1/2, 4 1/2 lbs; but 24/7, 8/10 as a score and 120/80 are read differently."""
     if match["minus"]:
         if not is_minus(place):
             return None

@@ -1,4 +1,4 @@
-"""All rules, in the order in which they are tried, by what they begin with."""
+"""All rules, grouped by their first characters, in the order in which they are tried."""
 
 from __future__ import annotations
 

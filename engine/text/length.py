@@ -1,8 +1,7 @@
-"""How long a text takes to say: a rough rule of thumb, for balancing sentences and bounding the model.
+"""Estimates of the duration of speech, for balancing sentences and limiting the model.
 
-Read aloud, English runs at about 15 characters a second (spaces counted) and Chinese at about 4.5 characters
-a second. Voices differ from this by a third either way. Digits that normalisation left, as in "GPT4", are
-each a word and count as Chinese characters.
+English has about 15 characters per second (including spaces), Chinese about 4.5. Voices differ from this by up to a
+third. Digits that remain after normalization, as in "GPT4", are one word each and count as Chinese characters.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from engine.types import TOKENS_PER_SECOND
 
 LATIN_SECONDS = 1 / 15
 BYTES_PER_SECOND = 40
-"""More of UTF-8 in a second of speech is no ordinary text; a model may take a token for each byte of it."""
+"""Maximum bytes of UTF-8 per second of speech in ordinary text. A model can need one token per byte."""
 CJK_SECONDS = 1 / 4.5
 
 _CJK = re.compile(f"[{CJK}]")
 
 
 def is_speakable(text: str) -> bool:
-    """Whether there is anything to say: a letter or a digit of any script."""
+    """Whether the text has a letter or a digit of any script."""
     return any(char.isalnum() for char in text)
 
 
 def weights(text: str) -> list[float]:
-    """Seconds that each character adds, shape (len(text),).
+    """Return the seconds of each character, shape (len(text),).
 
-    A stretch of spaces and punctuation counts as one Latin character, at the letter that follows it, so
-    that no number of dots makes a text long; a combining mark takes no time of its own.
+    A run of spaces and punctuation counts as one Latin character, at the letter after it: many dots do not make a text
+    long. A combining mark counts 0.
     """
     seconds = []
     begun = gap = False
@@ -51,21 +50,21 @@ def weights(text: str) -> list[float]:
 
 @lru_cache(maxsize=8192)
 def _rate(char: str) -> float | None:
-    """Seconds for a letter or digit, 0 for a mark upon one, None for what lies between them."""
+    """Return the seconds of a letter or digit, 0 for a combining mark, None for other characters."""
     if char.isalnum():
         return CJK_SECONDS if char.isnumeric() or _CJK.match(char) else LATIN_SECONDS
     return 0.0 if unicodedata.category(char).startswith("M") else None
 
 
 def cumulative_weights(text: str) -> list[float]:
-    """Seconds up to each place in `text`, shape (len(text) + 1,), from 0 to the weight of the whole."""
+    """Return the seconds up to each position in `text`, shape (len(text) + 1,), from 0 to the total."""
     return list(accumulate(weights(text), initial=0.0))
 
 
 def cumulative_sizes(text: str) -> list[float]:
-    """As `cumulative_weights`, but with a second for every BYTES_PER_SECOND where that is more.
+    """Return `cumulative_weights`, or a second for every BYTES_PER_SECOND if that is more.
 
-    So a text of marks and rare characters, which take much of a model's context and little time to say, is bounded too.
+    This also limits texts of marks and rare characters, which take many tokens and little time.
     """
     sizes = (
         max(seconds, len(char.encode("utf-8", "replace")) / BYTES_PER_SECOND)
@@ -84,9 +83,8 @@ def speech_weight(text: str) -> float:
 
 
 def max_semantic_tokens(sentence: str) -> int:
-    """The most semantic tokens that `sentence` may take, so that a model that never ends cannot run on.
+    """Return the maximum number of semantic tokens for `sentence`, to stop a model that does not end.
 
-    Generous, since the estimate is rough and a slow voice is no fault: two and a half times the estimate,
-    and one second for the silence around it.
+    The estimate is rough and voices can be slow: the limit is 2.5 times the estimate, plus one second for silence.
     """
     return math.ceil(TOKENS_PER_SECOND * (2.5 * speech_weight(sentence) + 1))

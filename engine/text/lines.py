@@ -1,4 +1,4 @@
-"""Makes one line of many: list items and headings become sentences, wrapped prose is joined."""
+"""Joins lines: list items and headings become sentences, wrapped prose is joined."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _CLOSERS = "\"'”’」』)）]】》〉 "
 
 
 def join_lines(draft: Draft) -> None:
-    """Make one line; where two lines are two sentences, the first is made to end with punctuation."""
+    """Join the lines. Adds punctuation to a line that is a sentence of its own."""
     draft.apply(_joints(draft.text))
 
 
 def tidy(draft: Draft) -> None:
-    """Single spaces, none at the ends and none before punctuation."""
+    """Reduce spaces to single ones, with none at the ends and none before punctuation."""
     draft.substitute(_SPACES, " ")
     draft.substitute(_SPACE_BEFORE_STOP, "")
     draft.substitute(_COMMAS, lambda match: match[0][0])
@@ -59,7 +59,7 @@ def _joints(text: str) -> Iterator[Edit]:
 
 
 def _ended(line: str, blank: bool) -> tuple[str, str]:
-    """What of a line stays, and the full stop that it needs."""
+    """Return the content of a line, with a full stop if it needs one."""
     core = line.rstrip(_CLOSERS)
     if core.endswith(_TERMINAL) or (core.endswith(tuple(_PAUSE)) and not blank):
         return line, ""

@@ -1,4 +1,4 @@
-"""Takes markup away: thoughts of reasoning models, HTML, Markdown, code fences, LaTeX's dollars."""
+"""Removes markup: thoughts of reasoning models, HTML, Markdown, code fences, LaTeX's dollar signs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _UNDERSCORE = re.compile(r"(?<=[A-Za-z0-9])_(?=[A-Za-z0-9])")
 
 
 def strip_documents(draft: Draft, code_blocks: Literal["read", "skip"]) -> None:
-    """Take away what stands around and between the text: thoughts, fences, tags, links, tables."""
+    """Remove thoughts, fences, tags, links and tables."""
     text = draft.text
     if "<" in text:
         draft.apply(_hidden(text, _THOUGHT, "thought"))
@@ -102,14 +102,14 @@ def strip_documents(draft: Draft, code_blocks: Literal["read", "skip"]) -> None:
 
 
 def strip_emphasis(draft: Draft) -> None:
-    """Take away stars, backticks and the like, which only mark words."""
+    """Remove asterisks, backticks and similar marks of emphasis."""
     draft.substitute(_SPACED_STAR, "×")
     draft.substitute(_EMPHASIS, " ", "")
     draft.substitute(_UNDERSCORE, " ", "")
 
 
 def _hidden(text: str, tag: re.Pattern[str], rule: str) -> Iterator[Edit]:
-    """What lies between an opening and the next closing mark; before a first closing one, too."""
+    """Match from an opening mark to the next closing mark, and from the start to a first closing mark."""
     opened: int | None = None
     first = True
     for match in tag.finditer(text):
@@ -125,7 +125,7 @@ def _hidden(text: str, tag: re.Pattern[str], rule: str) -> Iterator[Edit]:
 
 
 def _fences(text: str, skip: bool) -> Iterator[Edit]:
-    """Fence lines, and what they hold if it is to be left out; an open one reaches to the end."""
+    """Match fence lines, with their content if it is skipped. A fence without an end extends to the end of the text."""
     opened: re.Match[str] | None = None
     for match in _FENCE.finditer(text):
         if opened is None:
@@ -140,7 +140,7 @@ def _fences(text: str, skip: bool) -> Iterator[Edit]:
 
 
 def _tables(text: str) -> Iterator[Edit]:
-    """Rows as lines of cells with commas, without the line of dashes below the head."""
+    """Convert table rows to lines of cells with commas, without the separator line."""
     lines = text.split("\n")
     places, place = [], 0
     for line in lines:

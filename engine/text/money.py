@@ -1,4 +1,4 @@
-"""Amounts of money: with signs and codes before and behind, scales, ranges, and what they are paid per."""
+"""Amounts of money: with signs and codes before and after them, scales, ranges, and rates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from engine.text import chinese, english
 from engine.text.numerals import AMOUNT, START, count, is_code, is_minus, plain
 from engine.text.rules import Place, rule
 
-# English for one and several, a hundredth and several of it (empty where nobody speaks of one), Chinese.
+# English singular and plural, those of the hundredth (empty if not in use), Chinese.
 _DOLLAR = ("dollar", "dollars", "cent", "cents")
 _COINS: dict[str, tuple[str, str, str, str, str]] = {
     "$": (*_DOLLAR, "美元"),
@@ -143,7 +143,7 @@ def amount(coin: str, written: str, scale: str, place: Place) -> str:
 
 
 def without_zeros(number: str) -> str:
-    """Without the zeros that only fill a price up: "3.50" -> "3.5"."""
+    """Remove trailing zeros of a price: "3.50" -> "3.5"."""
     return number.rstrip("0").rstrip(".") if "." in number else number
 
 
@@ -231,5 +231,5 @@ def han_per(match: re.Match[str], place: Place) -> str:
 
 @rule("money", rf"{START}(?P<price>[0-9]{{1,12}}\.[0-9]+)(?=[ ]?(?:元|块))")
 def han_price(match: re.Match[str], place: Place) -> str:
-    """3.50元 has no zero at its end."""
+    """3.50元 is read without the final zero."""
     return count(without_zeros(match["price"]), chinese)

@@ -1,4 +1,4 @@
-"""From what people write to what a voice can read: one line, its numbers and signs in words."""
+"""Text normalization: one line, with numbers and signs in words."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from engine.text.options import DEFAULT, TextOptions
 def normalise(text: str, options: TextOptions = DEFAULT) -> str:
     r"""Return `text` as one line that a voice can read; never raises.
 
-    A line that ends without punctuation, as a heading or a list item does, gets a full stop, so that the
-    sentence splitter sees its end. A single newline before a lower-case letter is taken for wrapped prose
-    and becomes a space.
+    A line without final punctuation, such as a heading or a list item, gets a full stop, so that the sentence splitter
+    finds its end. A single newline before a lower-case letter is wrapped prose and becomes a space.
 
     >>> normalise("Prices\n\n- Tea: $3.50 ☕\n- 茶：３５元")
     'Prices. Tea: three dollars and fifty cents. 茶：三十五元'
@@ -26,7 +25,7 @@ def normalise(text: str, options: TextOptions = DEFAULT) -> str:
 
 
 def rewrite(text: str, options: TextOptions) -> Draft:
-    """The text as it is spoken, and what was changed for it."""
+    """Return the normalized text with its changes."""
     draft = Draft(text)
     mend(draft)
     if options.normalize:

@@ -1,4 +1,4 @@
-"""How numbers are written: with which separators, and when they are no amounts but codes."""
+"""Notation of numbers: separators, and the distinction between amounts and codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DOTTED = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3}){2,}")
 
 
 def plain(written: str) -> str:
-    """Without separators, with a point for decimals: "1.299,50" -> "1299.50", "1,00,000" -> "100000"."""
+    """Remove separators, and use a decimal point: "1.299,50" -> "1299.50", "1,00,000" -> "100000"."""
     if _CONTINENTAL.fullmatch(written):
         return written.replace(".", "").replace(",", ".")
     if _DOTTED.fullmatch(written):
@@ -38,14 +38,14 @@ def plain(written: str) -> str:
 
 
 def is_code(written: str) -> bool:
-    """Whether a number as it is written is read digit by digit: 007, or long."""
+    """Whether a written number is read digit by digit: 007, or a long one."""
     whole = written.partition(".")[0]
     long = whole.isdigit() and len(whole) > _LONG and not (len(whole) <= 15 and whole.endswith("000"))
     return long or (len(whole) > 1 and whole.startswith("0"))
 
 
 def count(written: str, say: Speaker) -> str:
-    """Read a number as it is written."""
+    """Read a written number."""
     number = plain(written)
     if is_code(written):
         whole, point, fraction = number.partition(".")
@@ -54,5 +54,5 @@ def count(written: str, say: Speaker) -> str:
 
 
 def is_minus(place: Place) -> bool:
-    """Whether a hyphen here, before a number, is a minus and not a hyphen that joins or leads to something."""
+    """Whether a hyphen here, before a number, is a minus sign."""
     return not re.search(rf"[{LATIN}0-9_)\]%.°²³]\Z", place.before)

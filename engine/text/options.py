@@ -1,4 +1,4 @@
-"""What a caller may choose about how a text is read."""
+"""Options for text normalization."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Language = Literal["en", "zh"]
 
 @dataclass(frozen=True, slots=True)
 class TextOptions:
-    """How to read a text.
+    """Options for text normalization.
 
-    `language` decides where the text does not, as in one of digits only. `emoji` leaves emoji out ("drop") or
-    says their names ("name"). `code_blocks` says whether fenced code is read ("read") or left out ("skip").
-    Without `normalize` the text is spoken as it came: only what no model could take is mended.
+    `language` is used if the text does not show its language, for example if it has digits only. `emoji` removes emoji
+    ("drop") or reads their names ("name"). `code_blocks` reads fenced code ("read") or removes it ("skip"). Without
+    `normalize`, only characters that a model cannot process are changed.
     """
 
     language: Language | None = None

@@ -1,4 +1,4 @@
-"""Amounts: ordinals, ranges, measures, years, and every number that is nothing else."""
+"""Amounts: ordinals, ranges, measures, years, and all numbers without another rule."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from engine.text.rules import Place, rule
 from engine.text.script import HAN, LATIN
 from engine.text.times import is_score
 
-# A year unless the next word is what is counted: "1500 people", "1984 pages", but "1984 was".
+# A year unless the next word is counted: "1500 people", "1984 pages", but "1984 was".
 _COUNTED = re.compile(
     r"\s(?:(?!(?:was|is|has|this|its|as|does|sees|marks|was)\b)[a-z]+s|people|men|women|children|feet|of|more|less)\b"
 )
-# What there are millions of, as in "2.5m residents".
+# Nouns after millions, as in "2.5m residents".
 _MANY = re.compile(
     r" (?:people|residents|users|subscribers|followers|customers|views|downloads|jobs|barrels|homes|households"
     r"|workers|visitors|copies|votes|viewers|inhabitants|members|tourists|passengers|children|men|women|dollars|euros)\b"
 )
 _DATED = re.compile(r"(?i:\b(?:in|since|year|until|of|from)[ ])\Z")
 _SCALE = r"(?:hundred|thousand|million|billion|trillion)"
-# What two is counted with as 两 rather than 二.
+# Measure words that take 两 instead of 二.
 _COUNTED_TWO = (
     "km",
     "kg",
@@ -38,7 +38,7 @@ _DIVISIONS = ("年级", "年纪", "班", "号", "楼", "月", "日")
 
 
 def _in_context(written: str, place: Place, before: str, after: str) -> str:
-    """Read a number as the text around it asks: as a year, or 2个 as 两个."""
+    """Read a number according to its context: as a year, or 2个 as 两个."""
     after = after.removeprefix(" ")
     if not written.isdigit():
         return count(written, place.say)
@@ -212,7 +212,7 @@ def thousands(match: re.Match[str], place: Place) -> str:
 
 @rule("number", rf"(?P<number>{NUMBER})(?P<zeros>[ ]?{_SCALE}(?![A-Za-z]))?")
 def number(match: re.Match[str], place: Place) -> str:
-    """What no other rule reads."""
+    """Numbers without another rule."""
     written = match["number"]
     spoken = count(written, place.say) if match["zeros"] else _in_context(written, place, place.before, place.after)
     return spoken + (" " + match["zeros"].strip() if match["zeros"] else "")
@@ -220,7 +220,7 @@ def number(match: re.Match[str], place: Place) -> str:
 
 @rule("minus", rf"[-–][ ]?(?=\.?[0-9])(?P<number>{AMOUNT})(?![A-Za-z0-9_]|[.:/-][0-9])(?P<percent>[ ]?%)?")
 def negative(match: re.Match[str], place: Place) -> str | None:
-    """-5; but not after a letter, a digit or a bracket, where a hyphen joins."""
+    """-5; but after a letter, a digit or a bracket it is a hyphen."""
     if not is_minus(place) or (
         " " in match[0].removesuffix("%").rstrip()
         and not (place.before == "" or place.before.rstrip().endswith(("=", "(", "×", "*", "/")))

@@ -1,11 +1,11 @@
-"""Finds what is not written as it is spoken, and has each read in the language around it.
+"""Applies the rules that convert written forms to spoken words, in the language of the surrounding text.
 
-A candidate is a run of digits, a sign or a word that some rule begins with. At each, the rules of its kind are
-tried in order; the first that has something to say takes its match. Every repetition in a rule is atomic or
-bounded, and what stands around a match is seen through a window: the time is linear in the text.
+A candidate is a run of digits, a sign or a word with which a rule begins. The rules of its group are tried in order;
+the first that returns words replaces its match. Every repetition in a rule is atomic or bounded, and rules see a
+limited window around a match: the time is linear in the length of the text.
 """
 
-# ruff: noqa: D102 - what the protocol's methods do is said where they are written
+# ruff: noqa: D102 - the implementations document the protocol's methods
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a match is: the text, the match's ends in it, and whether it is read in Chinese."""
+    """The context of a match: the text, the match's bounds, and whether it is read in Chinese."""
 
     text: str
     start: int
@@ -53,17 +53,17 @@ class Place:
 
     @property
     def say(self) -> Speaker:
-        """The language's words for numbers."""
+        """The language of the match."""
         return chinese if self.chinese else english
 
     @cached_property
     def before(self) -> str:
-        """What stands before the match, up to WINDOW characters."""
+        """The text before the match, up to WINDOW characters."""
         return self.text[max(0, self.start - WINDOW) : self.start]
 
     @cached_property
     def after(self) -> str:
-        """What stands after it."""
+        """The text after the match, up to WINDOW characters."""
         return self.text[self.end : self.end + WINDOW]
 
 
@@ -72,7 +72,7 @@ Speak = Callable[[re.Match[str], Place], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A kind of thing that is written: how it looks, and how it is said, or None where it is something else."""
+    """A pattern, and the function that returns the words for a match, or None if the rule does not apply."""
 
     name: str
     pattern: re.Pattern[str]
@@ -80,19 +80,19 @@ class Rule:
 
 
 def rule(name: str, pattern: str) -> Callable[[Speak], Rule]:
-    """Decorate the function that says what `pattern`, a verbose expression, matches."""
+    """Decorate the function that reads matches of `pattern`, a verbose regular expression."""
     return lambda speak: Rule(name, re.compile(pattern, re.VERBOSE), speak)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules by what they begin with: a candidate of `pattern` is tried on those of the group that it matched."""
+    """Rules by group of `pattern`. A candidate is tried with the rules of the group that it matched."""
 
     pattern: re.Pattern[str]
     groups: dict[str, Sequence[Rule]]
 
     def edits(self, text: str, language: Language | None) -> Iterator[Edit]:
-        """What the rules change in `text`, in order."""
+        """Return the edits of the rules in `text`, in order."""
         languages = _languages(text, language)
         done, last = 0, ""
         candidate = self.pattern.search(text)
@@ -106,7 +106,7 @@ class Rules:
             candidate = self.pattern.search(text, end)
 
     def _read(self, candidate: re.Match[str], languages: _Languages) -> tuple[Edit | None, int]:
-        """The edit at a candidate, if there is one, and where to go on."""
+        """Return the edit at a candidate, if any, and the position at which to continue."""
         text, start = candidate.string, candidate.start()
         in_chinese = languages.at(start)
         for rule in self.groups[str(candidate.lastgroup)]:
@@ -121,7 +121,7 @@ class Rules:
 
 
 class _Languages:
-    """Which sentences are Chinese; asked for ever later places."""
+    """Detects Chinese sentences, for increasing positions."""
 
     def __init__(self, ends: list[int], flags: list[bool]) -> None:
         self._ends, self._flags, self._index = ends, flags, 0
@@ -133,7 +133,7 @@ class _Languages:
 
 
 def _languages(text: str, language: Language | None) -> _Languages:
-    """A sentence with letters is in their language, another in the given one, or else in the whole text's."""
+    """Detect from the sentence's letters; without letters, use the given language, or that of the whole text."""
     otherwise = is_chinese(text) if language is None else language == "zh"
     ends, flags, start = [], [], 0
     for end in [*(match.start() for match in _SENTENCE_END.finditer(text)), len(text) + 1]:
@@ -146,14 +146,14 @@ def _languages(text: str, language: Language | None) -> _Languages:
 
 
 def _beside_han(text: str, start: int, end: int) -> bool:
-    """Whether a match has Chinese characters in it or beside it, but for signs."""
+    """Whether a match contains or touches Chinese characters, ignoring signs."""
     before = text[max(0, start - 4) : start].rstrip(_SIGNS)
     after = text[end : end + 8].lstrip(_SIGNS)
     return is_han(before[-1:]) or is_han(after[:1]) or any(map(is_han, text[start : min(end, start + WINDOW)]))
 
 
 def _spaced(edit: Edit, text: str, before: str, done: int) -> Edit:
-    """Put a space where the words would run into letters, and take one away between Chinese characters."""
+    """Add spaces between the words and letters, and remove them between Chinese characters."""
     start, end, spoken = edit.start, edit.end, edit.text
     if not spoken:
         return edit

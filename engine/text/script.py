@@ -1,4 +1,4 @@
-"""Which script a text is in: Chinese, or what is spaced like English."""
+"""Detection of the script of a text: Chinese, or scripts with spaces between words."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _ONLY_HAN = re.compile(f"[{HAN}]+")
 
 
 def is_han(char: str) -> bool:
-    """Whether this one character is a Chinese one; the empty string is not."""
+    """Whether this is one Chinese character; false for the empty string."""
     return _HAN.match(char) is not None
 
 
 def is_cjk(char: str) -> bool:
-    """Whether this one character is a Chinese, Japanese or Korean one: written without spaces, or nearly so."""
+    """Whether this is one Chinese, Japanese or Korean character."""
     return _CJK.match(char) is not None
 
 
 def is_chinese(text: str) -> bool:
-    """Whether `text` is mainly Chinese: more Chinese characters and stops than words of other scripts.
+    """Whether `text` is mainly Chinese: it has more Chinese characters and stops than words of other scripts.
 
-    Names in capitals only, as 5G and AI, are no words.
+    Names in capitals, such as 5G and AI, do not count as words.
 
     >>> is_chinese("我用 Python"), is_chinese("I visited 故宫 in May"), is_chinese("3.5")
     (True, False, False)

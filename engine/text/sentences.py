@@ -1,4 +1,4 @@
-"""Splits normalised text into sentences that a model speaks well: none too long, none tiny, none silent."""
+"""Splits normalized text into sentences for the model: not too long, not too short, not without words."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _SPACE = re.compile(r"\s")
 def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
     """Split normalised `text` into pieces of at most `max_seconds` of speech, as `speech_weight` counts it.
 
-    Sentences stay whole where they can. A heavier one is cut at the end of a sentence within its quotes, at
-    clause punctuation, at a space or anywhere, whichever of these first has a place that balances its parts,
-    until they fit. A text of marks and rare characters counts as `cumulative_sizes` says. Tiny sentences are
-    joined with the next; the further on in the text, the longer those are that are joined: a listener waits
-    for the first piece only, and few long ones sound better and cost less than many short ones. The pieces hold
-    every letter and digit of the text, in order; a text without any has no pieces.
+    Sentences are not split unless they are too long. A long sentence is split until its parts fit: at the end of a
+    sentence within quotes, at clause punctuation, at a space or anywhere, the first of these that gives balanced
+    parts. `cumulative_sizes` measures texts of marks and rare characters. Short sentences are joined with the next;
+    later in the text, longer sentences are joined too: only the first piece delays the audio, and long pieces sound
+    better and cost less. The pieces contain every letter and digit of the text, in order. A text without letters and
+    digits has no pieces.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
     ['Hi. Dr. Smith paid 3.5 million.', '“真的吗？”他问。']
@@ -50,8 +50,8 @@ def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
 
 
 def _segment(text: str) -> list[str]:
-    """Sentences of `text`, which are `text` again when concatenated."""
-    # Without a space before it, "Dr." after a Chinese character is not seen to be an abbreviation.
+    """Return the sentences of `text`. Their concatenation is `text`."""
+    # Without a space before "Dr.", the segmenter does not detect the abbreviation after a Chinese character.
     spaced = _SCRIPT_CHANGE.sub(_GAP, text)
     pieces: list[str] = []
     for piece in segment("zh" if is_chinese(text) else "en", spaced):
@@ -66,7 +66,7 @@ def _segment(text: str) -> list[str]:
 
 
 def _divide(text: str, max_seconds: float) -> list[str]:
-    """Cut `text` until each part weighs at most `max_seconds`; concatenated they are `text` again."""
+    """Split `text` until each part takes at most `max_seconds`. The concatenation of the parts is `text`."""
     before = cumulative_sizes(text)
     if before[-1] <= max_seconds:
         return [text]
@@ -75,7 +75,7 @@ def _divide(text: str, max_seconds: float) -> list[str]:
 
 
 def _cut(text: str, before: list[float], max_seconds: float) -> int:
-    """The best place to cut `text` in two: near the middle, or a third where three parts are needed."""
+    """Return the best position to split `text`: near the middle, or near a third if three parts are necessary."""
     parts = math.ceil(before[-1] / max_seconds)
     target = before[-1] * (parts // 2) / parts
 
@@ -99,7 +99,7 @@ def _cut(text: str, before: list[float], max_seconds: float) -> int:
 
 
 def _inner_ends(text: str) -> list[int]:
-    """Where sentences end inside quotes and brackets, which `segment` takes for one."""
+    """Return the ends of sentences inside quotes and brackets, which `segment` does not split."""
     ends, end = [], 0
     for piece in _segment(text.translate(_QUOTES)):
         end += len(piece)
@@ -109,7 +109,7 @@ def _inner_ends(text: str) -> list[int]:
 
 
 def _join_silent(parts: list[str]) -> list[str]:
-    """Give parts without a letter or digit to the part before them, or else to the first after them."""
+    """Join parts without a letter or digit to the part before them, or to the first part after them."""
     joined: list[str] = []
     opening = ""
     for part in parts:
@@ -124,9 +124,9 @@ def _join_silent(parts: list[str]) -> list[str]:
 
 
 def _join_short(pieces: list[str], max_seconds: float) -> list[str]:
-    """Join short pieces with the next one, and a last tiny one with the one before, up to half of `max_seconds`.
+    """Join short pieces with the next one, and a short last piece with the previous one, up to half of `max_seconds`.
 
-    What is short grows with the time that the text before takes: from SHORT_SECONDS to NATURAL_SECONDS.
+    The limit for short pieces grows with the duration of the text before: from SHORT_SECONDS to NATURAL_SECONDS.
     """
     joined: list[str] = []
     spoken = weight = size = 0.0  # seconds before the last joined piece; and of that piece

@@ -1,4 +1,4 @@
-"""Mathematical and other signs beside numbers and letters, powers, and what stands for a word."""
+"""Mathematical and other signs next to numbers and letters, powers, and signs that stand for words."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-")
 
 @rule("sign", r"<+3+(?![0-9.])")
 def heart(match: re.Match[str], place: Place) -> str | None:
-    """I <3 you: a heart, which stays."""
+    """I <3 you: a heart, not changed."""
     return None if _NUMBER_BEFORE.search(place.before) else match[0]
 
 
@@ -57,7 +57,7 @@ def heart(match: re.Match[str], place: Place) -> str | None:
     r"|[A-Za-z(√$€£¥αβγπ]|[一二三四五六七八九十百])",
 )
 def operator(match: re.Match[str], place: Place) -> str | None:
-    """2+3, x = 5, ≥100; between words and without a number they stay: a < b."""
+    """2+3, x = 5, ≥100; between words without a number the sign is not changed: a < b."""
     sign, before, after = match["sign"], place.before, place.after
     if sign == "+" and "+" in before[-1:] + after[:1]:  # C++
         return None
@@ -98,7 +98,7 @@ def operator(match: re.Match[str], place: Place) -> str | None:
 
 
 def _leading(sign: str, place: Place) -> str:
-    """Read a sign before a number and behind nothing: ~5, ±5, ≥100."""
+    """Read a sign that only has a number after it: ~5, ±5, ≥100."""
     if place.chinese:
         return _WORDS[sign][1]
     return f"{_ALONE.get(sign, _WORDS[sign][0])} "
@@ -152,7 +152,7 @@ def paragraph(match: re.Match[str], place: Place) -> str:
 
 @rule("sign", r"&(?=[ ])")
 def ampersand(match: re.Match[str], place: Place) -> str | None:
-    """Tea & milk; R&D stays."""
+    """Tea & milk; R&D is not changed."""
     if not place.before.endswith(" "):
         return None
     return "和" if place.chinese else "and"

@@ -1,4 +1,4 @@
-"""What is spoken of a text, sentence by sentence, and what was changed for it."""
+"""Normalized sentences of a text, with the changes in them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from engine.text.sentences import split_sentences
 
 @dataclass(frozen=True, slots=True)
 class SpokenSentence:
-    """A sentence as the model gets it, and the changes in it, in order."""
+    """A sentence as the model's input, and the changes in it, in order."""
 
     text: str
     changes: tuple[Change, ...] = ()
 
 
 def spoken_sentences(text: str, options: TextOptions = DEFAULT) -> list[SpokenSentence]:
-    """Read `text`; none if there is nothing to say in it. Never raises."""
+    """Return the normalized sentences of `text`; none if it has no words. Never raises."""
     draft = rewrite(text, options)
     sentences = split_sentences(draft.text)
     changes = draft.changes(sentences)

@@ -1,4 +1,4 @@
-"""Times of day and durations, and what looks like them: scores and ratios."""
+"""Times of day and durations, and similar forms: scores and ratios."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SCORED_AFTER = re.compile(
 
 
 def is_score(place: Place) -> bool:
-    """Whether the words around two numbers say that they are a score or a ratio."""
+    """Whether the words around two numbers show that they are a score or a ratio."""
     scored = _SCORED.search(place.before) or _SCORED_AFTER.match(place.after)
     return bool(scored) or (place.before.endswith("以") and not place.after.startswith(("前", "后")))
 
 
 def meridiem(written: str, place: Place) -> str:
-    """AM or PM: with the full stop of a sentence that ends here, after enough words for one."""
+    """Return AM or PM, with a full stop if a sentence with enough words ends here."""
     letters = "AM" if written[0] in "aA" else "PM"
     if not written.endswith("."):
         return letters
@@ -157,7 +157,7 @@ def duration(match: re.Match[str], place: Place) -> str:
     rf"{START}(?P<left>{INTEGER}(?:\.[0-9]+)?)[:：](?P<right>{INTEGER}(?:\.[0-9]+)?)(?:[:：](?P<third>[0-9]+))?(?![0-9]|[:：][0-9])",
 )
 def ratio(match: re.Match[str], place: Place) -> str:
-    """16:9, and scores, which are no times of day."""
+    """16:9, and scores, which are not times of day."""
     return (
         " to ".join(count(match[side], place.say) for side in ("left", "right", "third") if match[side])
         if not place.chinese

@@ -1,10 +1,10 @@
-"""Units of measurement: how they are written, and their names in English (one, several) and Chinese."""
+"""Units of measurement: their notation, and their names in English (singular, plural) and Chinese."""
 
 from __future__ import annotations
 
 import re
 
-# What is written: English name of one, Chinese name. Several take an s, unless a third entry says otherwise.
+# Notation: English singular, Chinese name, and the plural if it is irregular.
 _TABLE: dict[str, tuple[str, ...]] = {
     "km": ("kilometer", "公里"),
     "m": ("meter", "米"),
@@ -212,14 +212,14 @@ _SPLIT = re.compile(r"(?:(?P<word>sq|cu)[. ]+)?(?P<name>[°º] ?[CF]|[^\s²³^23
 
 
 def is_unit(written: str, *, spaced: bool) -> bool:
-    """Whether this is a unit behind its number: 5 in and 5 s may be other words, 5in and 5s may not."""
+    """Whether this is a unit after a number: 5 in and 5 s are ambiguous, 5in and 5s are units."""
     if not spaced:
         return written not in ("N", "J", "t", "cal")
     return written not in _NEVER_SPACED and (len(written) > 1 or written in _SHORT or not written.isascii())
 
 
 def name(written: str, *, in_chinese: bool, one: bool) -> str:
-    """The unit's name: ("km/h", one=False) -> "kilometers per hour"."""
+    """Return the unit's name: ("km/h", one=False) -> "kilometers per hour"."""
     unit, _, per = written.partition("/")
     spoken = _name(unit, in_chinese, one)
     if not per:

@@ -1,4 +1,4 @@
-"""Words that are written short: abbreviations, titles, streets; and Roman numerals."""
+"""Abbreviations of words, titles and streets, and Roman numerals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from engine.text import chinese, english
 from engine.text.codes import STREETS
 from engine.text.rules import Place, rule
 
-# Said in full wherever they stand with their point; a sentence that ends with one keeps its full stop.
+# Always expanded if written with the point. At the end of a sentence, the full stop remains.
 _ABBREVIATIONS = {
     "etc": "et cetera",
     "vs": "versus",
@@ -78,7 +78,7 @@ _ENDS = re.compile(r"\s*\Z|\s+[A-Z“\"‘]|[”\"’)]*\s*\Z")
 
 
 def roman(written: str) -> int:
-    """The value of a Roman numeral: "XIV" -> 14."""
+    """Return the value of a Roman numeral: "XIV" -> 14."""
     total = 0
     for char, following in zip(written, written[1:] + "I", strict=False):
         value = _VALUES[char]
@@ -87,7 +87,7 @@ def roman(written: str) -> int:
 
 
 def _full_stop(place: Place) -> str:
-    """The full stop, if the sentence ends with the abbreviation."""
+    """Return the full stop if the sentence ends with the abbreviation."""
     return "." if re.match(r"\s*\Z|\s+[A-Z“\"‘]", place.after) else ""
 
 
@@ -198,7 +198,7 @@ def regnal(match: re.Match[str], place: Place) -> str | None:
 
 @rule("roman", rf"(?P<name>[A-Z][a-z]{{2,}}[ ])(?P<numeral>{_ROMAN})")
 def sequel(match: re.Match[str], place: Place) -> str | None:
-    """Rocky II, Final Fantasy VII: a numeral of two letters and more, after a name."""
+    """Rocky II, Final Fantasy VII: a numeral of two or more letters, after a name."""
     written = match["numeral"]
     if len(written) < 2 or (written in ("CV", "CC", "CI", "LI", "XXX", "CL", "XL", "IV") and written != "IV"):
         return None

@@ -1,1 +1,1 @@
-"""The command `fast-spark bench`: what listeners of a server meet with, by how many there are."""
+"""The command `fast-spark bench`: latency and throughput of a server by number of clients."""

@@ -1,4 +1,4 @@
-"""The benchmark's clients: they ask, note when the audio comes, and find out what a listener would have heard."""
+"""The benchmark's clients: they send requests, record when audio arrives, and simulate its playback."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from av.error import FFmpegError
 from server.encoding import AudioFormat
 from server.playback import Playback
 
-SAMPLE_RATE = 24_000  # Hz, of an answer to a request that names none
+SAMPLE_RATE = 24_000  # Hz, the default of a request
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What the clients ask for: the texts in turn, each request with a seed of its own.
+    """The requests of the clients: the texts in turn, each request with its own seed.
 
-    `max_tokens` bounds each sentence. `stream` says whether a client plays an answer while it comes, or only
-    when it is whole.
+    `max_tokens` limits each sentence. If `stream` is true, clients play a response while it arrives; otherwise they
+    play it when it is complete.
     """
 
     texts: tuple[str, ...]
@@ -34,7 +34,7 @@ class Workload:
     stream: bool
 
     def body(self, number: int) -> dict[str, str | int]:
-        """The request of this number."""
+        """Return the body of the request with this number."""
         return {
             "model": "tts-1",
             "input": self.texts[number % len(self.texts)],
@@ -47,20 +47,20 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one request. Times are in seconds from when it was sent, `audio` is seconds of audio."""
+    """The result of one request. Times are in seconds since it was sent; `audio` is the length in seconds."""
 
     total: float
     first_audio: float = 0
     audio: float = 0
     underruns: int = 0
-    """How often playback, begun with the first audio, stalled."""
+    """How often playback, started with the first audio, stalled."""
     error: str | None = None
-    """Why there is no whole answer; then only `total` says anything."""
+    """Why the response is not complete; then only `total` is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """All answers to so many clients at once, and the seconds that they took together."""
+    """The results of one number of concurrent clients, and the total time in seconds."""
 
     clients: int
     seconds: float
@@ -68,11 +68,11 @@ class Level:
 
 
 def connect(url: str, api_key: str | None = None) -> httpx2.AsyncClient:
-    """A client of the server at this address, with or without /v1; no proxy is asked. Raises httpx2.InvalidURL."""
+    """Return a client for the server at this URL, with or without /v1. Ignores proxies. Raises httpx2.InvalidURL."""
     return httpx2.AsyncClient(
         headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         base_url=url.rstrip("/").removesuffix("/v1"),
-        timeout=httpx2.Timeout(None, connect=10),  # the server has a deadline of its own
+        timeout=httpx2.Timeout(None, connect=10),  # the server has its own deadline
         limits=httpx2.Limits(),
         trust_env=False,
     )
@@ -85,7 +85,7 @@ async def measure(
     requests: int,
     on_answer: Callable[[], None] = lambda: None,
 ) -> Level:
-    """Let so many clients send the requests, each its next one as soon as it has an answer."""
+    """Send the requests from concurrent clients. Each sends its next request when it has the response."""
     numbers = iter(range(requests))
     received: list[_Received] = []
 
@@ -103,17 +103,17 @@ async def measure(
 
 
 def seconds_of(data: bytes, audio_format: AudioFormat) -> float:
-    """The length of an audio file; raises FFmpegError if it is none."""
+    """Return the length of an audio file, in seconds; raises FFmpegError if it cannot be decoded."""
     if audio_format == "pcm":
         return len(data) / 2 / SAMPLE_RATE
-    # FFmpeg does not recognise ADTS of two frames by itself.
+    # FFmpeg does not detect ADTS files of two frames.
     with av.open(io.BytesIO(data), "r", format="aac" if audio_format == "aac" else None) as container:
         return float(sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0)))
 
 
 @dataclass(slots=True)
 class _Received:
-    """What came when, in seconds from when the request was sent."""
+    """The received data and its times, in seconds since the request was sent."""
 
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     total: float = 0
@@ -142,7 +142,7 @@ async def _receive(http: httpx2.AsyncClient, body: dict[str, str | int]) -> _Rec
 
 
 def _message(body: bytes) -> str:
-    """The message of OpenAI's error body, or the beginning of whatever it is."""
+    """Return the message of OpenAI's error body, or the beginning of any other body."""
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
@@ -150,7 +150,7 @@ def _message(body: bytes) -> str:
 
 
 def _judge(received: _Received, workload: Workload) -> Answer:
-    """What a listener would have heard. In a compressed format, equally many bytes are taken to be equally long."""
+    """Simulate the playback. In compressed formats, the duration is assumed to be proportional to the bytes."""
     if received.error:
         return Answer(received.total, error=received.error)
     try:

@@ -1,4 +1,4 @@
-"""`fast-spark bench`: measures a server as its listeners meet it, with more and more of them at once."""
+"""`fast-spark bench`: measures a server with increasing numbers of concurrent clients."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ WARM_UP = "Good morning."
 
 
 class BenchError(EngineError):
-    """Nothing can be measured; the message says why."""
+    """The benchmark cannot run; the message says why."""
 
 
 class Length(enum.StrEnum):
-    """Which of the bundled texts are spoken."""
+    """The selection of bundled texts."""
 
     ALL = "all"
     SHORT = "short"
@@ -49,7 +49,7 @@ class Length(enum.StrEnum):
 
 
 def bundled_texts(length: Length = Length.ALL) -> tuple[str, ...]:
-    """The texts of texts.yaml; of all, short and long ones by turns."""
+    """Return texts from texts.yaml. ALL alternates short and long texts."""
     texts: dict[str, list[str]] = yaml.safe_load(TEXTS.read_text(encoding="utf-8"))
     if length is Length.ALL:
         return tuple(text for pair in zip(texts["short"], texts["long"], strict=True) for text in pair)
@@ -58,29 +58,30 @@ def bundled_texts(length: Length = Length.ALL) -> tuple[str, ...]:
 
 def bench(
     url: Annotated[
-        str | None, typer.Option(help="A running server, such as http://127.0.0.1:8000; else one is started.")
+        str | None, typer.Option(help="A running server, such as http://127.0.0.1:8000; by default one is started.")
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="OPENAI_API_KEY", help="For a running server that has keys.")
+        str | None, typer.Option(envvar="OPENAI_API_KEY", help="The API key for a running server.")
     ] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
     concurrency: Annotated[
-        str, typer.Option(help=f"How many clients at once, 1 to {MOST_CLIENTS}, one level after the other.")
+        str, typer.Option(help=f"Numbers of concurrent clients, 1 to {MOST_CLIENTS}, measured one after the other.")
     ] = "1,2,4,8,16",
-    requests: Annotated[int, typer.Option(min=1, help="Requests at each level; at least one a client.")] = 16,
-    texts: Annotated[Length, typer.Option(help="One sentence, several, or both by turns.")] = Length.ALL,
+    requests: Annotated[int, typer.Option(min=1, help="Requests at each level; at least one per client.")] = 16,
+    texts: Annotated[Length, typer.Option(help="One sentence, several, or both alternately.")] = Length.ALL,
     max_tokens: Annotated[
-        int, typer.Option(min=1, max=3000, help="Most tokens a sentence; 50 are a second. A synthetic model takes all.")
+        int,
+        typer.Option(min=1, max=3000, help="Token limit per sentence, at 50 per second. A synthetic model reaches it."),
     ] = 150,
     voice: Annotated[str, typer.Option(help="A voice's name or id.")] = "alloy",
     audio_format: Annotated[AudioFormat, typer.Option("--format", help="The audio format.")] = "pcm",
-    stream: Annotated[bool, typer.Option(help="Play answers while they come, or when they are whole.")] = True,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where results go: OUTPUT.json and OUTPUT.png.")
-    ] = Path("bench"),
+    stream: Annotated[bool, typer.Option(help="Play responses while they arrive, or when they are complete.")] = True,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Files to write: OUTPUT.json and OUTPUT.png.")] = Path(
+        "bench"
+    ),
 ) -> None:
-    """Measure a server with more and more clients at once."""
+    """Measure a server with increasing numbers of concurrent clients."""
     levels = _levels(concurrency)
     if url and (config or model):
         raise BenchError("--url is a server that runs already; --config and --model are for one that is started.")
@@ -106,9 +107,9 @@ def bench(
 async def run(
     url: str, workload: Workload, levels: list[int], requests: int, api_key: str | None = None
 ) -> list[Level]:
-    """Measure all levels behind a progress bar; raises BenchError if the first, unmeasured request fails.
+    """Measure all levels, with a progress bar; raises BenchError if the first request fails.
 
-    That request also creates the voice, if the server has not used it before.
+    The first request is not measured: it can have to create the voice.
     """
     import httpx2
 
@@ -154,7 +155,7 @@ def own_server(settings: Settings) -> Generator[str, None, None]:
 
 
 def _report(results: list[Level], about: dict[str, object], output: Path) -> None:
-    """Print the table and what went wrong, and write the files."""
+    """Print the table and the errors, and write the files."""
     from server.bench.plot import write_plot
     from server.bench.report import as_table, errors_of, write_json
 
@@ -170,7 +171,7 @@ def _report(results: list[Level], about: dict[str, object], output: Path) -> Non
 
 
 def _levels(concurrency: str) -> list[int]:
-    """The numbers of a list such as 1,2,4."""
+    """Parse a list of numbers such as 1,2,4."""
     try:
         levels = [int(part) for part in concurrency.split(",")]
     except ValueError:

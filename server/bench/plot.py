@@ -1,4 +1,4 @@
-"""The benchmark's results as a picture; needs matplotlib."""
+"""Plots of the benchmark's results; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONE = Percentiles(math.nan, math.nan)
 
 
 def write_plot(levels: list[Level], title: str, file: Path) -> None:
-    """Four panels over the number of clients, as PNG."""
+    """Write four plots by number of clients to a PNG file."""
     summaries = [Summary.of(level) for level in levels]
     figure = Figure(figsize=(10, 7.5), layout=ConstrainedLayoutEngine(hspace=0.06, wspace=0.04))
     figure.suptitle(title)
@@ -34,7 +34,7 @@ def write_plot(levels: list[Level], title: str, file: Path) -> None:
     trouble.set(title="Underruns and errors", ylabel="count")
     trouble.yaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (first_audio, factor, throughput, trouble):
-        # The same distance between 1 and 2 clients as between 8 and 16.
+        # A logarithmic scale: the distance from 1 to 2 clients is that from 8 to 16.
         axes.set_xticks(range(len(levels)), [str(level.clients) for level in levels])
         axes.set(xlabel="clients at once", xlim=(-0.6, len(levels) - 0.4))
         axes.set_ylim(0, max(axes.dataLim.y1, 1 if axes is trouble else 0.01) * 1.15)

@@ -1,4 +1,4 @@
-"""The benchmark's results in figures: as a table and as JSON."""
+"""The benchmark's results as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from server.bench.client import Level
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """The median, and what all but the worst twentieth stay below."""
+    """The median and the 95th percentile."""
 
     p50: float
     p95: float
 
     @classmethod
     def of(cls, values: list[float]) -> Percentiles | None:
-        """None if there are no values."""
+        """Return the percentiles; None without values."""
         if not values:
             return None
         p50, p95 = np.percentile(values, (50, 95))
@@ -32,21 +32,21 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A level in figures. Answers that failed count as errors and for nothing else."""
+    """The statistics of a level. Failed requests count as errors only."""
 
     clients: int
     first_audio: Percentiles | None
     """Seconds."""
     real_time_factor: Percentiles | None
-    """Seconds that an answer took, by its seconds of audio."""
+    """Response time divided by the length of the audio."""
     audio_per_second: float
-    """Seconds of audio that all clients got together in a second."""
+    """Seconds of audio per second, for all clients together."""
     underruns: int
     errors: int
 
     @classmethod
     def of(cls, level: Level) -> Summary:
-        """The summary of a level."""
+        """Summarize a level."""
         whole = [answer for answer in level.answers if answer.error is None]
         return cls(
             level.clients,
@@ -59,12 +59,12 @@ class Summary:
 
 
 def errors_of(levels: list[Level]) -> Counter[str]:
-    """How often each error came."""
+    """Count the errors by message."""
     return Counter(answer.error for level in levels for answer in level.answers if answer.error is not None)
 
 
 def as_table(levels: list[Level], title: str) -> Table:
-    """A row for each level."""
+    """Return the table, with one row per level."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in (
         "Clients",
@@ -94,7 +94,7 @@ def _cells(percentiles: Percentiles | None) -> tuple[str, str]:
 
 
 def write_json(levels: list[Level], about: dict[str, object], file: Path) -> None:
-    """What was measured, and on what: the summaries and every answer."""
+    """Return the summaries, all results, and the system on which they were measured."""
     results = [
         asdict(Summary.of(level)) | {"seconds": level.seconds, "answers": [asdict(a) for a in level.answers]}
         for level in levels

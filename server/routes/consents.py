@@ -1,4 +1,4 @@
-"""/v1/audio/voice_consents: recordings in which people agree that their voices are used."""
+"""/v1/audio/voice_consents: recordings in which speakers agree to the use of their voices."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def create_consent(
     caller: CallerDependency,
     form: Annotated[CreateConsentForm, Form(media_type="multipart/form-data")],
 ) -> ConsentResource:
-    """Keep a recording in which somebody agrees."""
+    """Store a recording in which a speaker agrees to the use of their voice."""
     recording = await read_upload(form.recording, "recording", service.settings.max_upload_bytes)
     adding = partial(engine.consents.add, form.name, recording, form.language, caller)
     return ConsentResource.of(await service.run(caller, adding))
@@ -38,13 +38,13 @@ async def create_consent(
 
 @router.get("")
 async def list_consents(engine: EngineDependency, caller: CallerDependency, page: ConsentPageDependency) -> ConsentList:
-    """The caller's consents, the oldest first."""
+    """List the caller's consents, oldest first."""
     return ConsentList.of(await engine.consents.list(caller, page.after, page.limit))
 
 
 @router.get("/{consent_id}")
 async def get_consent(consent_id: str, engine: EngineDependency, caller: CallerDependency) -> ConsentResource:
-    """One consent."""
+    """Return one consent."""
     return ConsentResource.of(await engine.consents.get(consent_id, caller))
 
 
@@ -52,12 +52,12 @@ async def get_consent(consent_id: str, engine: EngineDependency, caller: CallerD
 async def update_consent(
     consent_id: str, body: UpdateConsentRequest, engine: EngineDependency, caller: CallerDependency
 ) -> ConsentResource:
-    """Give a consent another name."""
+    """Change the name of a consent."""
     return ConsentResource.of(await engine.consents.rename(consent_id, body.name, caller))
 
 
 @router.delete("/{consent_id}")
 async def delete_consent(consent_id: str, engine: EngineDependency, caller: CallerDependency) -> ConsentDeleted:
-    """Withdraw a consent. Its voices have none from now on, and cannot be used where one is required."""
+    """Delete a consent. If the server requires consents, the voices that refer to it can no longer be used."""
     await engine.consents.delete(consent_id, caller)
     return ConsentDeleted(id=consent_id)

@@ -1,4 +1,4 @@
-"""The endpoints of FlashTTS (github.com/HuiResearch/FlashTTS), for its clients; there is a setting for them."""
+"""The endpoints of FlashTTS (github.com/HuiResearch/FlashTTS), for its clients. The setting `flashtts` enables them."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ ROLE = re.compile(r"<role:([^<>]*)>")
 @router.get("/audio_roles")
 @router.get("/v1/audio_roles")
 async def audio_roles(engine: EngineDependency, caller: CallerDependency) -> Roles:
-    """The names of all voices."""
+    """List the names of all voices."""
     return Roles(roles=[voice.name for voice in await _voices(engine, caller)])
 
 
 @router.get("/server_info")
 async def server_info(service: ServiceDependency, engine: EngineDependency, caller: CallerDependency) -> ServerInfo:
-    """The model, the names of all voices, and the rate of `pcm`."""
+    """Return the model's name, the names of all voices, and the sample rate."""
     roles = [voice.name for voice in await _voices(engine, caller)]
     return ServerInfo(info=Info(model=service.settings.model_name, roles=roles))
 
@@ -78,10 +78,10 @@ async def multi_speak(
     engine: EngineDependency,
     caller: CallerDependency,
 ) -> Response:
-    """Speak a dialogue, in which `<role:NAME>` goes before what that voice says."""
+    """Speak a dialogue. `<role:NAME>` selects the voice of the text after it."""
     before, *rest = ROLE.split(body.text)
     if before.strip() or not rest:
-        raise InvalidRequest("The text begins with a role, such as <role:female>.", "text")
+        raise InvalidRequest("The text must begin with a role, such as <role:female>.", "text")
     lines = [body.to_engine(text, name.strip(), caller) for name, text in zip(rest[::2], rest[1::2], strict=True)]
     whole = replace(lines[0], text=body.text)
     return await _answer(request, service, body, whole, _one_after_another(service, engine, lines))
@@ -95,7 +95,7 @@ async def clone_voice(
     engine: EngineDependency,
     caller: CallerDependency,
 ) -> Response:
-    """Speak a text in the voice of a sample, which is not kept."""
+    """Speak a text in the voice of a sample. The sample is not stored."""
     sample = await _sample(service, form.reference_audio_file, form.reference_audio, "reference_audio")
     asked = form.to_engine(form.text, f"clone {secrets.token_hex(8)}", caller)
     chunks = _in_the_voice_of(service, engine, asked, sample, form.reference_text)
@@ -109,7 +109,7 @@ async def add_speaker(
     engine: EngineDependency,
     caller: CallerDependency,
 ) -> Role:
-    """Make a voice from a sample."""
+    """Add a cloned voice from a sample."""
     sample = await _sample(service, form.audio_file, form.audio, "audio")
     making = partial(engine.voices.add, form.name, sample, form.reference_text, caller=caller)
     return Role(role=(await service.run(caller, making)).name)
@@ -138,11 +138,11 @@ async def _answer(request: Request, service: Service, body: Sampled, asked: Spee
 
 
 async def _sample(service: Service, file: UploadFile | None, text: str | None, param: str) -> bytes:
-    """A sample, sent as a file or in base64. A URL is not fetched: whoever sent it could reach what this server can."""
+    """Read a sample from a file or from base64. URLs are not fetched: this would allow server-side request forgery."""
     if file is not None or not text:
         return await read_upload(file, f"{param}_file", service.settings.max_upload_bytes)
     if re.match("https?:", text):
-        raise InvalidRequest(f"This server fetches no URLs: send the audio as {param}_file, or in base64.", param)
+        raise InvalidRequest(f"URLs are not supported: send the audio as {param}_file, or in base64.", param)
     try:
         return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
     except ValueError as error:
@@ -150,7 +150,7 @@ async def _sample(service: Service, file: UploadFile | None, text: str | None, p
 
 
 async def _one_after_another(service: Service, engine: SpeechEngine, lines: list[SpeechRequest]) -> Chunks:
-    """The speech of all of the lines, and the usage of all so far."""
+    """Yield the speech of all lines, with the total usage so far."""
     said = Usage()
     for line in lines:
         used = Usage()
@@ -168,7 +168,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
 async def _in_the_voice_of(
     service: Service, engine: SpeechEngine, asked: SpeechRequest, sample: bytes, transcript: str | None
 ) -> Chunks:
-    """Speech in a voice that is there for this request only."""
+    """Speak in a temporary voice, deleted at the end of the request."""
     caller = asked.caller
     voice = await engine.voices.add(asked.voice, sample, transcript, caller=caller, private=bool(caller))
     try:

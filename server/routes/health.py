@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can speak."""
+"""Liveness and readiness probes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ router = APIRouter(prefix="/health", tags=["Health"])
 
 @router.get("/live")
 async def live() -> dict[str, str]:
-    """200 as long as the process answers."""
+    """Respond with 200 while the process runs."""
     return {"status": "alive"}
 
 
 @router.get("/ready")
 async def ready(engine: EngineDependency) -> dict[str, str]:
-    """200 as long as the warm model can answer; before, when it cannot, and at the end, 503 and the reason."""
+    """Respond with 200 if the model is warm. While it starts, after a failure and at shutdown: 503 and the reason."""
     if engine.failure:
         raise NotReady(engine.failure)
     return {"status": "ready"}

@@ -12,5 +12,5 @@ router = APIRouter(tags=["Health"])
 
 @router.get("/metrics", response_class=Response)
 async def metrics(service: ServiceDependency) -> Response:
-    """Counters and histograms in Prometheus' text format."""
+    """Return counters and histograms in Prometheus' text format."""
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""/v1/models and /v1/audio/models: the model that is served."""
+"""/v1/models and /v1/audio/models: the served model."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ router = APIRouter(tags=["Models"])
 
 @router.get("/models")
 async def list_models(service: ServiceDependency) -> ModelList:
-    """The served model, by its own name."""
+    """List the served model."""
     return ModelList(data=[_model(service, service.settings.model_name)])
 
 
 @router.get("/models/{model:path}")
 async def retrieve_model(model: Annotated[str, Path(max_length=256)], service: ServiceDependency) -> Model:
-    """The served model; its name on a hub and OpenAI's names for speech models are understood too."""
+    """Return the served model. Its name on a hub and the names of OpenAI's speech models are accepted too."""
     service.check_model(model)
     return _model(service, model)
 
 
 @router.get("/audio/models")
 async def list_audio_models(service: ServiceDependency) -> AudioModelList:
-    """The same list, and as `models`, which Open WebUI reads."""
+    """List the served model, also in `models`, the field that Open WebUI reads."""
     name = service.settings.model_name
     return AudioModelList(data=[_model(service, name)], models=[ModelName(id=name, name=name)])
 
 
 @router.get("/test")
 async def voices_are_listed() -> dict[Literal["status"], Literal["ok"]]:
-    """Where Kokoro-FastAPI answers so, wyoming-openai reads the voices from /v1/audio/voices; it does here too."""
+    """Kokoro-FastAPI's probe. If it succeeds, wyoming-openai reads the voices from /v1/audio/voices."""
     return {"status": "ok"}
 
 

@@ -1,4 +1,4 @@
-"""GET /: where things are."""
+"""GET /: the paths of this server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Places(BaseModel):
 
 @router.get("/")
 async def root(request: Request) -> Places:
-    """Where things are."""
+    """List the paths of this server."""
     paths = request.app.openapi()["paths"]
     return Places(
         name="Fast-Spark",

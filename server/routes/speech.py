@@ -21,7 +21,7 @@ router = APIRouter(prefix="/audio/speech", tags=["Audio"], route_class=JsonRoute
     response_class=Response,
     responses={
         200: {
-            "description": "The audio, or a stream of events with it",
+            "description": "The audio, or a stream of events with the audio",
             "content": {media_type: {} for media_type in (*MEDIA_TYPES.values(), "text/event-stream")},
         },
     },
@@ -33,7 +33,7 @@ async def create_speech(
     engine: EngineDependency,
     caller: CallerDependency,
 ) -> Response:
-    """Speak a text. The answer begins when the first audio exists: what is wrong before has a status of its own."""
+    """Speak a text. The response begins with the first audio; errors before it have their own HTTP status."""
     service.check_model(body.model)
     headers = ignored_header(body.ignored(service.settings.unknown_fields))
     asked = body.to_engine(caller)

@@ -1,4 +1,4 @@
-"""POST /v1/audio/text: what would be spoken of a text, and what was changed for it. Nothing is generated."""
+"""POST /v1/audio/text: the normalized text of each sentence and the changes in it. No speech is generated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/audio/text", tags=["Audio"], route_class=JsonRoute)
 
 
 class ReadTextRequest(ReadingOptions):
-    """A text, and how it is to be read."""
+    """The body of POST /v1/audio/text: a text and the normalization options."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -25,7 +25,7 @@ class ReadTextRequest(ReadingOptions):
 
 
 class TextChange(BaseModel):
-    """What stood in the text, what is spoken instead, and the rule that says so."""
+    """A change: the written text, the spoken text that replaces it, and the rule that replaced it."""
 
     rule: str
     written: str
@@ -33,14 +33,14 @@ class TextChange(BaseModel):
 
 
 class SpokenText(BaseModel):
-    """A sentence as it is spoken."""
+    """A normalized sentence, with the changes in it."""
 
     text: str
     changes: list[TextChange]
 
 
 class SpokenTextList(BaseModel):
-    """All sentences, in order; none if the text has nothing to say."""
+    """All sentences, in order. Empty if the text has no words."""
 
     object: Literal["list"] = "list"
     data: list[SpokenText]
@@ -48,7 +48,7 @@ class SpokenTextList(BaseModel):
 
 @router.post("")
 async def read_text(body: ReadTextRequest, service: ServiceDependency) -> SpokenTextList:
-    """Say how a text would be read, sentence by sentence."""
+    """Normalize a text as for speech, and split it into sentences."""
     options = service.settings.engine.reading(body.reading)
     sentences = await asyncio.to_thread(spoken_sentences, body.input, options)
     return SpokenTextList.model_validate({"data": sentences}, from_attributes=True)

@@ -1,4 +1,4 @@
-"""/v1/audio/voices: voices made from samples and from attributes, and the built-in ones."""
+"""/v1/audio/voices: cloned, created and built-in voices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from server.voice_schemas import (
 router = APIRouter(prefix="/audio/voices", tags=["Audio"], route_class=JsonRoute)
 
 EVERY_VOICE = 10**9
-"""More voices than a store has."""
+"""A page size that is larger than any voice store."""
 
 
 @router.post("", response_model_exclude_none=True)
@@ -36,7 +36,7 @@ async def create_voice(
     caller: CallerDependency,
     form: Annotated[CreateVoiceForm, Form(media_type="multipart/form-data")],
 ) -> VoiceResource:
-    """Make a voice. It can be used at once, by its name or id, and is there after a restart."""
+    """Make a cloned voice or a created voice. It is stored, and can be used immediately, by its name or id."""
     private = form.scope == "private"
     making: Callable[[], Awaitable[Voice]]
     if attributes := form.attributes():
@@ -51,14 +51,14 @@ async def create_voice(
 
 @router.get("", response_model_exclude_none=True)
 async def list_voices(engine: EngineDependency, caller: CallerDependency, page: VoicePageDependency) -> VoiceList:
-    """The built-in voices, then those that were made, the oldest first."""
+    """List the built-in voices, then the voices of users (created and cloned), oldest first."""
     everything = await engine.voices.list(caller, limit=EVERY_VOICE)
     return VoiceList.seen_by(caller, await engine.voices.list(caller, page.after, page.limit), everything.items)
 
 
 @router.get("/{voice_id}", response_model_exclude_none=True)
 async def get_voice(voice_id: str, engine: EngineDependency, caller: CallerDependency) -> VoiceDetails:
-    """One voice."""
+    """Return one voice."""
     return VoiceDetails.seen_by(caller, await engine.voices.get(voice_id, caller))
 
 
@@ -70,7 +70,7 @@ async def update_voice(
     engine: EngineDependency,
     caller: CallerDependency,
 ) -> VoiceDetails:
-    """Give a voice another name, or its sample another transcript."""
+    """Change the name of a voice, or the transcript of its sample."""
     changing = partial(engine.voices.change, voice_id, caller, name=body.name, transcript=body.transcript)
     return VoiceDetails.seen_by(caller, await service.run(caller, changing))
 
@@ -78,18 +78,18 @@ async def update_voice(
 @router.get(
     "/{voice_id}/sample",
     response_class=Response,
-    responses={200: {"description": "The file, as it was uploaded", "content": {name: {} for name in SAMPLE_TYPES}}},
+    responses={200: {"description": "The uploaded file", "content": {name: {} for name in SAMPLE_TYPES}}},
 )
 async def get_sample(voice_id: str, engine: EngineDependency, caller: CallerDependency) -> Response:
-    """The sample that a voice was made from, for its owner."""
+    """Return the sample of a cloned voice. Only its owner can read it."""
     recording = await engine.voices.sample(voice_id, caller)
-    # It came from a user and may be more than audio: no browser shall find out what.
+    # A user uploaded the file, and it can contain more than audio: browsers must not display it.
     headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
     return Response(recording.data, media_type=recording.media_type, headers=headers)
 
 
 @router.delete("/{voice_id}")
 async def delete_voice(voice_id: str, engine: EngineDependency, caller: CallerDependency) -> VoiceDeleted:
-    """Delete a voice that was made."""
+    """Delete a created or cloned voice."""
     await engine.voices.delete(voice_id, caller)
     return VoiceDeleted(id=voice_id)

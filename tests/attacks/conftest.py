@@ -1,4 +1,4 @@
-"""A server of the demo model, in a process of its own, that the attacks share."""
+"""A server with the demo model in a separate process, shared by the attacks."""
 
 from collections.abc import Iterator
 

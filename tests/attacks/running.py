@@ -1,4 +1,4 @@
-"""What attacks on a running server share."""
+"""Helpers for attacks on a running server."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Language models elsewhere and codecs that misbehave: a client is told within its deadline, and its place is free."""
+"""Failing remote language models and codecs: the client gets an error within its deadline, and its slot is freed."""
 
 import socket
 import struct

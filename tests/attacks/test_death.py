@@ -1,4 +1,4 @@
-"""Servers that are killed or told to stop at any moment: what was acknowledged is kept, and the next start works."""
+"""Servers that are killed or stopped at any moment: acknowledged data is stored, and the next start succeeds."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Disks that are full: what needs one is refused in one clear sentence, and all else goes on."""
+"""Full disks: requests that need disk space get a clear error, and all other requests succeed."""
 
 import shutil
 import socket

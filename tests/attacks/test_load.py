@@ -1,4 +1,4 @@
-"""Hundreds of requests of many clients, of whom a third leaves: nothing is lost, and nothing is left behind."""
+"""Hundreds of requests from many clients, a third of which disconnect: no response is lost, no resource leaks."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Hundreds of malformed requests, made from good ones by a seeded hand: each is answered, and none with a 5xx."""
+"""Hundreds of malformed requests, mutated from valid ones with a fixed seed: each gets a response, none a 5xx."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged or hostile: the start ends with one line that names the file, and runs nothing of it."""
+"""Damaged or hostile checkpoints: the start fails with one line that names the file, and executes no code from it."""
 
 import asyncio
 import os

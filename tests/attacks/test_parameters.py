@@ -1,4 +1,4 @@
-"""Numbers at the ends of their ranges, one field at a time and all together: an answer, or an error that names it."""
+"""Numbers at the limits of their ranges, in single fields and combined: a response, or an error with the field."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The log at its default level has nothing of what users send: no text, no key, no sample, no name that they chose."""
+"""The log at its default level contains no user data: no texts, keys, samples or chosen names."""
 
 import base64
 import hashlib

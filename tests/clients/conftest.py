@@ -1,4 +1,4 @@
-"""One server for all clients: the demo model, as `fast-spark serve` starts it."""
+"""One server for all clients: `fast-spark serve` with the demo model."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Where `make clients` puts the clients: they pin what the server must not depend on, so each has its environment."""
+"""The clients' environments of `make clients`. Each client has its own: they pin conflicting dependencies."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The clients that people have, unmodified, in environments of their own (`make clients`), against the server."""
+"""Unmodified clients, in their own environments (`make clients`), with the real server."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""An answer in each format, streamed and whole, is a file that the players people have play for as long as it lasts."""
+"""Common players play a response in each format, streamed and whole, to its end."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""Samples of the server's answers."""
+"""Decodes the audio of responses."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Servers to speak to over real HTTP: the command itself, and apps around an engine of fakes."""
+"""Servers for tests over real HTTP: the command itself, and apps with a fake engine."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A server of fakes around the real store, made to be killed; its modules are loaded once, and it is forked."""
+"""A server with a fake engine and the real store, for tests that kill it. It is forked after the imports."""
 
 from multiprocessing.connection import Connection
 from pathlib import Path

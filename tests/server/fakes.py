@@ -1,4 +1,4 @@
-"""An app around an engine of fakes, and what tests of it share."""
+"""An app with a fake engine, and helpers of its tests."""
 
 import asyncio
 import threading

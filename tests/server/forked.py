@@ -1,4 +1,4 @@
-"""A server of fakes in a process of its own, which may come to harm; it has endpoints that block its event loop."""
+"""A server with a fake engine in a separate process, with endpoints that block its event loop."""
 
 import logging
 import multiprocessing

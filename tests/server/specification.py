@@ -1,4 +1,4 @@
-"""OpenAI's own description of its speech API, to hold answers against."""
+"""OpenAI's specification of its speech API, for comparison with responses."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Keys: who gets in, whose voices are whose, and how much each may take."""
+"""API keys: authentication, ownership of voices, and rate limits."""
 
 import asyncio
 import hashlib

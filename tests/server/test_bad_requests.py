@@ -1,4 +1,4 @@
-"""What is wrong with a request is said in OpenAI's error body, with the parameter's name, and never with a 5xx."""
+"""Invalid requests get OpenAI's error body with the parameter's name, and never a 5xx."""
 
 from collections.abc import Callable, Iterator
 
@@ -120,9 +120,7 @@ def test_a_body_that_is_too_large(http: httpx.Client, path: str, size: int) -> N
             yield content[start : start + 100_000]
 
     headers = {"Content-Type": "application/json"}
-    assert_error(
-        http.post(path, content=content, headers=headers), 413, None, f"larger than this server takes: {LIMIT}"
-    )
+    assert_error(http.post(path, content=content, headers=headers), 413, None, f"larger than the limit of {LIMIT}")
     assert_error(http.post(path, content=chunks(), headers=headers), 413, None, "larger than")
 
 

@@ -1,4 +1,4 @@
-"""What known clients send and read, replayed as their sources have it, on an engine of fakes."""
+"""Requests of known clients, replayed according to their source code, with a fake engine."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clients that connect and then owe something: none may keep the server waiting for ever, and slow ones are served."""
+"""Clients that stop sending or reading: their connections are closed. Slow clients are served."""
 
 import json
 import socket
@@ -59,12 +59,12 @@ def error(answer: bytes) -> tuple[int, str]:
     ("sent", "message"),
     [
         (b"", None),
-        (LIVE[:5], "The request did not come in time."),
-        (SPEECH, "The request did not come in time."),
-        (SPEECH + b"Content-Length: 100\r\n\r\n", "The body did not come in time."),
-        (SPEECH + b'Content-Length: 100\r\n\r\n{"model": ', "The body did not come in time."),
-        (SPEECH + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", "The body did not come in time."),
-        (UPLOAD + b"Content-Length: 90000\r\n\r\n" + PART, "The body did not come in time."),
+        (LIVE[:5], "The request's headers did not arrive in time."),
+        (SPEECH, "The request's headers did not arrive in time."),
+        (SPEECH + b"Content-Length: 100\r\n\r\n", "The request's body did not arrive in time."),
+        (SPEECH + b'Content-Length: 100\r\n\r\n{"model": ', "The request's body did not arrive in time."),
+        (SPEECH + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", "The request's body did not arrive in time."),
+        (UPLOAD + b"Content-Length: 90000\r\n\r\n" + PART, "The request's body did not arrive in time."),
     ],
     ids=["nothing", "half a line", "half a header", "no body", "half a body", "half a chunk", "half an upload"],
 )
@@ -134,7 +134,7 @@ def test_a_body_that_drips_in_is_let_go(impatient: Server) -> None:
                 break
             except TimeoutError:
                 continue
-    assert error(answer) == (408, "The body did not come in time.")
+    assert error(answer) == (408, "The request's body did not arrive in time.")
 
 
 def test_an_answer_may_take_longer_than_any_of_these_limits(

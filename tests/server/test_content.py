@@ -1,4 +1,4 @@
-"""The demo model says what it was asked to say, in every way to listen: its speech is held against its teacher's."""
+"""The demo model speaks the requested text, in every delivery: its speech is compared with its teacher's."""
 
 import base64
 import ctypes.util

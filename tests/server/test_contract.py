@@ -1,6 +1,6 @@
-"""The app's own OpenAPI document is the truth.
+"""The app conforms to its OpenAPI document.
 
-Whatever a client sends, the answer is one that it describes, and what is valid by it is not refused for its shape.
+The document describes every response, and requests that are valid by it are not refused for their shape.
 """
 
 import base64

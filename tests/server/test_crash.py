@@ -1,4 +1,4 @@
-"""A server that is killed at any moment has kept what it acknowledged, and nothing by halves."""
+"""A server that is killed at any moment has stored everything that it acknowledged, and nothing partially."""
 
 import hashlib
 import multiprocessing

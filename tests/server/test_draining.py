@@ -1,4 +1,4 @@
-"""How a server ends that still has requests: they are finished, or cut off in one line, whatever they are doing."""
+"""Shutdown with running requests: they finish, or are aborted with one line in the log."""
 
 import logging
 import signal

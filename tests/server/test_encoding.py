@@ -1,4 +1,4 @@
-"""Encoding: what each format's bytes decode to, whole and streamed, by FFmpeg and libsndfile."""
+"""Encoding: each format, whole and streamed, decoded with FFmpeg and libsndfile."""
 
 import io
 import wave

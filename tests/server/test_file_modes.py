@@ -1,4 +1,4 @@
-"""Files that hold what is private can be read by their owner only."""
+"""Only their owner can read files with private data."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""FlashTTS's endpoints, asked as its documentation asks them, on an engine of fakes."""
+"""FlashTTS's endpoints, with the requests of its documentation, on a fake engine."""
 
 import base64
 import io
@@ -115,7 +115,7 @@ def test_a_clone_is_not_kept(http: httpx.Client, golden: Path) -> None:
     ("change", "param", "message"),
     [
         ({}, "reference_audio_file", "Missing required"),
-        ({"reference_audio": "https://example.com/voice.wav"}, "reference_audio", "fetches no URLs"),
+        ({"reference_audio": "https://example.com/voice.wav"}, "reference_audio", "URLs are not supported"),
         ({"reference_audio": "not base64!"}, "reference_audio", "not base64"),
         ({"reference_audio": "größe"}, "reference_audio", "not base64"),
         ({"reference_audio": base64.b64encode(b"text").decode()}, "audio_sample", "not readable as audio"),

@@ -1,4 +1,4 @@
-"""Clients that hang up at any moment end their own answer, and nothing else."""
+"""A disconnect at any moment aborts the client's own request, and no other."""
 
 import random
 import re

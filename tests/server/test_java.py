@@ -1,4 +1,4 @@
-"""Java's HttpClient offers an upgrade to HTTP/2; it is answered in HTTP/1.1, with its body read."""
+"""Java's HttpClient offers an upgrade to HTTP/2. The server reads its body and answers with HTTP/1.1."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""A listener's playback: when it stalls, and when it does not."""
+"""Detection of underruns in playback."""
 
 from server.playback import Playback
 

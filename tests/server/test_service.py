@@ -1,4 +1,4 @@
-"""The server's life: ready when it is warm, honest when it is not, and untouched by requests that break."""
+"""The server's lifecycle: readiness, startup failures, and recovery after failed requests."""
 
 import json
 from collections.abc import Callable

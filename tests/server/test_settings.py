@@ -1,4 +1,4 @@
-"""Settings: a file, then the environment, then flags; and nothing unknown."""
+"""Settings: precedence of file, environment and flags, and errors for unknown settings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away and comes back while the server runs."""
+"""Outage and recovery of PostgreSQL while the server runs."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What becomes of the chunks when a response ends early, without sockets."""
+"""Chunks are closed when a response ends early, tested without sockets."""
 
 import asyncio
 import threading

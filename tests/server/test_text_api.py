@@ -1,4 +1,4 @@
-"""What would be spoken of a text: over HTTP, on the command line, and in a request for speech."""
+"""Text normalization over HTTP, on the command line, and in a speech request."""
 
 import json
 import subprocess

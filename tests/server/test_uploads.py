@@ -1,4 +1,4 @@
-"""Hostile, broken and merely odd uploads: what each gets. None may cost more than its answer."""
+"""Hostile, damaged and unusual uploads: their responses. No upload affects other requests."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""`fast-spark voices`, as its user types it."""
+"""The command `fast-spark voices`, run as a user runs it."""
 
 import sqlite3
 from contextlib import closing

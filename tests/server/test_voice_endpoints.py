@@ -1,4 +1,4 @@
-"""Voices and consents over HTTP: each endpoint, its answers and its refusals, on an engine of fakes."""
+"""Voices and consents over HTTP: responses and errors of each endpoint, with a fake engine."""
 
 import sqlite3
 from collections.abc import Callable, Iterator

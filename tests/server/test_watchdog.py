@@ -1,4 +1,4 @@
-"""A process whose event loop is blocked says so and ends; one that is merely stopped goes on."""
+"""A process with a blocked event loop logs this and ends; a process that was only stopped continues."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`stream: false`: one file of known length, which every program reads, with the samples that a stream has."""
+"""`stream: false`: one file of known length that all players read, with the same samples as a stream."""
 
 import io
 import socket

@@ -1,4 +1,4 @@
-"""Audio files, and how they are sent."""
+"""Audio files for uploads, and helpers to send them."""
 
 import io
 from typing import Any
