@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from engine.errors import VoiceExists
 from engine.types import Voice, VoiceAttributes
+from engine.voices.naming import clean_name
 
 BUILT_IN: dict[str, VoiceAttributes] = {
     "female": VoiceAttributes("female"),
@@ -40,3 +42,11 @@ def loggable(voice: str) -> str:
 def built_in_voices() -> list[Voice]:
     """The built-in voices, with 0 as their time."""
     return [Voice(name, name, 0, attributes, built_in=True) for name, attributes in BUILT_IN.items()]
+
+
+def free_name(name: str) -> str:
+    """The cleaned name, if it is not a built-in voice's; raises InvalidRequest or VoiceExists."""
+    name = clean_name(name)
+    if name.lower() in BUILT_IN:
+        raise VoiceExists(name)
+    return name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import unicodedata
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from engine.codec.worker import CodecWorker
@@ -31,12 +33,14 @@ from engine.types import (
     VoiceAttributes,
     VoiceTokens,
 )
-from engine.voices.catalogue import BUILT_IN, built_in_voices
+from engine.voices.catalogue import BUILT_IN, built_in_voices, free_name
 from engine.voices.consent_store import ConsentStore
 from engine.voices.maker import VoiceMaker
-from engine.voices.naming import Page, check_cursor, clean_name, is_plain, new_id
+from engine.voices.naming import Page, check_cursor, is_plain, new_id
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -228,7 +232,7 @@ class VoiceLibrary:
                 except InvalidRequest as error:  # the request that needs the tokens is not at fault
                     raise StoreFailed(f"The saved sample of {voice.name!r} cannot be used. {error}") from error
                 tokens = ClonedVoiceTokens(*await self._codec.encode(heard.samples))
-            return await asyncio.to_thread(self._store.save_tokens, voice, self._model, tokens)
+            return await _saved(tokens, partial(self._store.save_tokens, voice, self._model, tokens))
 
         return await self._once(voice.id, make)
 
@@ -237,7 +241,7 @@ class VoiceLibrary:
 
         async def create() -> CreatedVoiceTokens:
             tokens = await self._maker.create(attributes)
-            return await asyncio.to_thread(self._store.save_created_tokens, self._model, tokens)
+            return await _saved(tokens, partial(self._store.save_created_tokens, self._model, tokens))
 
         if saved := await asyncio.to_thread(self._store.created_tokens, self._model, attributes):
             return saved
@@ -259,18 +263,19 @@ class VoiceLibrary:
         return result
 
 
+async def _saved(tokens: Result, save: Callable[[], Result]) -> Result:
+    """What `save` returns; `tokens` if they cannot be saved, as on a full disk: the next request makes them again."""
+    try:
+        return await asyncio.to_thread(save)
+    except StoreFailed as error:
+        logger.warning("The tokens of a voice are not saved: %s", error)
+        return tokens
+
+
 def _new(name: str, caller: Caller, private: bool) -> Voice:
     if private and not caller:
         raise InvalidRequest("Only a request with an API key can make a private voice. Use scope shared.", "scope")
     return Voice(new_id(PREFIX), free_name(name), int(time.time()), owner=caller or "", private=private)
-
-
-def free_name(name: str) -> str:
-    """The cleaned name, if it is not a built-in voice's; raises InvalidRequest or VoiceExists."""
-    name = clean_name(name)
-    if name.lower() in BUILT_IN:
-        raise VoiceExists(name)
-    return name
 
 
 def _changed(attributes: VoiceAttributes, gender: Gender | None, pitch: Level | None) -> VoiceAttributes:
