@@ -201,7 +201,7 @@ def test_a_field_that_nobody_sends_can_be_let_pass(serve: Serve, vocabulary: Voc
         assert answer.status_code == 200
         assert answer.headers["x-ignored-fields"] == "voise, gr%C3%B6%C3%9Fe%0D%0AX-Other%3A%201"
         assert "x-other" not in answer.headers
-        many = {f"field_{n}": n for n in range(10_000)}
+        many = {f"field_{n}_{'x' * 100}": n for n in range(90)}
         answer = http.post("/v1/audio/speech", json=BODY | many)
         assert answer.status_code == 200
         assert len(answer.headers["x-ignored-fields"]) <= 1024
