@@ -8,6 +8,13 @@ from engine.checkpoints.synthetic import write_checkpoint
 from engine.tokens.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parent / "golden"
+SLOW = {Path(__file__).parent / folder for folder in ("attacks", "clients")}  # each test starts processes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW.intersection(item.path.parents):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

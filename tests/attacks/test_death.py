@@ -80,7 +80,6 @@ def process_of(tokenizer: Path, directory: Path) -> Iterator[tuple[multiprocessi
         process.join()
 
 
-@pytest.mark.slow
 def test_renames_deletions_and_consents_survive_fifty_kills(tmp_path: Path) -> None:
     tokenizer = checkpoints.locate("demo") / "LLM" / "tokenizer.json"
     chance = random.Random(0)
@@ -174,7 +173,6 @@ def test_the_signal_to_stop_ends_a_stream_and_the_process(
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-@pytest.mark.slow
 def test_a_start_that_is_killed_at_any_moment_is_started_again(tmp_path: Path) -> None:
     """A llama.cpp conversion, a database and caches may each be half made; the same directories are used again."""
     model = Path(shutil.copytree(checkpoints.locate("demo"), tmp_path / "model"))

@@ -134,7 +134,6 @@ def idle(http: httpx.Client) -> bool:
     return now["requests_running"] == now["requests_waiting"] == 0
 
 
-@pytest.mark.slow
 def test_hundreds_of_requests_lose_nothing_and_leave_nothing(loaded: Attacked) -> None:
     with httpx.Client(base_url=loaded.url, timeout=60) as http:
         start = metrics(http)
@@ -166,7 +165,6 @@ def test_hundreds_of_requests_lose_nothing_and_leave_nothing(loaded: Attacked) -
     assert loaded.speaks()
 
 
-@pytest.mark.slow
 def test_slow_readers_hold_up_nobody_and_take_little_memory(attacked: Attacked, http: httpx.Client) -> None:
     """Six clients read a kilobyte a second of long files, while others ask and are answered."""
     body = LONG | {"input": LONG["input"] * 5, "response_format": "wav", "max_tokens": 300, "sample_rate": 48_000}

@@ -10,6 +10,8 @@ import soundfile
 from tests.server.commands import refused, run
 from tests.server.conftest import Server
 
+pytestmark = pytest.mark.slow  # each test starts the command, which loads a model
+
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
 def test_say_speaks_without_a_server(small_checkpoint: Path, tmp_path: Path, suffix: str) -> None:
