@@ -200,7 +200,7 @@ def regnal(match: re.Match[str], place: Place) -> str | None:
 def sequel(match: re.Match[str], place: Place) -> str | None:
     """Rocky II, Final Fantasy VII: a numeral of two or more letters, after a name."""
     written = match["numeral"]
-    if len(written) < 2 or (written in ("CV", "CC", "CI", "LI", "XXX", "CL", "XL", "IV") and written != "IV"):
+    if len(written) < 2 or written in ("CV", "CC", "CI", "LI", "XXX", "CL", "XL"):
         return None
     return match["name"] + english.cardinal(str(roman(written)))
 
