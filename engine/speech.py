@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
 
 import numpy as np
 import platformdirs
 
 from engine import checkpoints
-from engine.codec.windows import Window, WindowPlan, Windows
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import EngineConfig
-from engine.errors import InvalidRequest, NothingToSay
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
-from engine.postprocess import PostProcessor, fade
+from engine.planning import Planner
+from engine.postprocess import PostProcessor
 from engine.runtime.compute import Compute, run_inline, run_on
-from engine.runtime.lookahead import Lookahead
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.text import NoRoom, fit, max_semantic_tokens, speech_weight, spoken_sentences
+from engine.speaking import Speaker
+from engine.text import speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
-    TOKENS_PER_SECOND,
     AudioChunk,
-    Passage,
     Progress,
-    Samples,
     Sampling,
     SpeechRequest,
     Usage,
-    VoiceTokens,
     no_progress,
 )
 from engine.voices.consent_store import ConsentStore
@@ -51,17 +43,7 @@ from engine.voices.maker import VoiceMaker
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
 
-MAX_TEXT_TOKENS = 500  # of a sentence; 12 seconds of the rarest characters have 250
 FILTER_THREADS = 2  # a second of speech takes one of them a few milliseconds
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A part of a text, its random numbers, and the estimated time of its playback (in the event loop's time)."""
-
-    text: str
-    seed: int
-    due: float
 
 
 class SpeechEngine:
@@ -83,19 +65,11 @@ class SpeechEngine:
         self._cores = cores
         self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
-        self._plan = WindowPlan(
-            context=config.window_context,
-            first=config.window_first,
-            first_lookahead=config.window_first_lookahead,
-            growth=config.window_growth,
-            largest=config.window_largest,
-        )
-        self._semantic = vocabulary.semantic
-        self._prompts = Prompts(vocabulary)
         self._language_model = language_model
-        self._lookahead = Lookahead(config.max_running - config.max_running // 4)
-        codec = ObservedCodec(codec, observer.batch)
-        self._codec = CodecWorker(codec, config.codec_batch_seconds, codec_compute)
+        self._codec = CodecWorker(ObservedCodec(codec, observer.batch), config.codec_batch_seconds, codec_compute)
+        prompts = Prompts(vocabulary)
+        self._planner = Planner(config, prompts, language_model)
+        self._speaker = Speaker(config, prompts, vocabulary.semantic, language_model, self._codec)
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
@@ -168,9 +142,10 @@ class SpeechEngine:
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
-        sentences = await self._sentences(request, voice)
+        now = asyncio.get_running_loop().time()
+        sentences = await asyncio.to_thread(self._planner.sentences, request, voice, now)
         usage = Usage()
-        streams = [partial(self._speak, sentence, voice, request) for sentence in sentences]
+        streams = [partial(self._speaker.speak, sentence, request) for sentence in sentences]
         make = partial(PostProcessor, request.speed, request.sample_rate)
         async with Native(self._filters, make, PostProcessor.close) as processor:
             async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
@@ -192,71 +167,6 @@ class SpeechEngine:
         for executor in (self._filters, self._cores):
             if executor is not None:
                 await asyncio.to_thread(executor.shutdown)
-
-    async def _sentences(self, request: SpeechRequest, voice: VoiceTokens) -> list[Sentence]:
-        texts = await asyncio.to_thread(self._texts, request, voice)
-        if not texts:
-            raise NothingToSay
-        seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
-        seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
-        now = asyncio.get_running_loop().time()
-        starts = accumulate((speech_weight(text) for text in texts), initial=now)
-        return [Sentence(*values) for values in zip(texts, seeds, starts, strict=False)]
-
-    def _texts(self, request: SpeechRequest, voice: VoiceTokens) -> list[str]:
-        """Split the sentences into parts that fit into the context, with the prompt and the output."""
-        sentences = spoken_sentences(request.text, self._config.reading(request.reading))
-        longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
-
-        def fits(text: str) -> bool:
-            tokens = len(self._prompts.speak(text, voice).ids)
-            return tokens <= longest and tokens + max_semantic_tokens(text) <= self._language_model.context
-
-        try:
-            return [part for sentence in sentences for part in fit(sentence.text, fits)]
-        except NoRoom as error:
-            raise InvalidRequest(
-                f"The sample of the voice {request.voice!r} is so long that this model has no room left to speak with "
-                "it; make the voice from a shorter sample, or raise the server's `max_context`.",
-                "voice",
-            ) from error
-
-    async def _speak(
-        self, sentence: Sentence, voice: VoiceTokens, request: SpeechRequest
-    ) -> AsyncGenerator[tuple[Samples, Usage], None]:
-        """Yield one sentence's samples at 16 kHz, window by window, with the number of tokens of each."""
-        prompt = self._prompts.speak(sentence.text, voice)
-        bound = max_semantic_tokens(sentence.text)
-        sampling = replace(request.sampling, seed=sentence.seed, max_tokens=min(bound, request.max_tokens or bound))
-        windows = Windows(self._plan)
-        tokens: list[int] = []
-        prompt_tokens = len(prompt.ids)
-        ended = False
-        async with (
-            self._lookahead.take(sentence.due),
-            aclosing(self._language_model.generate(prompt, sampling, sentence.due)) as answer,
-        ):
-            while not ended:
-                new = await anext(answer, None)
-                ended = new is None
-                tokens += [token - self._semantic.first for token in new or ()]
-                while window := windows.next(len(tokens), ended=ended):
-                    yield (
-                        await self._decode(tokens, window, voice, sentence.due),
-                        Usage(prompt_tokens, window.keep_end - window.keep_start),
-                    )
-                    prompt_tokens = 0  # counted once
-
-    async def _decode(self, tokens: list[int], window: Window, voice: VoiceTokens, start: float) -> Samples:
-        """Decode the new samples of a window, in a sentence whose playback begins at `start`.
-
-        Sentences are joined without pauses: the model generates them.
-        """
-        semantic = np.array(tokens[window.start : window.end], np.int64)
-        kept = slice(window.keep_start - window.start, window.keep_end - window.start)
-        due = start + window.keep_start / TOKENS_PER_SECOND
-        samples = await self._codec.decode(Passage(semantic, voice.global_tokens, kept), due)
-        return fade(samples, start=window.keep_start == 0, end=window.last)
 
 
 def expected_seconds(request: SpeechRequest) -> float:

@@ -10,9 +10,10 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -24,6 +25,7 @@ from engine.llm.registry import load_language_model
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Sampling
 from tests.engine.llm.helpers import generate, prompts
+from tests.waiting import until
 
 CONTEXT = 1024
 SLOTS = 8
@@ -118,6 +120,41 @@ async def steps_at_rest(server: RealServer) -> int:
     return steps
 
 
+@asynccontextmanager
+async def held_back(server: RealServer) -> AsyncGenerator[RealServer, None]:
+    """The server behind a relay that holds back each answer after its first token, until the server is dead.
+
+    Otherwise a busy host could let the server finish the answer before it is killed.
+    """
+    address = urlsplit(server.url)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            upstream, request = await asyncio.open_connection(address.hostname, address.port)
+            sending = asyncio.create_task(copy(reader, request))
+            while data := await upstream.read(2**16):
+                head, token, rest = data.partition(b"data: {")
+                event, end, _ = rest.partition(b"\n\n")
+                writer.write(head + token + event + end)
+                if end:
+                    await until(lambda: server.process.poll() is not None)
+                    break
+            sending.cancel()
+            request.close()
+        writer.transport.abort()
+
+    relaying = await asyncio.start_server(relay, "127.0.0.1")
+    async with relaying:
+        port = relaying.sockets[0].getsockname()[1]
+        yield replace(server, url=f"http://127.0.0.1:{port}")
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(2**16):
+        writer.write(data)
+        await writer.drain()
+
+
 def follows(prompt: Prompt, answer: list[int], vocabulary: Vocabulary) -> bool:
     start = 0
     if prompt.answer is OutputGrammar.VOICE_AND_SPEECH:
@@ -200,13 +237,13 @@ class RemoteServerContract:
         self, server: RealServer, checkpoint: Path, vocabulary: Vocabulary
     ) -> None:
         """The last one: no test of this module can use the server after it."""
-        async with loaded(checkpoint, vocabulary, server) as model:
+        async with held_back(server) as relay, loaded(checkpoint, vocabulary, relay) as model:
             answer = model.generate(prompts(vocabulary)[0], Sampling(temperature=0, max_tokens=900))
             await anext(answer)
-            server.kill()
-            with pytest.raises(BackendFailed, match=f"{server.url} failed"):
+            await asyncio.to_thread(server.kill)
+            with pytest.raises(BackendFailed, match=f"{relay.url} failed"):
                 async for _ in answer:
                     pass
-            assert server.url in str(model.failure)
+            assert relay.url in str(model.failure)
             with pytest.raises(BackendFailed, match="None of the language model's servers can be used now"):
                 await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=5))
