@@ -18,7 +18,7 @@ from engine.runtime.lookahead import Lookahead
 from engine.text import max_semantic_tokens
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import TokenRange
-from engine.types import TOKENS_PER_SECOND, Passage, Samples, SpeechRequest, Usage
+from engine.types import TOKENS_PER_SECOND, AudioChunk, Passage, Samples, SpeechRequest, Usage
 
 
 class Speaker:
@@ -46,8 +46,8 @@ class Speaker:
         self._codec = codec
         self._lookahead = Lookahead(config.max_running - config.max_running // 4)
 
-    async def speak(self, sentence: Sentence, request: SpeechRequest) -> AsyncGenerator[tuple[Samples, Usage], None]:
-        """Yield the sentence's samples at 16 kHz, window by window, with the number of tokens of each.
+    async def speak(self, sentence: Sentence, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the sentence's samples at 16 kHz, window by window, each with its own usage.
 
         Closing the generator frees its slot and its windows.
         """
@@ -67,10 +67,8 @@ class Speaker:
                 ended = new is None
                 tokens += [token - self._semantic.first for token in new or ()]
                 while window := windows.next(len(tokens), ended=ended):
-                    yield (
-                        await self._decode(tokens, window, sentence),
-                        Usage(prompt_tokens, window.keep_end - window.keep_start),
-                    )
+                    samples = await self._decode(tokens, window, sentence)
+                    yield AudioChunk(samples, Usage(prompt_tokens, window.keep_end - window.keep_start))
                     prompt_tokens = 0  # counted once
 
     async def _decode(self, tokens: list[int], window: Window, sentence: Sentence) -> Samples:

@@ -149,11 +149,11 @@ class SpeechEngine:
         make = partial(PostProcessor, request.speed, request.sample_rate)
         async with Native(self._filters, make, PostProcessor.close) as processor:
             async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
-                async for samples, used in spoken:
-                    usage = Usage(usage.input_tokens + used.input_tokens, usage.output_tokens + used.output_tokens)
-                    ready = await processor.run(PostProcessor.push, samples)
-                    if ready.size:
-                        yield AudioChunk(ready, usage)
+                async for chunk in spoken:
+                    usage += chunk.usage
+                    ready = await processor.run(PostProcessor.push, chunk.samples)
+                    if ready.size or chunk.events:
+                        yield AudioChunk(ready, usage, chunk.events)
             rest = await processor.run(PostProcessor.flush)
             if rest.size:
                 yield AudioChunk(rest, usage)

@@ -219,10 +219,19 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
 
+    def __add__(self, more: Usage) -> Usage:
+        return Usage(self.input_tokens + more.input_tokens, self.output_tokens + more.output_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEvent:
+    """What a response says about itself, beside its samples. Subclasses say what."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """The next samples of a response, at the request's `sample_rate`, and the usage so far."""
+    """The next samples of a response, at the request's `sample_rate`, the usage so far, and what is new about it."""
 
     samples: Samples
     usage: Usage
+    events: tuple[SpeechEvent, ...] = ()
