@@ -1,4 +1,4 @@
-"""The command `fast-spark`: serve, say, models, voices and bench."""
+"""The command `fast-spark`: serve, say, batch, models, voices and bench."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Generator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated
 
 import numpy as np
 import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -35,10 +33,9 @@ from engine import (
     checkpoints,
     claim_processors,
 )
-from engine import Progress as OnProgress
 from engine import convert as convert_model
-from engine import prepare as prepare_model
 from server.app import create_app
+from server.batch.command import batch
 from server.bench.command import bench
 from server.connections import ClientConnection
 from server.draining import DrainingServer
@@ -47,7 +44,7 @@ from server.errors import invalid_field
 from server.options import ConfigOption, ModelOption
 from server.schemas import CreateSpeechRequest
 from server.service import Service
-from server.settings import Settings, load_settings
+from server.terminal import console, prepare, progress_bar, settings_of
 from server.text_command import text
 from server.voice_commands import voices
 
@@ -62,27 +59,7 @@ app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
 app.command()(text)
 app.command()(bench)
-
-
-class _StandardError:
-    """`sys.stderr`, without errors if it cannot be written, for example on a full disk."""
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(sys.stderr, name)
-
-
-console = Console(
-    file=cast("TextIO", _StandardError()), highlight=False, markup=False
-)  # printed text can contain users' input
+app.command()(batch)
 
 
 def main() -> None:
@@ -102,10 +79,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 selects a free one.")] = None,
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
-    settings = _settings(config, model, host=host, port=port)
+    settings = settings_of(config, model, host=host, port=port)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     claim_processors(settings.nice)
-    _prepare(settings.engine)
+    prepare(settings.engine)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
 
@@ -136,7 +113,7 @@ def say(
     model: ModelOption = None,
 ) -> None:
     """Synthesize a text to a file, without a server."""
-    settings = _settings(config, model)
+    settings = settings_of(config, model)
     fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
     try:
         request = CreateSpeechRequest.model_validate({"model": settings.model_name, **fields})
@@ -146,7 +123,7 @@ def say(
     if not output.parent.is_dir():
         raise InvalidRequest(f"There is no directory {output.parent} to write to.")
     claim_processors(settings.nice)
-    _prepare(settings.engine)
+    prepare(settings.engine)
     samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
     output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
@@ -169,7 +146,7 @@ def synthesize(
     """Write a checkpoint with synthetic weights. It has the real layout, and produces noise."""
     from engine.checkpoints.synthetic import write_checkpoint  # imports torch and transformers
 
-    with _progress_bar(f"Making {directory}") as progress:
+    with progress_bar(f"Making {directory}") as progress:
         write_checkpoint(directory, size, progress)
     console.print(f"Ready: fast-spark serve --model {directory}", soft_wrap=True)
 
@@ -182,7 +159,7 @@ def convert(
     server: Annotated[bool, typer.Option("--server", help="For llama-server, with the whole vocabulary.")] = False,
 ) -> None:
     """Convert a language model for llama.cpp; `serve` also does this if it is necessary."""
-    with _progress_bar(f"Converting {model}") as progress:
+    with progress_bar(f"Converting {model}") as progress:
         path = convert_model(model, quantize, progress, hub=hub, server=server)
     console.print(f"{path}: {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
 
@@ -195,33 +172,6 @@ def list_models() -> None:
         missing = checkpoints.missing_files(directory)
         table.add_row(name, f"incomplete: no {missing[0]}" if missing else "ready", str(directory))
     Console(markup=False).print(table)
-
-
-def _settings(config: Path | None, model: str | None, **flags: str | int | None) -> Settings:
-    """The settings; flags have precedence."""
-    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    if model is not None:
-        given["engine"] = {"model": model}
-    return load_settings(config, given)
-
-
-def _prepare(config: EngineConfig) -> None:
-    """Download and convert the model if necessary, with progress bars."""
-    with _progress_bar(f"Preparing {config.model}") as progress:
-        prepare_model(config, progress)
-
-
-@contextmanager
-def _progress_bar(description: str) -> Generator[OnProgress, None, None]:
-    """A progress bar that is visible from the first report on."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(description, total=None, visible=False)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=True)
-
-        yield report
 
 
 async def _speak(config: EngineConfig, request: SpeechRequest) -> Samples:
