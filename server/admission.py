@@ -70,7 +70,7 @@ class Admission:
         `speech` is the expected seconds of speech. Raises Overloaded before the first item, DeadlineExceeded at any
         time.
         """
-        deadline = Deadline(self._deadline_seconds + self._deadline_factor * speech)
+        deadline = Deadline(self.longest(speech))
         async with aclosing(items):
             await self._take_place(deadline)
             begun = time.monotonic()
@@ -85,6 +85,10 @@ class Admission:
             finally:
                 self.running -= 1
                 self._places.release()
+
+    def longest(self, speech: float) -> float:
+        """The time limit of a request in seconds; `speech` is the expected seconds of speech."""
+        return self._deadline_seconds + self._deadline_factor * speech
 
     def retry_after(self) -> int:
         """Estimate the seconds until a new request gets a slot, after the requests in the queue."""

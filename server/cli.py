@@ -44,6 +44,7 @@ from server.errors import invalid_field
 from server.options import ConfigOption, ModelOption
 from server.schemas import CreateSpeechRequest
 from server.service import Service
+from server.settings import Settings
 from server.terminal import console, prepare, progress_bar, settings_of
 from server.text_command import text
 from server.voice_commands import voices
@@ -77,9 +78,16 @@ def serve(
     model: ModelOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 selects a free one.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Serve on a Ray cluster, such as HOST:6379; `local` starts one here."),
+    ] = None,
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = settings_of(config, model, host=host, port=port)
+    if cluster is not None:
+        _serve_on_cluster(settings, cluster)
+        return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     claim_processors(settings.nice)
     prepare(settings.engine)
@@ -100,6 +108,15 @@ def serve(
     server.run(sockets=[listener])
     if service.failure:
         raise EngineError(service.failure)
+
+
+def _serve_on_cluster(settings: Settings, address: str) -> None:
+    try:
+        from server.cluster import run
+    except ImportError as error:
+        raise EngineError("Clusters need Ray: pip install 'fast-spark[cluster]'.") from error
+    prepare(settings.engine)
+    run(settings, address, lambda url: console.print(_greeting(url), soft_wrap=True))
 
 
 @app.command()

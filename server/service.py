@@ -45,7 +45,12 @@ class Service:
         self.admission = Admission(
             settings.max_requests, settings.max_waiting, settings.deadline_seconds, settings.deadline_factor
         )
-        self._limits = KeyLimits(settings.requests_per_key, settings.characters_per_minute, self.admission.retry_after)
+        self._limits = KeyLimits(
+            settings.requests_per_key,
+            settings.characters_per_minute,
+            self.admission.retry_after,
+            redis=settings.limits_storage,
+        )
         self.metrics = Metrics(lambda: (self.admission.running, self.admission.waiting))
         self.encoders = ThreadPoolExecutor(ENCODER_THREADS, "encoder")
         self._load = load
@@ -89,7 +94,8 @@ class Service:
 
         `characters` counts for the caller's limit. `speech` is the expected seconds of speech, for the deadline.
         """
-        return self._limits.stream(caller, characters, self.admission.stream(items, speech))
+        seconds = self.admission.longest(speech)
+        return self._limits.stream(caller, characters, self.admission.stream(items, speech), seconds)
 
     async def run(self, caller: str, work: Callable[[], Awaitable[Item]]) -> Item:
         """Return the result of `work`, which needs a slot as a speech request does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,8 +23,6 @@ from server.options import ConfigOption, ModelOption
 from server.settings import Settings
 from server.terminal import console, prepare, settings_of
 
-SpeakAll = Callable[[Settings, Sequence[Job]], AsyncGenerator[Spoken, None]]
-
 
 def batch(
     file: Annotated[
@@ -40,6 +38,10 @@ def batch(
     ] = DEFAULT_FORMAT,
     join: Annotated[
         Path | None, typer.Option(help="A YAML file of chapters: writes an audiobook.", exists=True, dir_okay=False)
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Ray cluster that speaks, such as HOST:6379; `local` starts one here."),
     ] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
@@ -57,9 +59,11 @@ def batch(
             target.save(entry)
         pending = [job for job in jobs if job.id not in target.entries]
         if pending:
-            claim_processors(settings.nice)
             prepare(settings.engine)
-            asyncio.run(_speak(pending, here(settings, pending), target))
+        while pending:
+            spoken = _on_cluster(settings, pending, cluster) if cluster else here(settings, pending)
+            asyncio.run(_speak(pending, spoken, target))
+            pending = [job for job in pending if job.id not in target.entries]  # lost with a worker
         failed = [entry for name in names if (entry := target.entries[name]).error]
         if failed:
             raise BatchError(
@@ -82,8 +86,17 @@ def _validate(lines: Sequence[Line], settings: Settings, defaults: dict[str, Any
     return jobs, refused
 
 
+def _on_cluster(settings: Settings, jobs: Sequence[Job], address: str) -> AsyncGenerator[Spoken, None]:
+    try:
+        from server.batch.ray_data import on_cluster
+    except ImportError as error:
+        raise BatchError("Clusters need Ray: pip install 'fast-spark[cluster]'.") from error
+    return on_cluster(settings, jobs, address)
+
+
 async def here(settings: Settings, jobs: Sequence[Job]) -> AsyncGenerator[Spoken, None]:
     """Speak the jobs on this machine, with one engine."""
+    claim_processors(settings.nice)
     narrator = await asyncio.to_thread(Narrator, settings)
     try:
         async with aclosing(narrator.speak_all(jobs)) as spoken:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import av
 import numpy as np
@@ -126,7 +126,7 @@ def _one_file(book: Book, parts: Sequence[Sequence[Entry]], directory: Path, fil
         container.metadata.update({"title": book.title, "album": book.title, "genre": "Audiobook"})
         if book.author:
             container.metadata.update({"artist": book.author, "album_artist": book.author})
-        stream = cast(av.AudioStream, container.add_stream("aac", RATE))
+        stream = container.add_stream("aac", RATE)
         stream.layout = "mono"
         stream.bit_rate = BIT_RATE
         container.set_chapters(_chapters(book, parts))  # FFmpeg writes them as a track, so before the header
