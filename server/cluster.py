@@ -15,16 +15,17 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ray
 from fastapi import FastAPI
+from prometheus_client import Info
 from ray import serve
 from sqlalchemy import make_url
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine import EngineConfig, EngineError, claim_processors
+from engine import EngineConfig, EngineError, Observer, SpeechEngine, claim_processors
 from server.app import create_app
 from server.cluster_edge import IMPORT_PATH, VARIABLE
 from server.cluster_metrics import Exporter
@@ -33,21 +34,26 @@ from server.settings import Settings, SettingsError, load_settings
 
 NAME: Final = "fast-spark"
 BUSY: Final = 0.75  # share of a replica's slots from which on autoscaling adds another one
+LONGEST_SPEECH: Final = 300  # seconds, of the longest text
 OTHER_REQUESTS: Final = 100  # for each replica: requests that need no slot, such as lists of voices
 
-logger = logging.getLogger(__name__)
+Load = Callable[[Observer], SpeechEngine]
 
 
 class Replica:
     """The app in one of Ray Serve's replicas. It is ready once its engine is warm, and replaced if its engine dies."""
 
-    async def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError if replicas on several nodes would have different voices."""
+    def __init__(self, settings: Settings, load: Load | None = None) -> None:
+        """See `create_app`. Raises SettingsError if replicas on several nodes would have different voices."""
         logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
         refuse_local_voices(settings.engine)
         claim_processors(settings.nice)
-        self._app = create_app(settings, on_change=_freeze, ready_first=True)
+        self._app = create_app(settings, load, _freeze, ready_first=True)
         self._service: Service = self._app.state.service
+        which = Info(
+            "fast_spark_replica", "The replica that these metrics are of", registry=self._service.metrics.registry
+        )
+        which.info({"id": serve.get_replica_context().replica_id.unique_id})
         self._exporting = asyncio.create_task(Exporter(self._service.metrics.registry).run())
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -78,11 +84,18 @@ class OneRequestId:
         await self._app(scope, receive, send_without_id)
 
 
-_Deployment = serve.deployment(serve.ingress()(Replica))
+_Deployment = cast(serve.Deployment, serve.deployment(serve.ingress()(Replica)))
 
 
-def application(settings: Settings, **options: Any) -> serve.Application:  # noqa: ANN401  Ray Serve's options
-    """Return the application for these settings. `options` are Ray Serve's, as in its config file."""
+def application(
+    settings: Settings,
+    load: Load | None = None,
+    **options: Any,  # noqa: ANN401  Ray Serve's
+) -> serve.Application:
+    """Return the application for these settings. `options` are those of a deployment in Ray Serve's config file.
+
+    `load` makes the engine of a replica, by default from the settings.
+    """
     defaults = {
         "name": "Replica",
         "num_replicas": "auto",
@@ -94,10 +107,10 @@ def application(settings: Settings, **options: Any) -> serve.Application:  # noq
         "ray_actor_options": {f"num_{name.lower()}s": amount for name, amount in resources(settings.engine).items()},
         # The app's own queue answers 429; Ray's queue must not fill up before it.
         "max_ongoing_requests": settings.max_requests + settings.max_waiting + OTHER_REQUESTS,
-        "graceful_shutdown_timeout_s": settings.drain_seconds,
+        "graceful_shutdown_timeout_s": settings.deadline_seconds + settings.deadline_factor * LONGEST_SPEECH,
         "health_check_period_s": 2,
     }
-    return _Deployment.options(**{**defaults, **options}).bind(settings)
+    return _Deployment.options(**{**defaults, **options}).bind(settings, load)
 
 
 def app(arguments: dict[str, Any]) -> serve.Application:

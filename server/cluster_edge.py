@@ -6,18 +6,17 @@ of `ray start`.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.app import is_request_id
 from server.errors import refuse
 
 VARIABLE: Final = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 IMPORT_PATH: Final = "server.cluster_edge:middleware"
-REQUEST_ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 def middleware() -> list[Middleware]:
@@ -41,7 +40,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = MutableHeaders(scope=scope)
-        if not REQUEST_ID.fullmatch(headers.get("X-Request-Id", "")):
+        if not is_request_id(headers.get("X-Request-Id", "")):
             del headers["X-Request-Id"]  # Ray makes one
         begun = refused = False
 

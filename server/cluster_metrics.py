@@ -6,7 +6,7 @@ The multiprocess mode of prometheus-client needs a process on each node that ser
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from prometheus_client import CollectorRegistry
 from ray.serve import metrics
@@ -39,6 +39,6 @@ class Exporter:
                 if sample.name.startswith(PREFIX) and not sample.name.endswith("_created"):
                     gauge = self._gauges.get(sample.name)
                     if gauge is None:
-                        gauge = metrics.Gauge(sample.name, family.documentation, tuple(sample.labels))
+                        gauge = metrics.Gauge(sample.name, family.documentation, cast(tuple[str], tuple(sample.labels)))
                         self._gauges[sample.name] = gauge
                     gauge.set(sample.value, tags=sample.labels)

@@ -74,9 +74,7 @@ def read_book(file: Path, lines: Sequence[str]) -> Book:
     begins = -1
     for chapter in book.chapters:
         if chapter.first not in positions:
-            raise BatchError(
-                f"{file}: the chapter {chapter.title!r} begins at the line {chapter.first!r}; there is none."
-            )
+            raise BatchError(f"{file}: there is no line {chapter.first!r}, at which {chapter.title!r} begins.")
         if positions[chapter.first] <= begins:
             raise BatchError(f"{file}: the chapter {chapter.title!r} does not begin after the chapter before it.")
         begins = positions[chapter.first]

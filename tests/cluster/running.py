@@ -3,14 +3,14 @@
 import multiprocessing
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pytest
 
-from engine import EngineConfig
+from engine import EngineConfig, Observer, SpeechEngine
 from server.cluster_edge import IMPORT_PATH, VARIABLE
 from server.settings import Settings
 from tests.postgres import Postgres, programs, running_postgres
@@ -51,14 +51,16 @@ class Nodes:
         """Kill all processes of the youngest node."""
         self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
 
-    def serve(self, settings: Settings, port: int, replicas: int, **options: Any) -> None:
+    def serve(
+        self, settings: Settings, port: int, replicas: int, load: Callable[[Observer], SpeechEngine] | None = None
+    ) -> None:
         """Deploy the server, or deploy it again with other settings or replicas; returns when it is ready."""
         from ray import serve
 
         from server import cluster
 
         serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
-        application = cluster.application(settings, num_replicas=replicas, autoscaling_config=None, **options)
+        application = cluster.application(settings, load, num_replicas=replicas, autoscaling_config=None)
         serve.run(application, name=cluster.NAME, route_prefix="/")
 
     def replicas(self) -> dict[int, str]:
@@ -78,6 +80,20 @@ class Nodes:
             "RUNNING": replicas
         }
 
+    def actors(self, name: str) -> list[int]:
+        """The processes of the cluster's actors that have this name in their title."""
+        raylets = {str(process.pid) for node in self._nodes for process in _raylets(node)}
+        found = []
+        for directory in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                title, parent = (
+                    (directory / "cmdline").read_text(),
+                    (directory / "stat").read_text().rpartition(") ")[2].split()[1],
+                )
+                if title.startswith("ray::") and name in title and parent in raylets:
+                    found.append(int(directory.name))
+        return found
+
     def stop(self) -> None:
         import ray
         from ray import serve
@@ -85,6 +101,10 @@ class Nodes:
         serve.shutdown()
         ray.shutdown()
         self._cluster.shutdown()
+
+
+def _raylets(node: Any) -> list[Any]:
+    return [started.process for started in node.all_processes["raylet"]]
 
 
 def _control(pipe: Connection, number: int) -> None:

@@ -195,7 +195,10 @@ def test_each_chapter_can_be_a_file(tmp_path: Path) -> None:
 )
 def test_an_input_that_cannot_be_read(tmp_path: Path, name: str, content: str | bytes, reason: str) -> None:
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert reason in refused("batch", str(tmp_path / name), "-o", str(tmp_path / "out"))
+    with pytest.raises(EngineError) as refusal:
+        batch(tmp_path / name, "-o", tmp_path / "out")
+    assert reason in str(refusal.value)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
