@@ -32,7 +32,7 @@ class CodecNetwork(nn.Module):
         """
         for name, layer in self.named_modules():
             if isinstance(layer, Convolution | Upsampling):
-                layer.prepare(dtype if name.startswith("decoder.") else torch.float32)
+                layer.prepare(dtype if name.startswith("decoder.") else torch.float32, packed=True)
         for block in self.prenet.modules():
             if isinstance(block, ConvNeXtBlock):
                 block.pwconv1.to(dtype)
