@@ -22,6 +22,8 @@ from engine.runtime.native import Native
 from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, expected_seconds, open_database
 from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
+from engine.tuning.measure import tune
+from engine.tuning.tables import Tuning
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
@@ -78,6 +80,7 @@ __all__ = [
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",
+    "Tuning",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -95,4 +98,5 @@ __all__ = [
     "open_database",
     "prepare",
     "spoken_sentences",
+    "tune",
 ]

@@ -103,15 +103,16 @@ class SpeechEngine:
             import torch
 
             from engine.codec.bicodec import BiCodec
+            from engine.codec.selection import choose_form
             from engine.llm.registry import load_language_model
-            from engine.runtime.devices import resolve_for_codec
+            from engine.tuning.store import recall
 
         torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
         directory = checkpoints.locate(config.model, config.hub)
         vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
-        device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
         with timed("Loading the codec"):
-            codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
+            device, form = choose_form(config, recall(directory, config))
+            codec = BiCodec.from_checkpoint(directory, device=device, form=form)
         database = open_database(config)
         compute = run_on(cores)
         with timed("Loading the language model"):

@@ -41,7 +41,8 @@ class Snake(nn.Module):
         """(B, T, C) to the same, computed in the precision of alpha and rounded to `dtype`."""
         alpha = self.alpha.flatten()  # (C,)
         if self.fused and x.dtype == dtype == self.fused.dtype:
-            return self.fused.snake(x.reshape(-1, len(alpha)), alpha).view(x.shape)
+            activated: Tensor = self.fused.snake(x.reshape(-1, len(alpha)), alpha).view(x.shape)
+            return activated
         scale = 1 / (alpha + 1e-9)
         out = torch.empty_like(x, dtype=dtype)
         frames = max(1, self.BLOCK // (len(x) * len(alpha))) if x.is_cpu else x.shape[1]
@@ -54,8 +55,10 @@ class Snake(nn.Module):
         alpha = self.alpha.flatten()
         if self.fused and term.dtype == dtype == self.fused.dtype and x.is_contiguous():
             rows = (-1, len(alpha))
-            return self.fused.add_snake(x.view(rows), term.reshape(rows), alpha).view(x.shape)
-        return self(x.add_(term), dtype)
+            activated: Tensor = self.fused.add_snake(x.view(rows), term.reshape(rows), alpha).view(x.shape)
+        else:
+            activated = self(x.add_(term), dtype)
+        return activated
 
 
 class Residual:

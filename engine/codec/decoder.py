@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -104,7 +105,8 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Residual, lengths: Lengths) -> None:
         """Add the unit's output to `x`, whose sum has the shape (B, T, C)."""
-        snake_1, dilated, snake_2, pointwise = self.block
+        layers: list[Any] = list(self.block)
+        snake_1, dilated, snake_2, pointwise = layers
         h = dilated(zero_padding(x.activate(snake_1, dilated.weight.dtype), lengths))
         x.add(pointwise(snake_2(h, pointwise.weight.dtype)))
 
@@ -124,7 +126,8 @@ class UpsamplingStage(nn.Module):
 
     def forward(self, x: Residual, lengths: Lengths, longer: Lengths) -> Residual:
         """Sum (B, T, C) with `lengths` to a sum (B, rate * T, C / 2) with `longer`."""
-        snake, upsample, *units = self.block
+        layers: list[Any] = list(self.block)
+        snake, upsample, *units = layers
         x = Residual(upsample(zero_padding(x.activate(snake, upsample.weight.dtype), lengths)))
         for unit in units:
             unit(x, longer)
@@ -161,11 +164,13 @@ class WaveGenerator(nn.Module):
 
     def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """Frames (B, T, C) to samples (B, samples per frame * T)."""
-        conv_in, *stages, snake, conv_out = self.model
-        x = Residual(conv_in(zero_padding(x, lengths)))  # (B, T, channels)
+        layers: list[Any] = list(self.model)
+        conv_in, *stages, snake, conv_out = layers
+        total = Residual(conv_in(zero_padding(x, lengths)))  # (B, T, channels)
         for stage, rate in zip(stages, self.rates, strict=True):
             longer = None if lengths is None else [rate * length for length in lengths]
-            x = stage(x, lengths, longer)
+            total = stage(total, lengths, longer)
             lengths = longer
-        wave: Tensor = torch.tanh(conv_out(zero_padding(x.activate(snake, conv_out.weight.dtype), lengths)).float())
+        last = zero_padding(total.activate(snake, conv_out.weight.dtype), lengths)
+        wave: Tensor = torch.tanh(conv_out(last).float())
         return wave[..., 0]  # of (B, samples, 1)

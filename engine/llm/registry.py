@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.checkpoints import DEMO, cache_directory, fingerprint, locate
 from engine.config import EngineConfig, Hub, Precision, Quantization
@@ -15,6 +15,9 @@ from engine.runtime.compute import Compute, run_inline
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import Progress, no_progress
+
+if TYPE_CHECKING:
+    from engine.llm.selection import LlamaCpp, Torch
 
 
 def load_language_model(
@@ -31,19 +34,28 @@ def load_language_model(
     weights converted. Raises CheckpointError, or EngineError if the backend is not available.
     """
     from engine.llm.scheduler import Scheduler
-    from engine.llm.selection import Host, LlamaCpp, Vllm, choose
+    from engine.llm.selection import Host, Vllm, choose
+    from engine.tuning.store import recall
 
     checkpoint, grammar = Path(checkpoint), Grammar(vocabulary)
     if config.backend == "remote":
         return _remote(checkpoint, grammar, config, vocabulary.ends)
-    chosen = choose(config, Host.this(), demo=config.model == DEMO)
+    chosen = choose(config, Host.this(), recall(checkpoint, config), demo=config.model == DEMO)
     if isinstance(chosen, Vllm):
         return _vllm(checkpoint, grammar, config, chosen.precision, observer)
-    if isinstance(chosen, LlamaCpp):
-        runner = _llama(checkpoint, grammar, config, chosen.quantization, progress)
-    else:
-        runner = _torch(checkpoint, grammar, config, chosen.precision)
+    runner = load_runner(checkpoint, grammar, config, chosen, progress)
     return Scheduler(runner, grammar, cores if runner.device.type == "cpu" else run_inline, observer.step)
+
+
+def load_runner(
+    checkpoint: Path, grammar: Grammar, config: EngineConfig, chosen: Torch | LlamaCpp, progress: Progress = no_progress
+) -> ModelRunner:
+    """Load a checkpoint's language model into the chosen backend of this process; raises as `load_language_model`."""
+    from engine.llm.selection import LlamaCpp
+
+    if isinstance(chosen, LlamaCpp):
+        return _llama(checkpoint, grammar, config, chosen.quantization, progress)
+    return _torch(checkpoint, grammar, config, chosen.precision)
 
 
 def prepare(config: EngineConfig, progress: Progress) -> None:
@@ -52,11 +64,12 @@ def prepare(config: EngineConfig, progress: Progress) -> None:
     `progress` counts tensors while they are converted. Raises CheckpointError.
     """
     from engine.llm.selection import Host, LlamaCpp, choose
+    from engine.tuning.store import recall
 
     checkpoint = locate(config.model, config.hub)
     if config.backend == "remote":
         return
-    chosen = choose(config, Host.this(), demo=config.model == DEMO)
+    chosen = choose(config, Host.this(), recall(checkpoint, config), demo=config.model == DEMO)
     if isinstance(chosen, LlamaCpp):
         _convert(checkpoint, chosen.quantization, progress)
 
