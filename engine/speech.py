@@ -13,7 +13,8 @@ import platformdirs
 
 from engine import checkpoints
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
-from engine.config import EngineConfig
+from engine.config import SPARK_TTS, EngineConfig
+from engine.errors import CheckpointError
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.planning import Planner
@@ -107,17 +108,18 @@ class SpeechEngine:
             from engine.runtime.devices import resolve_for_codec
 
         torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
-        directory = checkpoints.locate(config.model, config.hub)
-        vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
+        checkpoint = checkpoints.locate_checkpoint(config)
+        vocabulary = Vocabulary(checkpoint.language_model.tokenizer)
         device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
         with timed("Loading the codec"):
-            codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
+            codec = BiCodec.from_checkpoint(checkpoint.directory, device=device, dtype=dtype)
+        _check_fit(vocabulary, codec.codebook_size, codec.global_codebook_size)
         database = open_database(config)
         compute = run_on(cores)
         with timed("Loading the language model"):
-            language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
-        model = checkpoints.fingerprint(directory)
+            language_model = load_language_model(checkpoint, config, vocabulary, compute, progress, observer)
         codec_compute = compute if device.type == "cpu" else run_inline
+        model = checkpoint.fingerprint
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
 
     @property
@@ -167,6 +169,17 @@ class SpeechEngine:
         for executor in (self._filters, self._cores):
             if executor is not None:
                 await asyncio.to_thread(executor.shutdown)
+
+
+def _check_fit(vocabulary: Vocabulary, semantic: int, voices: int) -> None:
+    """Raise CheckpointError unless the language model has the codec's numbers of semantic and of global tokens."""
+    pairs = (("semantic", vocabulary.semantic.count, semantic), ("global", vocabulary.globals.count, voices))
+    for kind, own, codecs in pairs:
+        if own != codecs:
+            raise CheckpointError(
+                f"The language model has {own} {kind} tokens, and the codec in `model` has {codecs}. Choose the "
+                f"`model` that the language model was trained with, such as {SPARK_TTS}."
+            )
 
 
 def expected_seconds(request: SpeechRequest) -> float:

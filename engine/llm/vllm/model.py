@@ -18,7 +18,7 @@ import numpy as np
 from engine.errors import BackendFailed, EngineClosed, EngineError
 from engine.llm.base import max_answer_tokens
 from engine.llm.vllm.plugin import embedding_permutation
-from engine.llm.weights import Qwen2Config
+from engine.llm.weights import open_weights
 from engine.observer import Observer
 from engine.tokens.grammar import Grammar
 from engine.types import Prompt, Sampling
@@ -50,7 +50,8 @@ class VllmModel:
         At most `running` sequences share a step. `gpu_memory_utilization` is the share of the GPU's memory for the
         engine, including the weights. Raises CheckpointError, or EngineError if vLLM cannot start.
         """
-        model = Qwen2Config.from_file(directory / "config.json")
+        with open_weights(directory) as file:
+            model, separate_head = file.config, file.separate_head
         self.context = min(context, model.max_position_embeddings)
         self._observer = observer
         self._watcher: asyncio.Task[None] | None = None
@@ -64,7 +65,11 @@ class VllmModel:
             "device_ids": None if device.index is None else [device.index],
             "dtype": str(dtype).removeprefix("torch."),
             "gpu_memory_utilization": gpu_memory_utilization,
-            "hf_overrides": {"vocab_size": len(grammar.ids), "embedding_rows": model.vocab_size},
+            "hf_overrides": {
+                "vocab_size": len(grammar.ids),
+                "embedding_rows": model.vocab_size,
+                "separate_head": separate_head,
+            },
             "enforce_eager": device.type == "cpu",
         }
         try:
