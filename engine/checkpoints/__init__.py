@@ -3,6 +3,7 @@
 from engine.checkpoints.language_model import (
     Checkpoint,
     LanguageModelFiles,
+    is_language_model,
     locate_checkpoint,
     own_language_model,
     prompt_form,
@@ -27,6 +28,7 @@ __all__ = [
     "download",
     "downloaded",
     "fingerprint",
+    "is_language_model",
     "local_models",
     "locate",
     "locate_checkpoint",

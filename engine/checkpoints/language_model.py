@@ -109,6 +109,11 @@ def prompt_form(config: EngineConfig) -> PromptForm:
     return "self-voiced" if saved else "published"
 
 
+def is_language_model(directory: Path) -> bool:
+    """Whether a directory in the cache has a downloaded language model and nothing else."""
+    return (directory / COMPLETE).is_file() or any(directory.glob("*.gguf"))
+
+
 def weight_files(directory: Path) -> list[Path]:
     """The files of the weights in a directory: one, or shards. Raises CheckpointError if one is missing."""
     if (directory / WEIGHTS).is_file():

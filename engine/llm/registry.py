@@ -161,6 +161,7 @@ def _vllm(
         device=device,
         dtype=dtype,
         gpu_memory_utilization=config.gpu_memory_utilization,
+        can_sleep=config.unload_after_seconds is not None,
         observer=observer,
     )
 
