@@ -65,7 +65,7 @@ class Speaker:
             while not ended:
                 new = await anext(answer, None)
                 ended = new is None
-                tokens += [token - self._semantic.first for token in new or ()]
+                tokens += [token - self._semantic.first for token in new or () if token in self._semantic.ids]
                 while window := windows.next(len(tokens), ended=ended):
                     samples = await self._decode(tokens, window, sentence)
                     yield AudioChunk(samples, Usage(prompt_tokens, window.keep_end - window.keep_start))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from engine.checkpoints import Checkpoint
 from engine.config import EngineConfig
 from engine.llm.base import ModelRunner
 from engine.llm.registry import load_runner
@@ -25,7 +25,7 @@ ROUNDS = 3
 
 
 def language_model_rows(
-    checkpoint: Path, config: EngineConfig, grammar: Grammar, host: Host, out_of_time: Callable[[], bool]
+    checkpoint: Checkpoint, config: EngineConfig, grammar: Grammar, host: Host, out_of_time: Callable[[], bool]
 ) -> list[LanguageModelRow]:
     """Measure what the settings allow, float32 in torch first: the others' distributions are compared with its.
 

@@ -8,13 +8,12 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
-from pathlib import Path
 
-from engine.checkpoints import DEMO, locate
+from engine.checkpoints import DEMO, Checkpoint, locate_checkpoint
 from engine.config import EngineConfig
 from engine.runtime.processors import default_threads
 from engine.tuning import store
-from engine.tuning.tables import Tuning
+from engine.tuning.tables import LanguageModelRow, Tuning
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def tune(config: EngineConfig, *, again: bool = True) -> Tuning | None:
     builds of llama.cpp do on some hosts; the log says so. Unless `again`, nothing is measured if there is a result.
     Raises CheckpointError.
     """
-    checkpoint = locate(config.model, config.hub)
+    checkpoint = locate_checkpoint(config)
     if config.model == DEMO or _on_gpu(config) or (not again and store.recall(checkpoint, config)):
         return None
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
@@ -48,7 +47,7 @@ def _on_gpu(config: EngineConfig) -> bool:
     return torch.cuda.is_available() or "cuda" in (config.llm_device[:4], config.codec_device[:4])
 
 
-def _measure(checkpoint: Path, config: EngineConfig) -> Tuning:
+def _measure(checkpoint: Checkpoint, config: EngineConfig) -> Tuning:
     import torch
 
     from engine.codec.selection import kernel_directories
@@ -61,9 +60,11 @@ def _measure(checkpoint: Path, config: EngineConfig) -> Tuning:
     threads = config.threads or default_threads(torch.get_num_threads())
     torch.set_num_threads(threads)
     end = time.monotonic() + SECONDS
-    codec = codec_rows(checkpoint, kernel_directories())
-    grammar = Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json"))
-    language_model = language_model_rows(checkpoint, config, grammar, Host.this(), lambda: time.monotonic() > end)
+    codec = codec_rows(checkpoint.directory, kernel_directories())
+    grammar = Grammar(Vocabulary(checkpoint.language_model.tokenizer))
+    language_model: list[LanguageModelRow] = []
+    if config.backend != "remote" and not checkpoint.language_model.is_gguf:
+        language_model = language_model_rows(checkpoint, config, grammar, Host.this(), lambda: time.monotonic() > end)
     return Tuning(
         host=store.processor(),
         threads=threads,

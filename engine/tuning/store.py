@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from engine.checkpoints import cache_directory, fingerprint
+from engine.checkpoints import Checkpoint, cache_directory
 from engine.config import EngineConfig
 from engine.tuning.tables import Tuning
 
@@ -42,18 +42,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def result_file(checkpoint: Path, config: EngineConfig) -> Path:
+def result_file(checkpoint: Checkpoint, config: EngineConfig) -> Path:
     """The file for this checkpoint and these settings on this host."""
     import torch
 
     # Hosts with the same processor can hide some of its instruction sets.
     capabilities = sorted(name for name, value in torch.cpu.get_capabilities().items() if value is True)
     threads = config.threads or [len(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0) < 0]
-    parts = [processor(), capabilities, threads, config.max_running, versions(), fingerprint(checkpoint)]
+    parts = [processor(), capabilities, threads, config.max_running, versions(), checkpoint.fingerprint]
     return cache_directory() / "tuning" / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}.json"
 
 
-def recall(checkpoint: Path, config: EngineConfig) -> Tuning | None:
+def recall(checkpoint: Checkpoint, config: EngineConfig) -> Tuning | None:
     """The result for this checkpoint and these settings on this host; None if there is none that can be read."""
     file = result_file(checkpoint, config)
     try:
@@ -65,7 +65,7 @@ def recall(checkpoint: Path, config: EngineConfig) -> Tuning | None:
         return None
 
 
-def keep(checkpoint: Path, config: EngineConfig, tuning: Tuning) -> None:
+def keep(checkpoint: Checkpoint, config: EngineConfig, tuning: Tuning) -> None:
     """Keep the result for `recall`. If the disk refuses it, the log says so."""
     file = result_file(checkpoint, config)
     try:
