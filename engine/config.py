@@ -57,6 +57,18 @@ class RemoteConfig(BaseModel):
     """Seconds between health checks of a server that failed."""
 
 
+class PauseConfig(BaseModel):
+    """Settings of the pauses in a text, from the last sound of a sentence to the first of the next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    sentence_seconds: float | None = Field(0.35, ge=0.15, le=10)
+    """Seconds between two sentences, and half as many where a long sentence is cut. null: the silence stays as the model
+    makes it, also before and after a text."""
+    paragraph_seconds: float = Field(0.7, ge=0.15, le=10)
+    """Seconds between two paragraphs."""
+
+
 class EngineConfig(BaseModel):
     """Settings of the engine; configs/ has them with comments."""
 
@@ -94,6 +106,11 @@ class EngineConfig(BaseModel):
     """Tokens that a prompt and its answer may have together."""
     sentences_ahead: int = Field(4, ge=1, le=1024)
     """Sentences of one text that are generated side by side."""
+    retakes: int = Field(2, ge=0, le=10)
+    """How often a sentence is drawn again that loops, falls silent, ends too early or does not end; 0 turns the checks
+    off. A request can ask for another number. Greedy requests are not checked."""
+    pauses: PauseConfig = PauseConfig()
+    """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)
     """Seconds of audio, padding included, in one batch of the codec; the next batch waits until it is done."""
     window_context: int = Field(24, ge=1, le=200)

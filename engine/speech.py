@@ -23,7 +23,7 @@ from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.speaking import Speaker
+from engine.speaking import Parts, Speaker
 from engine.text import speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
@@ -69,7 +69,7 @@ class SpeechEngine:
         self._codec = CodecWorker(ObservedCodec(codec, observer.batch), config.codec_batch_seconds, codec_compute)
         prompts = Prompts(vocabulary)
         self._planner = Planner(config, prompts, language_model)
-        self._speaker = Speaker(config, prompts, vocabulary.semantic, language_model, self._codec)
+        self._speaker = Speaker(Parts(config, prompts, vocabulary.semantic, language_model, self._codec, observer))
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
