@@ -69,6 +69,23 @@ class PauseConfig(BaseModel):
     """Seconds between two paragraphs."""
 
 
+class ListenerConfig(BaseModel):
+    """A server that transcribes speech, for requests with `verify`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    url: Annotated[str, AfterValidator(_address)]
+    """Address of a server with `POST /v1/audio/transcriptions`: speaches, whisper.cpp's server, LocalAI."""
+    model: str = "whisper-1"
+    """The model's name on that server."""
+    api_key: SecretStr | None = None
+    """Sent as `Authorization: Bearer KEY`."""
+    seconds: float = Field(10, gt=0)
+    """Seconds that it may take for a sentence; then the answer goes on without it, and says so."""
+    max_error_rate: float = Field(0.25, gt=0, le=1)
+    """A sentence with a higher word error rate is drawn again; in Chinese it is the character error rate."""
+
+
 class EngineConfig(BaseModel):
     """Settings of the engine; configs/ has them with comments."""
 
@@ -109,6 +126,8 @@ class EngineConfig(BaseModel):
     retakes: int = Field(2, ge=0, le=10)
     """How often a sentence is drawn again that loops, falls silent, ends too early or does not end; 0 turns the checks
     off. A request can ask for another number. Greedy requests are not checked."""
+    listener: ListenerConfig | None = None
+    """The server that verifies sentences."""
     pauses: PauseConfig = PauseConfig()
     """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)

@@ -18,11 +18,15 @@ import numpy as np
 from engine.codec.windows import Window, WindowPlan, Windows
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
+from engine.errors import InvalidRequest
+from engine.listening import Listener
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.planning import PACE, Sentence
 from engine.postprocess import crossfade, fade
+from engine.rates import Rates
 from engine.runtime.lookahead import Lookahead
+from engine.takes.faults import Fault
 from engine.takes.length import Lengths
 from engine.takes.take import Take
 from engine.takes.trimming import Trimmer
@@ -40,6 +44,9 @@ from engine.types import (
     Usage,
 )
 
+UNVERIFIED: Final = "unverified"
+"""The fault of a sentence that the listener could not be asked about."""
+
 PASSED: Final = "passed"
 """The outcome of a take without a fault."""
 
@@ -53,6 +60,8 @@ class Parts:
     semantic: TokenRange
     language_model: LanguageModel
     codec: CodecWorker
+    rates: Rates
+    listener: Listener | None = None
     observer: Observer = UNOBSERVED
 
 
@@ -63,6 +72,13 @@ class Speaker:
         self._parts = parts
         config = parts.config
         self._lookahead = Lookahead(config.max_running - config.max_running // 4)
+
+    def check(self, request: SpeechRequest) -> None:
+        """Raise InvalidRequest if the request cannot be verified."""
+        if request.verify and not self._parts.listener:
+            raise InvalidRequest(
+                "There is nothing to verify with: this server has no listener. Set engine.listener.url.", "verify"
+            )
 
     async def speak(self, sentence: Sentence, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """Yield the sentence's samples at 16 kHz, window by window, each with its own usage.
@@ -112,13 +128,17 @@ class _Speech:
         self._waiting: deque[_Piece] = deque()
         self._last: _Piece | None = None  # that was sent
         self._seam: Samples | None = None  # how the last take went on
+        self._warnings: tuple[SpeechWarning, ...] = ()
         self._drawn = 0  # tokens, of all takes
         self._counted = 0  # tokens that the usage has
         self._prompt_tokens = len(self._prompt.ids)  # 0 once they are counted
 
     async def chunks(self) -> AsyncGenerator[AudioChunk, None]:
         """Draw until a take passes, or until there have been enough."""
-        lengths = Lengths.of(self._sentence.text) if self._retakes else None
+        lengths = None
+        if self._retakes:
+            text, voice = self._sentence.text, self._sentence.voice
+            lengths = Lengths.of(text, await self._parts.rates.of(voice, text))
         takes = [Take(lengths)]
         for number in range(self._retakes + 1):
             if number:
@@ -127,7 +147,7 @@ class _Speech:
                 async for chunk in chunks:
                     yield chunk
             fault = takes[-1].fault
-            if self._retakes:
+            if lengths or self._request.verify:
                 self._parts.observer.take(fault or PASSED)
             if not fault:
                 return
@@ -154,10 +174,23 @@ class _Speech:
             await self._hear(take, window)
         if not self._may_end_early or len(take.tokens) < self._bound:
             take.end(bounded=len(take.tokens) == self._bound)
+        if self._request.verify and not take.fault:
+            await self._verify(take)
         if not take.fault:
             while self._waiting:
                 yield self._send(take)
-            yield AudioChunk(self._trimmer.end(), Usage())
+            yield AudioChunk(self._trimmer.end(), Usage(), self._warnings)
+
+    async def _verify(self, take: Take) -> None:
+        """Let the listener judge a whole take, of which nothing has been sent."""
+        listener, text = self._parts.listener, self._sentence.text
+        samples = np.concatenate([piece.samples for piece in self._waiting])
+        errors = None if listener is None else await listener.errors(samples, text)
+        if listener is None or errors is None:
+            self._warnings = (SpeechWarning(self._sentence.index, text, UNVERIFIED),)
+        elif errors > listener.bound:
+            take.errors = errors
+            take.fail(Fault.WORDS, len(take.tokens))
 
     def _generate(self, prompt: Prompt, number: int, limit: int) -> AsyncGenerator[list[int], None]:
         sampling = replace(self._request.sampling, seed=_seed(self._sentence.seed, number), max_tokens=limit)
@@ -165,10 +198,10 @@ class _Speech:
 
     def _may_be_heard(self, take: Take) -> bool:
         """Whether the next samples are sent before the take has passed."""
-        if take.suspicious:
+        window = self._waiting[0].window
+        if self._request.verify or not take.is_sure(window.keep_end):
             return False
-        played = self._sentence.slack * TOKENS_PER_SECOND + self._waiting[0].window.keep_start
-        return self._drawn >= PACE * played
+        return self._drawn >= PACE * (self._sentence.slack * TOKENS_PER_SECOND + window.keep_start)
 
     async def _hear(self, take: Take, window: Window) -> None:
         tokens = take.tokens[window.start : window.end]
@@ -218,7 +251,7 @@ class _Speech:
         sent = await self._rewind()
         heard = takes[-1].tokens[:sent]
         best = min((take for take in takes if take.tokens[:sent] == heard), key=lambda take: take.badness)
-        rest = Take(None, best.tokens[: max(sent, best.good)], best.sound.until(sent))
+        rest = Take(None, best.tokens[: max(sent, best.good)], takes[-1].sound.until(sent))
         if len(rest.tokens) > sent:
             while window := self._windows.next(len(rest.tokens), ended=True):
                 await self._hear(rest, window)

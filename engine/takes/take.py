@@ -26,7 +26,7 @@ class Take:
     def __init__(self, lengths: Lengths | None, kept: Sequence[int] = (), sound: Sound | None = None) -> None:
         """Go on after the tokens `kept` of another take; `sound` is what was heard of them.
 
-        Without `lengths` nothing is judged. They may be set later, before the shortest time that the text can take.
+        Without `lengths` nothing is judged.
         """
         self.lengths = lengths
         self.tokens: list[int] = list(kept)
@@ -39,10 +39,12 @@ class Take:
             for token in kept:
                 self._loops.push(token)
 
-    @property
-    def suspicious(self) -> bool:
-        """Whether the last tokens may be the beginning of a loop: their samples should not be heard yet."""
-        return self._loops.suspicious
+    def is_sure(self, tokens: int) -> bool:
+        """Whether the first `tokens` may be heard before the take has passed.
+
+        Not while the last tokens may be the beginning of a loop, and not if most sentences would have ended.
+        """
+        return not self._loops.suspicious and (not self.lengths or tokens <= self.lengths.usual)
 
     def push(self, token: int) -> None:
         """Take the next token."""
@@ -68,15 +70,16 @@ class Take:
 
     def end(self, *, bounded: bool) -> None:
         """Judge the whole, after the last token was heard; `bounded` if it has as many tokens as the model may draw."""
-        if not self.lengths or self.fault:
+        lengths, spoken = self.lengths, self.sound.spoken
+        if not lengths or self.fault:
             return
-        spoken = self.sound.spoken
         if bounded:
-            self.fail(Fault.RUNAWAY, min(len(self.tokens), self.lengths.longest), resume=0)
-        elif spoken <= self.lengths.third:
+            self.fail(Fault.RUNAWAY, min(len(self.tokens), lengths.longest), resume=0)
+        elif spoken <= lengths.third:
             self.fail(Fault.NOTHING, len(self.tokens) - self.sound.trailing)
-        elif not self.lengths.shortest <= spoken <= self.lengths.longest:
-            self.fail(Fault.LENGTH, len(self.tokens), resume=0)
+        elif not lengths.shortest <= spoken <= lengths.longest:
+            good = len(self.tokens) - self.sound.trailing
+            self.fail(Fault.LENGTH, good, resume=good if spoken < lengths.shortest else 0)
 
     def fail(self, fault: Fault, good: int, resume: int | None = None) -> None:
         """Note a fault after `good` tokens, unless one was found before."""
@@ -86,7 +89,7 @@ class Take:
 
     @property
     def badness(self) -> float:
-        """How bad a failed take is: its share of wrong words, or 1 and more the further it is from what was expected."""
+        """How bad a failed take is: its share of wrong words, or more the further its length is from the expected."""
         if self.fault is Fault.WORDS or not self.lengths:
             return self.errors
         return 1 + abs(math.log((self.good + 1) / (self.lengths.expected + 1)))

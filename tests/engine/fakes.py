@@ -115,7 +115,7 @@ def fake_engine(
     observer: Observer = UNOBSERVED,
     database: Database | None = None,
 ) -> SpeechEngine:
-    """An engine of fakes with a real store. Its sentences are neither checked nor trimmed: one token is all they say."""
+    """An engine of fakes with a real store. Its sentences, of one token each, are neither checked nor trimmed."""
     unchecked = {"retakes": 0, "pauses": PauseConfig(sentence_seconds=None)}
     return SpeechEngine(
         (config or EngineConfig()).model_copy(update=unchecked),
