@@ -1,7 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
 from engine import checkpoints
-from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, RemoteConfig, Size
+from engine.config import SPARK_TTS, EngineConfig, Hub, ListenerConfig, PauseConfig, Quantization, RemoteConfig, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -32,7 +32,9 @@ from engine.types import (
     Progress,
     Samples,
     Sampling,
+    SpeechEvent,
     SpeechRequest,
+    SpeechWarning,
     Usage,
     Voice,
     VoiceAttributes,
@@ -62,11 +64,13 @@ __all__ = [
     "InvalidRequest",
     "Language",
     "Level",
+    "ListenerConfig",
     "Native",
     "NotOwner",
     "NothingToSay",
     "Observer",
     "Page",
+    "PauseConfig",
     "Progress",
     "Quantization",
     "RemoteConfig",
@@ -74,7 +78,9 @@ __all__ = [
     "Sampling",
     "Size",
     "SpeechEngine",
+    "SpeechEvent",
     "SpeechRequest",
+    "SpeechWarning",
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",

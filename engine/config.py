@@ -63,8 +63,8 @@ class PauseConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     sentence_seconds: float | None = Field(0.35, ge=0.15, le=10)
-    """Seconds between two sentences, and half as many where a long sentence is cut. null: the silence stays as the model
-    makes it, also before and after a text."""
+    """Seconds between two sentences, and half as many where a long sentence is cut. null: the silence stays as the
+    model makes it, also before and after a text."""
     paragraph_seconds: float = Field(0.7, ge=0.15, le=10)
     """Seconds between two paragraphs."""
 
