@@ -1,7 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
 from engine import checkpoints
-from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, RemoteConfig, Size
+from engine.config import SPARK_TTS, EngineConfig, Hub, ListenerConfig, PauseConfig, Quantization, RemoteConfig, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -35,7 +35,9 @@ from engine.types import (
     Progress,
     Samples,
     Sampling,
+    SpeechEvent,
     SpeechRequest,
+    SpeechWarning,
     Usage,
     Voice,
     VoiceAttributes,
@@ -67,11 +69,13 @@ __all__ = [
     "InvalidRequest",
     "Language",
     "Level",
+    "ListenerConfig",
     "Native",
     "NotOwner",
     "NothingToSay",
     "Observer",
     "Page",
+    "PauseConfig",
     "Progress",
     "Quantization",
     "RemoteConfig",
@@ -79,7 +83,9 @@ __all__ = [
     "Sampling",
     "Size",
     "SpeechEngine",
+    "SpeechEvent",
     "SpeechRequest",
+    "SpeechWarning",
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",

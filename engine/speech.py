@@ -17,18 +17,20 @@ from engine.codec.sleeping import SleepingCodec
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import SPARK_TTS, EngineConfig
 from engine.errors import CheckpointError
+from engine.listening import Listener
 from engine.llm.base import LanguageModel
 from engine.llm.sleeping import SleepingLanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.planning import Planner
 from engine.postprocess import PostProcessor
+from engine.rates import Rates
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.memory import release_memory
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.speaking import Speaker
+from engine.speaking import Parts, Speaker
 from engine.text import speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
@@ -46,6 +48,7 @@ from engine.voices.consents import ConsentLibrary
 from engine.voices.database import Database
 from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
+from engine.voices.rates import VoiceRates
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
 
@@ -92,7 +95,11 @@ class SpeechEngine:
         self._codec = CodecWorker(ObservedCodec(codec, observer.batch), config.codec_batch_seconds, codec_compute)
         prompts = Prompts(vocabulary, form)
         self._planner = Planner(config, prompts, language_model)
-        self._speaker = Speaker(config, prompts, vocabulary.semantic, language_model, self._codec)
+        semantic = vocabulary.semantic
+        self._rates = Rates(prompts, semantic, language_model, self._codec, VoiceRates(database, model))
+        self._listener = Listener(config.listener) if config.listener else None
+        parts = Parts(config, prompts, semantic, language_model, self._codec, self._rates, self._listener, observer)
+        self._speaker = Speaker(parts)
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
@@ -199,6 +206,7 @@ class SpeechEngine:
         Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay or UnknownVoice
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
+        self._speaker.check(request)
         voice = await self.voices.tokens(
             request.voice, request.caller, request.gender, request.pitch, request.rate, text=request.text
         )
@@ -220,6 +228,9 @@ class SpeechEngine:
 
     async def close(self) -> None:
         """Stop all work. Running requests get EngineClosed."""
+        await self._rates.close()
+        if self._listener:
+            await self._listener.close()
         await self._language_model.close()
         await self._codec.close()
         await self.voices.close()
