@@ -73,7 +73,8 @@ class Residual:
     def activate(self, snake: Snake, dtype: torch.dtype) -> Tensor:
         """The activation of the sum so far."""
         if self._term is None:
-            return snake(self._sum if self._first is None else self._first, dtype)
+            activated: Tensor = snake(self._sum if self._first is None else self._first, dtype)
+            return activated
         term, self._term, self._first = self._term, None, None
         return snake.add(self._sum, term, dtype)
 
