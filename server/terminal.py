@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -14,7 +13,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from engine import EngineConfig
 from engine import Progress as OnProgress
 from engine import prepare as prepare_model
-from server.settings import Settings, load_settings
 
 
 class _StandardError:
@@ -38,17 +36,9 @@ console = Console(
 )  # printed text can contain users' input
 
 
-def settings_of(config: Path | None, model: str | None, **flags: str | int | None) -> Settings:
-    """The settings; flags have precedence."""
-    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    if model is not None:
-        given["engine"] = {"model": model}
-    return load_settings(config, given)
-
-
 def prepare(config: EngineConfig) -> None:
     """Download and convert the model if necessary, with progress bars."""
-    with progress_bar(f"Preparing {config.model}") as progress:
+    with progress_bar(f"Preparing {config.language_model or config.model}") as progress:
         prepare_model(config, progress)
 
 

@@ -19,9 +19,9 @@ from server.batch.manifest import NAME, Entry, Output
 from server.batch.reading import BatchError, Line, read_lines
 from server.batch.speaking import Narrator, Spoken
 from server.encoding import DEFAULT_FORMAT, AudioFormat
-from server.options import ConfigOption, ModelOption
+from server.options import ConfigOption, LanguageModelOption, ModelOption, command_settings
 from server.settings import Settings
-from server.terminal import console, prepare, settings_of
+from server.terminal import console, prepare
 
 
 def batch(
@@ -45,9 +45,10 @@ def batch(
     ] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
+    language_model: LanguageModelOption = None,
 ) -> None:
     """Speak many texts to audio files. The same command again continues a run that was stopped."""
-    settings = settings_of(config, model)
+    settings = command_settings(config, model, language_model)
     lines = read_lines(file)
     names = [line.id for line in lines]
     book = joining.read_book(join, names) if join else None
