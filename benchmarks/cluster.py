@@ -7,6 +7,7 @@ small machine. What is measured is routing, queues and transport, not a model.
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import socket
@@ -86,7 +87,7 @@ def ray_cluster() -> Generator[str, None, None]:
         num_cpus=32,
         object_store_memory=80 * 2**20,
         log_to_driver=False,
-        logging_level="WARNING",
+        logging_level=logging.WARNING,
     )
     port = free_port()
     serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")

@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine import (
+    AudioChunk,
     EngineClosed,
     EngineConfig,
     EngineError,
     NothingToSay,
-    Samples,
+    Observer,
     SpeechEngine,
+    SpeechEvent,
     StoreFailed,
+    Usage,
 )
 from server.answers import SILENCE_SECONDS
 from server.batch.jobs import Job
@@ -26,6 +30,14 @@ from server.batch.reading import BatchError
 from server.encoding import WholeFile, whole_file
 from server.service import ENCODER_THREADS
 from server.settings import Settings
+from server.speech_events import WARNING_HEADER, warning_header
+
+_TAKES: ContextVar[list[str]] = ContextVar("_TAKES")
+"""The outcomes of the takes of one line. The tasks that speak it inherit its context."""
+
+
+def _count_take(outcome: str) -> None:
+    _TAKES.get([]).append(outcome)  # the warm-up has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,7 @@ class Narrator:
 
     def __init__(self, settings: Settings) -> None:
         """Load the engine; blocks."""
-        self.engine = SpeechEngine.load(for_batch(settings.engine))
+        self.engine = SpeechEngine.load(for_batch(settings.engine), observer=Observer(take=_count_take))
         self.width = 2 * settings.engine.max_running  # a line also waits for the codec, its filters and its encoder
         self._silence = settings.speak_nothing == "silence"
         self._encoders: Executor = ThreadPoolExecutor(ENCODER_THREADS, "encoder")
@@ -52,17 +64,22 @@ class Narrator:
         entry = Entry(job.id, voice=asked.voice, seed=asked.sampling.seed, digest=job.digest)
         try:
             samples, audio = 0, b""
+            takes: list[str] = []
+            _TAKES.set(takes)
+            events: list[SpeechEvent] = []
             async with whole_file(self._encoders, job.audio_format, asked.sample_rate) as file:
-                async with aclosing(self._samples(job)) as parts:
-                    async for part in parts:
-                        await file.run(WholeFile.write, part)
-                        samples += len(part)
+                async with aclosing(self._chunks(job)) as chunks:
+                    async for chunk in chunks:
+                        await file.run(WholeFile.write, chunk.samples)
+                        samples += len(chunk.samples)
+                        events += chunk.events
                 audio = await file.run(WholeFile.close)
         except EngineError as error:
             if self.engine.failure or isinstance(error, EngineClosed | StoreFailed):
                 raise BatchError(f"{self.engine.failure or error} The same command again continues.") from error
             return Spoken(replace(entry, error=str(error)))
-        done = replace(entry, path=job.path, seconds=samples / asked.sample_rate, takes=1, size=len(audio))
+        seconds, warnings = samples / asked.sample_rate, warning_header(events).get(WARNING_HEADER)
+        done = replace(entry, path=job.path, seconds=seconds, takes=len(takes), warnings=warnings, size=len(audio))
         return Spoken(done, audio)
 
     async def speak_all(self, jobs: Iterable[Job]) -> AsyncGenerator[Spoken, None]:
@@ -88,15 +105,15 @@ class Narrator:
         await self.engine.close()
         await asyncio.to_thread(self._encoders.shutdown)
 
-    async def _samples(self, job: Job) -> AsyncGenerator[Samples, None]:
+    async def _chunks(self, job: Job) -> AsyncGenerator[AudioChunk, None]:
         try:
             async with aclosing(self.engine.synthesize(job.asked)) as chunks:
                 async for chunk in chunks:
-                    yield chunk.samples
+                    yield chunk
         except NothingToSay:
             if not self._silence:
                 raise
-            yield np.zeros(round(SILENCE_SECONDS * job.asked.sample_rate), np.float32)
+            yield AudioChunk(np.zeros(round(SILENCE_SECONDS * job.asked.sample_rate), np.float32), Usage())
 
 
 def for_batch(config: EngineConfig) -> EngineConfig:

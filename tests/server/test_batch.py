@@ -63,6 +63,7 @@ def test_lines_become_files_and_entries(tmp_path: Path) -> None:
     assert done["b"].voice == "onyx"
     for entry in done.values():
         assert entry.error is None
+        assert entry.takes == 1  # of its one sentence
         samples, _ = decoded((out / str(entry.path)).read_bytes(), str(entry.path).rpartition(".")[2])  # type: ignore[arg-type]
         assert len(samples) / 24_000 == entry.seconds
     table = pyarrow.parquet.read_table(out / "manifest.parquet").to_pylist()
