@@ -44,13 +44,14 @@ ANSWER_TOKENS = 100  # an answer of two seconds
 ANSWER_SECONDS = 1.0  # that an engine takes for it
 GPU_STEP = 0.002  # seconds for a token: ten times as fast as speech
 console = Console()
+app = typer.Typer(pretty_exceptions_enable=False)
 
 Load = Callable[[Observer], SpeechEngine]
 
 
 def settings_in(directory: Path, slots: int) -> Settings:
     """The settings of all servers here."""
-    engine = EngineConfig(data_directory=directory, sentences_ahead=1, max_running=slots)
+    engine = EngineConfig(data_directory=directory, sentences_ahead=2, max_running=2 * slots)
     return Settings(
         engine=engine, max_requests=slots, max_waiting=10_000, deadline_seconds=600, nice=0, watchdog_seconds=0
     )
@@ -58,7 +59,7 @@ def settings_in(directory: Path, slots: int) -> Settings:
 
 def pace(settings: Settings, step_seconds: float) -> Load:
     """What makes the engine of a replica."""
-    return partial(paced_engine, config=settings.engine, slots=settings.max_requests, step_seconds=step_seconds)
+    return partial(paced_engine, config=settings.engine, slots=settings.engine.max_running, step_seconds=step_seconds)
 
 
 def _plain(settings: Settings, load: Load, port: int) -> None:
@@ -163,50 +164,63 @@ async def throughput(url: str, clients: int, requests: int) -> tuple[float, Leve
     return (last - first) / (ends[last] - ends[first]), level
 
 
-def measure_added(url: str, directory: Path, rounds: int) -> None:
+@app.command("first-audio")
+def first_audio_of(rounds: Annotated[int, typer.Option(help="Requests to each server.")] = 60) -> None:
     """Print what Ray adds to the time to first audio."""
-    settings = settings_in(directory, 64)
-    load = pace(settings, GPU_STEP)
-    deploy(settings, load, 1)
-    with plain_server(settings, load) as plain:
-        alone, behind = asyncio.run(first_audio([plain, url], rounds))
-    added = [there - here for here, there in zip(alone, behind, strict=True)]
+    with tempfile.TemporaryDirectory() as directory, ray_cluster() as url:
+        settings = settings_in(Path(directory), 64)
+        load = pace(settings, GPU_STEP)
+        deploy(settings, load, 1)
+        with plain_server(settings, load) as plain:
+            alone, behind = asyncio.run(first_audio([plain, url], rounds))
+    added = sorted(there - here for here, there in zip(alone, behind, strict=True))
     console.print(
         f"Time to first audio, {rounds} requests by turns: plain {1000 * statistics.median(alone):.1f} ms, "
         f"behind Ray {1000 * statistics.median(behind):.1f} ms, median; added: "
-        f"{1000 * statistics.median(added):.1f} ms, 95th percentile {1000 * sorted(added)[int(0.95 * rounds)]:.1f} ms"
+        f"{1000 * statistics.median(added):.1f} ms, 95th percentile {1000 * added[int(0.95 * rounds)]:.1f} ms"
     )
 
 
-def measure_streams(url: str, directory: Path, numbers: list[int]) -> None:
-    """Print how many streams are carried without an underrun, as fast as speech and one and a half times as fast."""
-    settings = settings_in(directory, max(numbers))
-    load = pace(settings, 0.02 / 1.5)
-    deploy(settings, load, 1)
-    with plain_server(settings, load) as plain:
-        for number in numbers:
-            for name, place in (("plain", plain), ("one proxy", url)):
-                summary = asyncio.run(streams(place, number))
-                first = summary.first_audio
-                console.print(
-                    f"{number} streams, {name}: {summary.underruns} underruns, {summary.errors} errors, "
-                    f"first audio p95 {first.p95 if first else 0:.2f} s"
-                )
+@app.command("streams")
+def streams_of(
+    numbers: Annotated[list[int], typer.Argument(help="Streams at once.")],
+    speed: Annotated[float, typer.Option(help="Of the engine, as a multiple of speech.")] = 1.5,
+) -> None:
+    """Print how many streams a server and a proxy of Ray carry without an underrun."""
+    with tempfile.TemporaryDirectory() as directory, ray_cluster() as url:
+        settings = settings_in(Path(directory), max(numbers))
+        load = pace(settings, 0.02 / speed)
+        deploy(settings, load, 1)
+        with plain_server(settings, load) as plain:
+            for number in numbers:
+                for name, place in (("plain", plain), ("one proxy", url)):
+                    summary = asyncio.run(streams(place, number))
+                    first = summary.first_audio
+                    console.print(
+                        f"{number} streams, {name}: {summary.underruns} underruns, {summary.errors} errors, "
+                        f"first audio p95 {first.p95 if first else 0:.2f} s"
+                    )
 
 
-def measure_scaling(url: str, directory: Path, replicas: list[int], waves: int, plot: Path) -> None:
+@app.command()
+def scaling(
+    replicas: Annotated[list[int], typer.Argument(help="Numbers of replicas, rising.")],
+    waves: Annotated[int, typer.Option(help="Answers of each slot.")] = 12,
+    plot: Annotated[Path, typer.Option(help="The plot to write.")] = Path("cluster.png"),
+) -> None:
     """Print and plot the throughput by number of replicas."""
-    settings = settings_in(directory, SLOTS)
-    load = pace(settings, ANSWER_SECONDS / ANSWER_TOKENS)
-    rates = []
-    for number in replicas:
-        deploy(settings, load, number)
-        slots = number * SLOTS
-        rate, level = asyncio.run(throughput(url, 2 * slots, waves * slots))
-        errors = Summary.of(level).errors
-        rates.append(rate)
-        linear = rate / (rates[0] / replicas[0] * number)
-        console.print(f"{number} replicas: {rate:.2f} answers a second, {linear:.3f} x linear, {errors} errors")
+    rates: list[float] = []
+    with tempfile.TemporaryDirectory() as directory, ray_cluster() as url:
+        settings = settings_in(Path(directory), SLOTS)
+        load = pace(settings, ANSWER_SECONDS / ANSWER_TOKENS)
+        for number in replicas:
+            deploy(settings, load, number)
+            slots = number * SLOTS
+            rate, level = asyncio.run(throughput(url, 2 * slots, waves * slots))
+            rates.append(rate)
+            linear = rate / (rates[0] / replicas[0] * number)
+            errors = Summary.of(level).errors
+            console.print(f"{number} replicas: {rate:.2f} answers a second, {linear:.3f} x linear, {errors} errors")
     _plot(replicas, rates, plot)
 
 
@@ -228,20 +242,5 @@ def _plot(replicas: list[int], rates: list[float], file: Path) -> None:
     figure.savefig(file, dpi=150)
 
 
-def main(
-    replicas: Annotated[list[int], typer.Option(help="Numbers of replicas, rising.")] = [1, 2, 4, 8],  # noqa: B006
-    numbers: Annotated[list[int], typer.Option("--streams", help="Streams at once.")] = [25, 50, 100, 200],  # noqa: B006
-    rounds: Annotated[int, typer.Option(help="Requests for the time to first audio.")] = 60,
-    waves: Annotated[int, typer.Option(help="Answers of each slot in the measurement of throughput.")] = 12,
-    plot: Annotated[Path, typer.Option(help="The plot to write.")] = Path("cluster.png"),
-) -> None:
-    """Measure, and print each result as it is known."""
-    with tempfile.TemporaryDirectory() as name, ray_cluster() as url:
-        directory = Path(name)
-        measure_added(url, directory, rounds)
-        measure_streams(url, directory, numbers)
-        measure_scaling(url, directory, replicas, waves, plot)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    app()

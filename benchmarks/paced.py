@@ -69,6 +69,7 @@ class NoiseCodec:
 
 def paced_engine(observer: Observer, config: EngineConfig, slots: int, step_seconds: float) -> SpeechEngine:
     """An engine with these slots; a token is 20 ms of speech, so 0.005 is four times as fast as speech."""
+    config = config.model_copy(update={"retakes": 0})  # every take of the same token would fail as a loop
     vocabulary = Vocabulary(TOKENIZER)
     model = PacedModel(vocabulary, slots, step_seconds)
     return SpeechEngine(config, "paced", vocabulary, model, NoiseCodec(), open_database(config), observer=observer)

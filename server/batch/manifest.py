@@ -22,8 +22,8 @@ PARQUET = "manifest.parquet"
 class Entry:
     """What the manifest has of a line: its file, relative to the manifest, or an error.
 
-    `seconds` is the length of the audio, `size` that of the file in bytes. `takes` counts the takes that were judged, of
-    all its sentences; `warnings` names the sentences of which none passed. `digest` identifies the content of the line.
+    `seconds` is the length of the audio, `size` that of the file in bytes. `takes` counts the takes that were judged,
+    of all its sentences; `warnings` names the sentences of which none passed. `digest` identifies the line's content.
     """
 
     id: str

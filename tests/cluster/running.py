@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_metrics_report_interval_ms": "1000",
     VARIABLE: IMPORT_PATH,
 }
 
@@ -79,6 +80,13 @@ class Nodes:
         return application.status == "RUNNING" and application.deployments["Replica"].replica_states == {
             "RUNNING": replicas
         }
+
+    def exporters(self) -> list[str]:
+        """Where Prometheus scrapes each living node."""
+        import ray
+
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        return [f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics" for node in nodes]
 
     def actors(self, name: str) -> list[int]:
         """The processes of the cluster's actors that have this name in their title."""

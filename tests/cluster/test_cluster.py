@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.conftest import PacedCluster
 from tests.cluster.running import Nodes
@@ -52,6 +53,23 @@ def test_a_voice_speaks_through_each_replica_at_once(cluster: PacedCluster, http
     assert [answer.result().status_code for answer in asked] == [200] * 24
     assert min(values.get("requests_total ok", 0) for values in counters(http, 2)) > min(before)
     assert total(http, 2, "requests_total ok") - sum(before) == 24
+
+
+def test_the_scrapes_of_the_nodes_have_all_replicas(cluster: PacedCluster, http: httpx.Client) -> None:
+    asked = sum(values.get("requests_total ok", 0) for values in counters(http, 2))
+    exporters = cluster.control.call(Nodes.exporters)
+
+    def scraped() -> list[float]:
+        texts = [httpx.get(exporter).text for exporter in exporters]
+        families = [family for text in texts for family in text_string_to_metric_families(text)]
+        samples = [sample for family in families for sample in family.samples]
+        return [
+            sample.value
+            for sample in samples
+            if sample.name == "ray_fast_spark_requests_total" and sample.labels["outcome"] == "ok"
+        ]
+
+    wait_until(lambda: len(scraped()) == 2 and sum(scraped()) == asked)
 
 
 def test_clients_that_leave_free_their_slots(cluster: PacedCluster, http: httpx.Client) -> None:
