@@ -123,6 +123,8 @@ async def _speak(jobs: Sequence[Job], spoken: AsyncGenerator[Spoken, None], targ
         task = bar.add_task("", total=sum(expected.values()), lines=0, all=len(jobs), speed=0.0)
         async with aclosing(spoken):
             async for line in spoken:
+                if line.entry.id in target.entries:
+                    continue  # spoken twice, after a worker was lost
                 await asyncio.to_thread(target.save, line.entry, line.audio)
                 lines += 1
                 seconds += line.entry.seconds or 0

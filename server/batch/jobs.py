@@ -64,7 +64,8 @@ def job_of(line: Line, settings: Settings, defaults: Mapping[str, Any]) -> Job:
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
     request.ignored(settings.unknown_fields)
     asked = request.to_engine(caller=None)
-    content = {"id": line.id, "engine": settings.engine.model, **request.model_dump(mode="json")}
+    models = [settings.engine.model, settings.engine.language_model]
+    content = {"id": line.id, "models": models, **request.model_dump(mode="json")}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     if asked.sampling.seed is None:
         asked = replace(asked, sampling=replace(asked.sampling, seed=int(digest[:8], 16)))
