@@ -115,8 +115,8 @@ class EngineConfig(BaseModel):
     """Share of its GPU's memory that vLLM may take, weights included; leave room for a codec on the same GPU."""
     llm_precision: Literal["auto", Quantization, "int8"] = "auto"
     """How the language model's weights are held. vLLM and torch take float32 and bfloat16, torch on a CPU also int8;
-    llama.cpp takes all but int8. `auto`: bfloat16 on CUDA; on a CPU the fastest one that is as good as exact, or without
-    measurements q8_0 in llama.cpp and float32 in torch."""
+    llama.cpp takes all but int8. `auto`: bfloat16 on CUDA; on a CPU the fastest of those that are as good as exact,
+    or without measurements q8_0 in llama.cpp and float32 in torch."""
     codec_device: Device = "auto"
     """Where the codec computes; it may be another device than the language model's."""
     codec_precision: Literal["auto", Precision] = "auto"
