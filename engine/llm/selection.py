@@ -46,7 +46,7 @@ class Host:
 class Torch:
     """The language model runs in torch."""
 
-    precision: Precision | Literal["int8"]
+    precision: Precision | Literal["int8", "int4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,12 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
     AMX, torch in bfloat16 is faster from somewhere between 4 and 8 sequences on, so it is chosen if `max_running` is
     above 8. docs/benchmarks.md has the figures.
     """
-    if config.llm_precision == "int8":
+    if config.llm_precision in ("int8", "int4"):
         if config.backend in ("auto", "torch") and not config.llm_device.startswith("cuda"):
-            return Torch("int8")
+            return Torch(config.llm_precision)
         raise EngineError(
-            "int8 needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
+            f"{config.llm_precision} needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, "
+            "or another precision."
         )
     on_gpu = config.llm_device.startswith("cuda") or (config.llm_device == "auto" and host.cuda)
     backend = config.backend
