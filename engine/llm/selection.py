@@ -71,12 +71,12 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
     AMX, torch in bfloat16 is faster from somewhere between 4 and 8 sequences on, so it is chosen if `max_running` is
     above 8. docs/benchmarks.md has the figures.
     """
-    if config.llm_precision in ("int8", "int4"):
+    precision = config.llm_precision
+    if precision == "int8" or precision == "int4":  # noqa: PLR1714: mypy understands this
         if config.backend in ("auto", "torch") and not config.llm_device.startswith("cuda"):
-            return Torch(config.llm_precision)
+            return Torch(precision)
         raise EngineError(
-            f"{config.llm_precision} needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, "
-            "or another precision."
+            f"{precision} needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
         )
     on_gpu = config.llm_device.startswith("cuda") or (config.llm_device == "auto" and host.cuda)
     backend = config.backend
@@ -87,7 +87,7 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
             raise EngineError(LLAMA_INSTALL)
         if config.llm_device.startswith("cuda"):
             raise EngineError("llama-cpp runs on the CPU only here. For a GPU choose `backend: vllm` or `torch`.")
-        return LlamaCpp("q8_0" if config.llm_precision == "auto" else config.llm_precision)
+        return LlamaCpp("q8_0" if precision == "auto" else precision)
     if backend == "vllm" and not host.vllm:
         raise EngineError(VLLM_INSTALL)
     backend_class = Vllm if backend == "vllm" else Torch

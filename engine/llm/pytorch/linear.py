@@ -40,7 +40,7 @@ class PackedLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, in) to (N, out), in the precision of the weights."""
         if len(x) == 1:  # for a single row oneDNN may use a kernel that adds in another order, and is no faster
-            return self(x.expand(2, -1).contiguous())[:1]
+            return self.forward(x.expand(2, -1).contiguous())[:1]
         y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
         return y
 
@@ -96,7 +96,7 @@ class Int4Linear(nn.Module):
         super().__init__()
         self._outputs = linear.out_features
         weight = F.pad(linear.weight.detach(), (0, 0, 0, -linear.out_features % ROWS))
-        groups = weight.unflatten(1, (-1, GROUP))  # (out, in / 32, 32)
+        groups = weight.view(len(weight), -1, GROUP)  # (out, in / 32, 32)
         low, high = groups.aminmax(dim=2, keepdim=True)
         scale = (high - low).clamp_min(1e-12) / 15
         rounded = ((groups - low) / scale).round().to(torch.int32).flatten(1)

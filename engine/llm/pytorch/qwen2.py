@@ -88,7 +88,7 @@ class Step:
 
     def rotate(self, x: torch.Tensor) -> None:
         """Rotary embedding (Su et al. 2021) of (N, heads, D) in place, with adjacent numbers paired."""
-        pairs = x.unflatten(2, (-1, 2))
+        pairs = x.view(*x.shape[:2], -1, 2)
         rotated = torch.view_as_complex(pairs.float()).mul_(self._rope)  # in float32, `float` returns `pairs` itself
         if x.dtype != torch.float32:
             pairs.copy_(torch.view_as_real(rotated))
@@ -140,15 +140,13 @@ def fused(file: Qwen2File, ids: np.ndarray) -> dict[str, torch.Tensor]:
     D, G, H = config.head_dim, config.num_key_value_heads, config.num_attention_heads
 
     def paired(value: torch.Tensor) -> torch.Tensor:
-        return value.unflatten(0, (-1, 2, D // 2)).transpose(1, 2).flatten(0, 2)
+        return value.view(-1, 2, D // 2, *value.shape[1:]).transpose(1, 2).reshape(value.shape)
 
     weights = {"norm.weight": file.norm(), "head.weight": file.head(ids)}
     for n in range(config.num_hidden_layers):
         layer = file.layer(n)
-        q, k, v = (
-            [layer[f"self_attn.{name}_proj.{kind}"] for kind in ("weight", "bias")] for name in "qkv"
-        )
-        out = layer["self_attn.o_proj.weight"].unflatten(1, (G, H // G, D)).transpose(1, 2).flatten(1)
+        q, k, v = ([layer[f"self_attn.{name}_proj.{kind}"] for kind in ("weight", "bias")] for name in "qkv")
+        out = layer["self_attn.o_proj.weight"].view(-1, G, H // G, D).transpose(1, 2).flatten(1)
         parts = {
             "input_norm.weight": layer["input_layernorm.weight"],
             "qkv.weight": torch.cat((paired(q[0]), paired(k[0]), v[0])),

@@ -63,7 +63,9 @@ class TorchModelRunner:
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """See ModelRunner.prefill."""
         ids = torch.tensor([token for chunk in chunks for token in chunk.ids])
-        slots, positions, segments = [], [], []
+        slots: list[int] = []
+        positions: list[int] = []
+        segments = []
         for chunk in chunks:
             end = self._lengths[chunk.slot] = chunk.start + len(chunk.ids)
             for start in range(chunk.start, end, self.chunk):
@@ -73,7 +75,8 @@ class TorchModelRunner:
                 within = torch.arange(start, stop, device=self.device)[None]
                 segments.append(self._segment(slice(rows, len(positions)), chunk.slot, within, stop))
         ends = np.cumsum([len(chunk.ids) for chunk in chunks]) - 1
-        step = Step(*torch.tensor([slots, positions], device=self.device), segments, self._rope)
+        batch_slots, batch_positions = torch.tensor([slots, positions], device=self.device)
+        step = Step(batch_slots, batch_positions, segments, self._rope)
         x = self._embedding[ids].to(self.device, self._dtype)
         logits: torch.Tensor = self._prefilling(x, step, self._cache, ends.tolist())
         return logits
@@ -87,7 +90,7 @@ class TorchModelRunner:
             return self._decode_fixed(self._fixed, slots, rows, positions)
         order = sorted(range(len(slots)), key=slots.__getitem__)
         own = [[values[n] for n in order] for values in (slots, rows, positions)]
-        batch_slots, batch_rows, batch_positions = batch = torch.tensor(own, device=self.device)
+        batch_slots, batch_rows, batch_positions = torch.tensor(own, device=self.device)
         lengths = [attended(position + 1, self.context) for position in own[2]]
         # A run: rows in adjacent slots that attend to the same number of positions.
         runs = groupby(range(len(order)), key=lambda n: (own[0][n] - n, lengths[n]))

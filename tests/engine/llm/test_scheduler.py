@@ -33,7 +33,7 @@ class CountingModelRunner:
     def __init__(self, grammar: Grammar, vocabulary: Vocabulary, slots: int = 2, context: int = 1000) -> None:
         self.slots, self.context = slots, context
         self.batches: list[list[int]] = []
-        self.passes: list[list[tuple[int, int, int]]] = []  # of each prompt its slot, where the chunk starts, its length
+        self.passes: list[list[tuple[int, int, int]]] = []  # slot, start, length
         self.released: list[int] = []
         self.moved: list[tuple[int, int]] = []
         self.gate = threading.Event()
