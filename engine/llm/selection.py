@@ -72,7 +72,7 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
     above 8. docs/benchmarks.md has the figures.
     """
     precision = config.llm_precision
-    if precision == "int8" or precision == "int4":  # noqa: PLR1714
+    if precision == "int8" or precision == "int4":
         if config.backend in ("auto", "torch") and not config.llm_device.startswith("cuda"):
             return Torch(precision)
         raise EngineError(
