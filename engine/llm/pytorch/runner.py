@@ -13,7 +13,7 @@ from engine.llm.base import Chunk
 from engine.llm.pytorch.cuda_graphs import CudaGraphRunner
 from engine.llm.pytorch.linear import TorchPrecision, prepare
 from engine.llm.pytorch.qwen2 import Qwen2, Segment, Step, fused, rope_table, segment
-from engine.llm.weights import open_weights
+from engine.llm.weights import Qwen2File, open_weights
 
 LEAST_LENGTH = 64  # positions
 
@@ -30,6 +30,7 @@ class TorchModelRunner:
         directory: Path,
         ids: np.ndarray,
         *,
+        adapter: Path | None = None,
         slots: int,
         context: int,
         device: torch.device,
@@ -38,20 +39,20 @@ class TorchModelRunner:
     ) -> None:
         """Load `LLM/` of a checkpoint.
 
-        `ids` are the rows of the head (`Grammar.ids`). `fixed` runs decode steps at fixed shapes, as graphs on CUDA; by
-        default on CUDA only. Raises CheckpointError if a file or tensor is missing or has the wrong shape, and
-        EngineError if the precision is not available on this device.
+        `ids` are the rows of the head (`Grammar.ids`). `adapter` is the directory of a LoRA to merge. `fixed` runs
+        decode steps at fixed shapes, as graphs on CUDA; by default on CUDA only. Raises CheckpointError if a file or
+        tensor is missing or has the wrong shape, and EngineError if the precision is not available on this device.
         """
-        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        with open_weights(directory) as file:
+        self._dtype = dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        with open_weights(directory, adapter) as file:
             config = self._config = file.config
-            self._embedding, self._answers = file.embedding(), file.head(ids).to(device, dtype)
+            self._model = self._prefilling = _load(file, ids, device, dtype, precision)
+            if precision == "int4":  # many rows are slow at 4 bits, so prompts are prefilled at 8
+                self._prefilling = _load(file, ids, device, dtype, "int8")
+            self._embedding = file.embedding()
+        self._answers = self._embedding[torch.from_numpy(ids)].to(device, dtype)  # (rows, C): of generated rows
         self.slots, self.context, self.device = slots, min(context, config.max_position_embeddings), device
         self.chunk, self.budget = (64, 128) if device.type == "cpu" else (256, 2048)
-        self._dtype = dtype
-        self._model = _load(directory, ids, device, dtype, precision)
-        # At 4 bits many rows are slow, so prompts are prefilled at 8.
-        self._prefilling = _load(directory, ids, device, dtype, "int8") if precision == "int4" else self._model
         self._rope = rope_table(config, self.context).to(device)
         shape = (config.num_hidden_layers, slots, 2 * config.num_key_value_heads, self.context, config.head_dim)
         self._cache = torch.zeros(shape, dtype=dtype, device=device)
@@ -148,13 +149,11 @@ def attended(length: int, most: int) -> int:
 
 
 def _load(
-    directory: Path, ids: np.ndarray, device: torch.device, dtype: torch.dtype, precision: TorchPrecision
+    file: Qwen2File, ids: np.ndarray, device: torch.device, dtype: torch.dtype, precision: TorchPrecision
 ) -> Qwen2:
-    with open_weights(directory) as file:
-        weights, config = fused(file, ids), file.config
     with torch.device("meta"):
-        model = Qwen2(config, len(ids))
-    model.load_state_dict(weights, assign=True)
+        model = Qwen2(file.config, len(ids))
+    model.load_state_dict(fused(file, ids), assign=True)
     model.to(device, dtype).eval().requires_grad_(False)
     if device.type == "cpu":
         prepare(model, precision)
