@@ -113,10 +113,10 @@ class EngineConfig(BaseModel):
     """Where the language model computes: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA's first device, or else the CPU."""
     gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
     """Share of its GPU's memory that vLLM may take, weights included; leave room for a codec on the same GPU."""
-    llm_precision: Literal["auto", Quantization, "int8"] = "auto"
-    """How the language model's weights are held. vLLM and torch take float32 and bfloat16, torch on a CPU also int8;
-    llama.cpp takes all but int8. `auto`: bfloat16 on CUDA; on a CPU the fastest of those that are as good as exact,
-    or without measurements q8_0 in llama.cpp and float32 in torch."""
+    llm_precision: Literal["auto", Quantization, "int8", "int4"] = "auto"
+    """How the language model's weights are held. vLLM and torch take float32 and bfloat16, torch on a CPU also int8 and
+    int4 (for up to four sentences at once); llama.cpp takes all but these two. `auto`: bfloat16 on CUDA; on a CPU the
+    fastest of those that are as good as exact, or without measurements q8_0 in llama.cpp and float32 in torch."""
     codec_device: Device = "auto"
     """Where the codec computes; it may be another device than the language model's."""
     codec_precision: Literal["auto", Precision] = "auto"
