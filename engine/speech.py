@@ -158,7 +158,7 @@ class SpeechEngine:
 
         loaders = Loaders(lambda: cores.submit(load_llm).result(), load_codec)
         language_model = load_llm()
-        codec_compute = run_inline
+        codec_compute: Compute = run_inline
         if device.type == "cpu":
             codec_compute = compute
             # Batches are not faster there, and a window that is due waits for the rest of its batch.
