@@ -7,10 +7,12 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import pairwise
 
 from sentencex import segment  # type: ignore[import-untyped]
 
 from engine.text.length import LATIN_SECONDS, cumulative_sizes, is_speakable, speech_weight
+from engine.text.options import Split
 from engine.text.script import CJK, is_chinese
 
 SHORT_SECONDS = 0.6  # "Hi.", "No problem": too short to be worth a prompt, and said badly alone
@@ -29,7 +31,7 @@ _CLAUSE = re.compile(rf"(?:{_PAUSE})[{_CLOSERS}]{{0,3}}\s?")
 _SPACE = re.compile(r"\s")
 
 
-def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
+def split_sentences(text: str, *, max_seconds: float = 12.0, split: Split = "sentence") -> list[str]:
     """Split normalised `text` into pieces of at most `max_seconds` of speech, as `speech_weight` counts it.
 
     Sentences are not split unless they are too long. A long sentence is split until its parts fit: at the end of a
@@ -37,7 +39,7 @@ def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
     parts. `cumulative_sizes` measures texts of marks and rare characters. Short sentences are joined with the next;
     later in the text, longer sentences are joined too: only the first piece delays the audio, and long pieces sound
     better and cost less. The pieces contain every letter and digit of the text, in order. A text without letters and
-    digits has no pieces.
+    digits has no pieces. With `split` "clause", sentences are also split at their clauses, short ones joined.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
     ['Hi. Dr. Smith paid 3.5 million.', '“真的吗？”他问。']
@@ -45,6 +47,8 @@ def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
     if not max_seconds >= MIN_MAX_SECONDS:
         raise ValueError(f"max_seconds is {max_seconds}; it must be at least {MIN_MAX_SECONDS}.")
     sentences = _segment(" ".join(text.split()))
+    if split == "clause":
+        sentences = [clause for sentence in sentences for clause in _clauses(sentence)]
     parts = [part for sentence in sentences for part in _divide(sentence, max_seconds)]
     return [piece.strip() for piece in _join_short(_join_silent(parts), max_seconds)]
 
@@ -63,6 +67,12 @@ def _segment(text: str) -> list[str]:
         if piece:
             pieces.append(piece)
     return pieces
+
+
+def _clauses(sentence: str) -> list[str]:
+    """Split a sentence after the punctuation of its clauses. The concatenation of the clauses is `sentence`."""
+    ends = [0, *(match.end() for match in _CLAUSE.finditer(sentence)), len(sentence)]
+    return [sentence[start:end] for start, end in pairwise(ends) if start < end]
 
 
 def _divide(text: str, max_seconds: float) -> list[str]:
