@@ -1,0 +1,54 @@
+"""From a request's text to its script, by the format that the request names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from engine.script.dialogue import parse_dialogue
+from engine.script.plain import parse_plain
+from engine.script.ssml import parse_ssml
+from engine.script.tree import Pause, Script, Speech, checked
+from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
+
+InputFormat = Literal["text", "ssml", "dialogue"]
+"""What a text is: plain text with `[pause:1.5s]`, SSML, or lines of `NAME: what they say`. It is never guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How to read the text of a request. `voices` are the voices of a dialogue's speakers, by their names."""
+
+    kind: InputFormat = "text"
+    voices: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_script(text: str, form: Format, language: Language | None, turn_pause: float) -> Script:
+    """Return the script of `text`; raises InvalidRequest. `turn_pause` is in seconds, between the turns of a dialogue."""
+    match form.kind:
+        case "ssml":
+            return checked(parse_ssml(text, form.voices, language))
+        case "dialogue":
+            return checked(parse_dialogue(text, form.voices, turn_pause))
+        case "text":
+            return checked(parse_plain(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A sentence as a model says it, and the speech that it is a part of."""
+
+    sentence: SpokenSentence
+    speech: Speech
+
+
+def utterances(pieces: tuple[Speech | Pause, ...], options: TextOptions) -> Iterator[Utterance | Pause]:
+    """Normalise each speech and split it into sentences; the pauses stay as they are."""
+    for piece in pieces:
+        if isinstance(piece, Pause):
+            yield piece
+            continue
+        of_piece = replace(options, language=piece.language) if piece.language else options
+        for sentence in spoken_sentences(piece.words, of_piece):
+            yield Utterance(sentence, piece)
