@@ -16,12 +16,15 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
+from engine.events import IgnoredMarkup, MarkTime, SentenceBegun, SentenceTimes
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
 from engine.runtime.processors import claim_processors
+from engine.script.format import Format, InputFormat
+from engine.script.growing import Flush
 from engine.speech import SpeechEngine, expected_seconds, open_database
-from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
+from engine.text import Language, Lexicon, Split, SpokenSentence, TextOptions, speech_weight, spoken_sentences
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
@@ -32,6 +35,7 @@ from engine.types import (
     Progress,
     Samples,
     Sampling,
+    SpeechEvent,
     SpeechRequest,
     Usage,
     Voice,
@@ -57,11 +61,17 @@ __all__ = [
     "EngineClosed",
     "EngineConfig",
     "EngineError",
+    "Flush",
+    "Format",
     "Gender",
     "Hub",
+    "IgnoredMarkup",
+    "InputFormat",
     "InvalidRequest",
     "Language",
     "Level",
+    "Lexicon",
+    "MarkTime",
     "Native",
     "NotOwner",
     "NothingToSay",
@@ -72,9 +82,13 @@ __all__ = [
     "RemoteConfig",
     "Samples",
     "Sampling",
+    "SentenceBegun",
+    "SentenceTimes",
     "Size",
     "SpeechEngine",
+    "SpeechEvent",
     "SpeechRequest",
+    "Split",
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",
@@ -94,5 +108,6 @@ __all__ = [
     "loggable",
     "open_database",
     "prepare",
+    "speech_weight",
     "spoken_sentences",
 ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
-from functools import partial
 
 import numpy as np
 import platformdirs
@@ -14,15 +13,17 @@ import platformdirs
 from engine import checkpoints
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import EngineConfig
+from engine.errors import NothingToSay
+from engine.events import IgnoredMarkup
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
-from engine.planning import Planner
-from engine.postprocess import PostProcessor
+from engine.planning import Plan, Planner
+from engine.playing import Item, Player
 from engine.runtime.compute import Compute, run_inline, run_on
-from engine.runtime.native import Native
-from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
+from engine.script.growing import Flush, GrowingText
+from engine.script.reading import utterances
 from engine.speaking import Speaker
 from engine.text import speech_weight
 from engine.tokens.prompts import Prompts
@@ -32,7 +33,7 @@ from engine.types import (
     Progress,
     Sampling,
     SpeechRequest,
-    Usage,
+    VoiceTokens,
     no_progress,
 )
 from engine.voices.consent_store import ConsentStore
@@ -141,22 +142,39 @@ class SpeechEngine:
         Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay or UnknownVoice
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
+        script = await asyncio.to_thread(self._planner.script, request)
+        plan = self._planner.plan(request, await self._voices(request, script.voices()))
+        units = utterances(script.pieces, self._config.reading(request.reading))
+        items = await asyncio.to_thread(plan.items, units, asyncio.get_running_loop().time())
+        if not items:
+            raise NothingToSay
+        ignored = (IgnoredMarkup(script.ignored),) if script.ignored else ()
+        player = Player(self._speaker, self._filters, request, script.marks)
+        async with aclosing(player.play(_each(items), self._config.sentences_ahead, ignored)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def synthesize_growing(
+        self, request: SpeechRequest, text: AsyncIterator[str | Flush]
+    ) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the speech of a plain text that is still being written, each sentence as soon as its end is certain.
+
+        The text comes from `text`, not from the request; its samples are those of one request for all of it, up to the
+        first Flush. Closing the generator frees all resources. Raises as `synthesize` does.
+        """
+        plan = self._planner.plan(request, await self._voices(request, ()))
+        growing = GrowingText(self._config.reading(request.reading))
+        player = Player(self._speaker, self._filters, request)
+        items = _growing(plan, growing, text)
+        async with aclosing(player.play(items, self._config.sentences_ahead)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _voices(self, request: SpeechRequest, named: Iterable[str]) -> dict[str, VoiceTokens]:
+        """Return the tokens of the request's voice and of those that its text names, by their names."""
         voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
-        now = asyncio.get_running_loop().time()
-        sentences = await asyncio.to_thread(self._planner.sentences, request, voice, now)
-        usage = Usage()
-        streams = [partial(self._speaker.speak, sentence, request) for sentence in sentences]
-        make = partial(PostProcessor, request.speed, request.sample_rate)
-        async with Native(self._filters, make, PostProcessor.close) as processor:
-            async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
-                async for chunk in spoken:
-                    usage += chunk.usage
-                    ready = await processor.run(PostProcessor.push, chunk.samples)
-                    if ready.size or chunk.events:
-                        yield AudioChunk(ready, usage, chunk.events)
-            rest = await processor.run(PostProcessor.flush)
-            if rest.size:
-                yield AudioChunk(rest, usage)
+        others = {name: await self.voices.tokens(name, request.caller) for name in set(named) - {request.voice}}
+        return {request.voice: voice, **others}
 
     async def close(self) -> None:
         """Stop all work. Running requests get EngineClosed."""
@@ -167,6 +185,27 @@ class SpeechEngine:
         for executor in (self._filters, self._cores):
             if executor is not None:
                 await asyncio.to_thread(executor.shutdown)
+
+
+async def _each(items: Iterable[Item]) -> AsyncGenerator[Item, None]:
+    for item in items:
+        yield item
+
+
+async def _growing(plan: Plan, growing: GrowingText, text: AsyncIterator[str | Flush]) -> AsyncGenerator[Item, None]:
+    """Yield the items of a growing text, as soon as each is certain."""
+
+    def more(step: str | Flush) -> list[Item]:
+        units = growing.flush() if isinstance(step, Flush) else growing.write(step)
+        return plan.items(units, now)
+
+    async for step in text:
+        now = asyncio.get_running_loop().time()
+        for item in await asyncio.to_thread(more, step):
+            yield item
+    now = asyncio.get_running_loop().time()
+    for item in await asyncio.to_thread(more, Flush()):
+        yield item
 
 
 def expected_seconds(request: SpeechRequest) -> float:

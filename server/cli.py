@@ -148,7 +148,7 @@ def say(
     claim_processors(settings.nice)
     _prepare(settings.engine)
     samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
-    output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
+    output.write_bytes(encode_all(samples, request.encoding, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
 
 

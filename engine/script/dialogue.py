@@ -10,10 +10,11 @@ from engine.script.plain import plain_pieces
 from engine.script.tree import Pause, Script, Speech
 from engine.text import Span, Traced, is_speakable
 
-_ROLE = re.compile(r"<role:(?P<role>[^<>\n]*)>")
+_ROLE = re.compile(r"<role:(?P<role>[^<>]*)>")
 # A name has no punctuation of sentences, and a time or an address no space behind its colon.
 _TURN = re.compile(
-    rf"{_ROLE.pattern}|^[ \t]*(?P<name>[^\W\d][^\n:：.,!?;。，！？；<>\[\]\"“”]{{0,63}}?)[ \t]*(?::(?=\s|$)|：)", re.MULTILINE
+    rf"{_ROLE.pattern}|^[ \t]*(?P<name>[^\W\d][^\n:：.,!?;。，！？；<>\[\]\"“”]{{0,63}}?)[ \t]*(?::(?=\s|$)|：)",
+    re.MULTILINE,
 )
 
 
@@ -52,9 +53,7 @@ def _turn(
     return speaker, list(plain_pieces(text[start:end], start, like))
 
 
-def _with_pauses(
-    turns: Iterator[tuple[str | None, list[Speech | Pause]]], seconds: float
-) -> Iterator[Speech | Pause]:
+def _with_pauses(turns: Iterator[tuple[str | None, list[Speech | Pause]]], seconds: float) -> Iterator[Speech | Pause]:
     last: str | None = None
     heard = False
     for speaker, pieces in turns:

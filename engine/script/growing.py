@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
@@ -31,6 +32,11 @@ _CONTINUATIONS: Final = ("x", " x", " Xx", "5", " 5", "字", "\n\nX", 6 * _LONG,
 _PAIRS: Final = {"“": "”", "‘": "’", "「": "」", "『": "』", "(": ")", "（": "）", "【": "】", "《": "》", "<": ">"}
 
 Unit = Utterance | Pause
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """In the place of more text: what is there is all for now, and is to be said."""
 
 
 class GrowingText:
@@ -58,6 +64,8 @@ class GrowingText:
 
     def flush(self) -> list[Unit]:
         """Return all that is left, as if the text ended here. What is written later begins anew."""
+        if not self.pending:
+            return []
         new = self._take(self._units(self._text))
         self._begin_section(len(self._text))
         return new

@@ -29,6 +29,4 @@ def plain_pieces(text: str, at: int, like: Speech) -> Iterator[Speech | Pause]:
 
 def _speech(text: str, start: int, end: int, at: int, like: Speech) -> Iterator[Speech]:
     if start < end:
-        yield Speech(
-            Traced.plain(text[start:end], at + start), like.voice, like.speaker, like.tempo, like.language
-        )
+        yield Speech(Traced.plain(text[start:end], at + start), like.voice, like.speaker, like.tempo, like.language)

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from engine.script.dialogue import parse_dialogue
+from engine.script.format import Format
 from engine.script.plain import parse_plain
 from engine.script.ssml import parse_ssml
 from engine.script.tree import Pause, Script, Speech, checked
 from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
 
-InputFormat = Literal["text", "ssml", "dialogue"]
-"""What a text is: plain text with `[pause:1.5s]`, SSML, or lines of `NAME: what they say`. It is never guessed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How to read the text of a request. `voices` are the voices of a dialogue's speakers, by their names."""
-
-    kind: InputFormat = "text"
-    voices: Mapping[str, str] = field(default_factory=dict)
-
 
 def read_script(text: str, form: Format, language: Language | None, turn_pause: float) -> Script:
-    """Return the script of `text`; raises InvalidRequest. `turn_pause` is in seconds, between the turns of a dialogue."""
+    """Return the script of `text`; raises InvalidRequest. `turn_pause` is the seconds between a dialogue's turns."""
     match form.kind:
         case "ssml":
             return checked(parse_ssml(text, form.voices, language))
@@ -43,7 +32,7 @@ class Utterance:
     speech: Speech
 
 
-def utterances(pieces: tuple[Speech | Pause, ...], options: TextOptions) -> Iterator[Utterance | Pause]:
+def utterances(pieces: Iterable[Speech | Pause], options: TextOptions) -> Iterator[Utterance | Pause]:
     """Normalise each speech and split it into sentences; the pauses stay as they are."""
     for piece in pieces:
         if isinstance(piece, Pause):

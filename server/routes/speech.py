@@ -11,6 +11,7 @@ from server.client_fields import ignored_header
 from server.encoding import MEDIA_TYPES
 from server.json_body import JsonRoute
 from server.schemas import CreateSpeechRequest
+from server.script_schemas import SpokenAudio
 from server.service import EngineDependency, ServiceDependency
 
 router = APIRouter(prefix="/audio/speech", tags=["Audio"], route_class=JsonRoute)
@@ -21,8 +22,9 @@ router = APIRouter(prefix="/audio/speech", tags=["Audio"], route_class=JsonRoute
     response_class=Response,
     responses={
         200: {
-            "description": "The audio, or a stream of events with the audio",
+            "description": "The audio, a stream of events with the audio, or the audio and its times as JSON",
             "content": {media_type: {} for media_type in (*MEDIA_TYPES.values(), "text/event-stream")},
+            "model": SpokenAudio,
         },
     },
 )
@@ -38,4 +40,4 @@ async def create_speech(
     headers = ignored_header(body.ignored(service.settings.unknown_fields))
     asked = body.to_engine(caller)
     chunks = speech(service, engine, asked)
-    return await answer(request, service, asked, chunks, body.response_format, body.delivery, headers)
+    return await answer(request, service, asked, chunks, body.encoding, body.delivery, headers)
