@@ -70,7 +70,7 @@ class Player:
     """Plays one answer.
 
     The tempo is changed sentence by sentence, so that none waits for the next. The rate is changed in one go from pause
-    to pause: sentences are joined as if they were one recording.
+    to pause: sentences are joined as if they were one recording, unless the request wants them `separate`.
     """
 
     def __init__(
@@ -138,6 +138,9 @@ class Player:
 
     async def _end(self, sentence: Sentence) -> AsyncGenerator[AudioChunk, None]:
         samples = await self._resampled(await self._tempo.flush())
+        if self._request.separate:
+            samples = np.concatenate((samples, await self._rate.flush()))
+            self._before, self._since = self._samples, 0
         events: list[SpeechEvent] = []
         if self._request.timestamps:
             number, written, span, speaker = sentence.number, sentence.written, sentence.span, sentence.speaker

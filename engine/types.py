@@ -200,7 +200,7 @@ class SpeechRequest:
     `max_tokens` limits the semantic tokens of each sentence, in addition to the limit from the sentence's length.
     `sample_rate` is the output rate, in Hz.
     `form` says how the text is read, see `engine.script`. `timestamps` asks for the times of the sentences, as events,
-    and `announce` for an event where each sentence begins.
+    `announce` for an event where each sentence begins, and `separate` for sentences that are recordings of their own.
     """
 
     text: str
@@ -216,6 +216,7 @@ class SpeechRequest:
     form: Format = field(default_factory=Format)
     timestamps: bool = False
     announce: bool = False
+    separate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from engine import convert as convert_model
 from engine import prepare as prepare_model
 from server.app import create_app
 from server.bench.command import bench
-from server.connections import ClientConnection
+from server.connections import protocols
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
 from server.errors import invalid_field
@@ -118,7 +118,7 @@ def serve(
 
     application = create_app(settings, on_change=tell)
     service = application.state.service
-    serving = uvicorn.Config(application, http=ClientConnection, log_level="info", timeout_graceful_shutdown=1)
+    serving = uvicorn.Config(application, **protocols(settings), log_level="info", timeout_graceful_shutdown=1)
     server = DrainingServer(serving, service)
     server.run(sockets=[listener])
     if service.failure:

@@ -31,7 +31,7 @@ class VoiceReference(BaseModel):
     id: VoiceName
 
 
-def _voice_name(value: object) -> object:
+def voice_name(value: object) -> object:
     """Return the id of a voice reference: `{"id": "voice_123"}` and `"voice_123"` are equivalent."""
     return VoiceReference.model_validate(value).id if isinstance(value, dict) else value
 
@@ -92,7 +92,7 @@ class CreateSpeechRequest(ReadingOptions, ScriptOptions):
 
     model: str = Field(max_length=256, description="The served model's name, or the name of an OpenAI speech model.")
     input: str = Field(min_length=1, max_length=4096, description="The text to speak.")
-    voice: Annotated[str, BeforeValidator(_voice_name, json_schema_input_type=VoiceName | VoiceReference)] = Field(
+    voice: Annotated[str, BeforeValidator(voice_name, json_schema_input_type=VoiceName | VoiceReference)] = Field(
         min_length=1, max_length=256, description="A voice's name or id, or an object with its id."
     )
     instructions: str | None = Field(

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from engine.text import Language, TextOptions, chinese, english, is_speakable, normalise
+from engine.text.rules import Speaker
 
 _NUMBER = re.compile(r"[-−]?[0-9]+(?:\.[0-9]+)?")
 _DIGITS: Final = "0123456789"
@@ -20,7 +21,7 @@ def say_as(text: str, kind: str, style: str, language: Language) -> str | None:
     text = " ".join(text.split())
     if not is_speakable(text) or len(text) > _LONGEST:
         return text
-    say = chinese if language == "zh" else english
+    say: Speaker = chinese if language == "zh" else english
     options = TextOptions(language=language)
     match kind:
         case "characters" | "spell-out" | "verbatim":

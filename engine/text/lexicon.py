@@ -45,7 +45,7 @@ class Lexicon:
         for entry in unique.values():
             if first := _TOKEN.match(entry.word):
                 index.setdefault(first[0].lower(), []).append(entry)
-        self._layers = (index,) if index else ()
+        self._layers: tuple[dict[str, list[Entry]], ...] = (index,) if index else ()
 
     @classmethod
     def of_words(cls, words: Mapping[str, str]) -> Lexicon:
