@@ -5,6 +5,7 @@ defusedxml's parser refuses document types and entities, and stops at the first 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,6 +22,7 @@ from engine.text import Language, Span, Traced
 from engine.text.script import is_chinese
 
 MAX_DEPTH: Final = 100
+_TAG: Final = re.compile("<[^<>]*>")
 _PARAGRAPH: Final = "\n\n"
 _LANGUAGE: Final = "{http://www.w3.org/XML/1998/namespace}lang"
 _ATTRIBUTES: Final = {
@@ -84,10 +86,9 @@ class _Builder:
         self.ignored: dict[str, None] = {}
         self._text = text
         self._voices = voices
-        self._language: Language = language or ("zh" if is_chinese(text) else "en")
-        self._characters = {
-            place: index for index, place in enumerate(_byte_places(text))
-        }  # expat counts bytes of UTF-8
+        self._language: Language = language or ("zh" if is_chinese(_TAG.sub(" ", text)) else "en")
+        self._bytes = text.encode("utf-8", "surrogatepass")
+        self._at = (0, 0)  # the current place, in bytes of UTF-8 as expat counts, and in characters
         self._open: list[_Element] = []
         self._words: list[Traced] = []
         self._like = Speech(Traced.plain(""), language=language)
@@ -176,7 +177,10 @@ class _Builder:
         self._words.append(Traced(text, [place] * len(text), [place] * len(text)))
 
     def _place(self) -> int:
-        return self._characters[self.parser.CurrentByteIndex]
+        before, characters = self._at
+        now = self.parser.CurrentByteIndex
+        self._at = (now, characters + len(self._bytes[before:now].decode()))
+        return self._at[1]
 
     def _paragraph(self, attributes: Mapping[str, str]) -> None:
         self._insert(_PARAGRAPH)
@@ -234,11 +238,3 @@ def _joined(parts: list[Traced]) -> Traced:
         [start for part in parts for start in part.starts],
         [end for part in parts for end in part.ends],
     )
-
-
-def _byte_places(text: str) -> list[int]:
-    """The offset of each character in UTF-8, and of the end."""
-    places = [0]
-    for char in text:
-        places.append(places[-1] + len(char.encode("utf-8", "surrogatepass")))
-    return places
