@@ -14,6 +14,7 @@ from engine.events import IgnoredMarkup, MarkTime, SentenceTimes
 from engine.script.format import Format
 from engine.script.growing import Flush
 from engine.speech import SpeechEngine
+from engine.text import Lexicon, normalise
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import AudioChunk, Samples, Sampling, SpeechRequest
 from tests.engine.fakes import FakeCodec, fake_engine
@@ -47,7 +48,7 @@ async def heard(engine: SpeechEngine, request: SpeechRequest) -> tuple[Samples, 
 async def test_times_and_pauses_are_exact_at_every_rate(engine: SpeechEngine, rate: int) -> None:
     samples, times, _ = await heard(engine, replace(REQUEST, sample_rate=rate))
     assert len(samples) == round(2.1 * rate)
-    assert [(time.start, time.end) for time in times] == pytest.approx([(0, 0.2), (1.7, 1.9), (1.9, 2.1)])
+    assert [time for one in times for time in (one.start, one.end)] == pytest.approx([0, 0.2, 1.7, 1.9, 1.9, 2.1])
     quiet = np.flatnonzero(samples[round(0.2 * rate) :])[0]
     assert quiet >= 1.5 * rate  # exact silence, and then at once
     assert quiet <= 1.5 * rate + 0.002 * rate
@@ -64,7 +65,7 @@ async def test_times_are_exact_after_a_tempo(engine: SpeechEngine, speed: float)
     one = round(16_000 / speed) / 16_000
     expected = [(0, one), (one + 1.5, 2 * one + 1.5), (2 * one + 1.5, 3 * one + 1.5)]
     assert [time for one in times for time in (one.start, one.end)] == pytest.approx(
-        [time for pair in expected for time in pair], abs=1 / 24_000
+        [time for pair in expected for time in pair], abs=1.6 / 24_000
     )
     assert len(samples) == round(times[-1].end * 24_000)
     for time in times:  # a sentence is heard from its start to its end, and nothing of it elsewhere
@@ -128,7 +129,7 @@ async def test_ssml_has_rates_marks_and_warnings(engine: SpeechEngine) -> None:
 
 async def test_a_rate_with_the_speed_has_its_limits(engine: SpeechEngine) -> None:
     text = "<speak><prosody rate='200%'>Too fast.</prosody></speak>"
-    with pytest.raises(InvalidRequest, match="are 6 together; they must be 0.25 to 4"):
+    with pytest.raises(InvalidRequest, match=r"are 6 together; they must be 0\.25 to 4"):
         await heard(engine, replace(REQUEST, text=text, form=Format("ssml"), speed=3))
 
 
@@ -157,8 +158,6 @@ async def test_respellings_of_the_request_go_over_those_of_the_server(vocabulary
     (tmp_path / "words.yaml").write_text("GIF: jif\nen: {AI: A I}\nzh: {AI: 人工智能}\n", encoding="utf-8")
     config = EngineConfig(lexicons=(tmp_path / "words.yaml",))
     options = config.reading(REQUEST.reading)
-    from engine.text import Lexicon, normalise
-
     assert (
         normalise("A GIF by AI, not a gif. 我用 AI 学习。", options) == "A jif by A I, not a gif. 我用 人工智能 学习。"
     )

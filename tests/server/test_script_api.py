@@ -43,7 +43,7 @@ def events(response: httpx.Response) -> list[dict[str, Any]]:
 
 
 def longest_silence(samples: np.ndarray[Any, np.dtype[np.float32]]) -> int:
-    loud = np.flatnonzero(np.abs(samples) > 1e-3)
+    loud = np.flatnonzero(np.abs(samples) > 0.1 * np.abs(samples).max())
     return int(np.diff(loud, prepend=-1, append=len(samples)).max())
 
 
