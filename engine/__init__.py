@@ -1,7 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
 from engine import checkpoints
-from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, RemoteConfig, Size
+from engine.config import SPARK_TTS, EngineConfig, Hub, ListenerConfig, PauseConfig, Quantization, RemoteConfig, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -24,11 +24,23 @@ from engine.runtime.processors import claim_processors
 from engine.script.format import Format, InputFormat
 from engine.script.growing import Flush
 from engine.speech import SpeechEngine, expected_seconds, open_database
-from engine.text import Language, Lexicon, Split, SpokenSentence, TextOptions, speech_weight, spoken_sentences
+from engine.text import (
+    Language,
+    Lexicon,
+    Split,
+    SpokenSentence,
+    TextOptions,
+    speech_weight,
+    spoken_language,
+    spoken_sentences,
+)
+from engine.tuning.measure import tune
+from engine.tuning.tables import Tuning
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
     Caller,
+    ClonedVoiceTokens,
     Consent,
     Gender,
     Level,
@@ -37,6 +49,7 @@ from engine.types import (
     Sampling,
     SpeechEvent,
     SpeechRequest,
+    SpeechWarning,
     Usage,
     Voice,
     VoiceAttributes,
@@ -45,6 +58,7 @@ from engine.voices.archive import export_voice, import_voice
 from engine.voices.catalogue import BUILT_IN, loggable
 from engine.voices.naming import Page
 from engine.voices.samples import SAMPLE_TYPES
+from engine.voices.speakers import import_speakers
 from engine.voices.store import VoiceStore
 
 __all__ = [
@@ -56,6 +70,7 @@ __all__ = [
     "BackendFailed",
     "Caller",
     "CheckpointError",
+    "ClonedVoiceTokens",
     "Consent",
     "ConsentRequired",
     "EngineClosed",
@@ -71,12 +86,14 @@ __all__ = [
     "Language",
     "Level",
     "Lexicon",
+    "ListenerConfig",
     "MarkTime",
     "Native",
     "NotOwner",
     "NothingToSay",
     "Observer",
     "Page",
+    "PauseConfig",
     "Progress",
     "Quantization",
     "RemoteConfig",
@@ -88,10 +105,12 @@ __all__ = [
     "SpeechEngine",
     "SpeechEvent",
     "SpeechRequest",
+    "SpeechWarning",
     "Split",
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",
+    "Tuning",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -104,10 +123,13 @@ __all__ = [
     "convert",
     "expected_seconds",
     "export_voice",
+    "import_speakers",
     "import_voice",
     "loggable",
     "open_database",
     "prepare",
     "speech_weight",
+    "spoken_language",
     "spoken_sentences",
+    "tune",
 ]

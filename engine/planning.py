@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.config import EngineConfig
+from engine.config import EngineConfig, PauseConfig
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
 from engine.postprocess import MAX_SPEED, MIN_SPEED
-from engine.script.reading import Utterance, read_script
-from engine.script.tree import Pause, Script
-from engine.text import NoRoom, Span, fit, max_semantic_tokens, speech_weight
+from engine.script.reading import Utterance, read_script, utterances
+from engine.script.tree import Pause, Script, Speech
+from engine.text import NoRoom, Span, TextOptions, fit, max_semantic_tokens, speech_weight, spoken_language
 from engine.text.spoken import parts_of
 from engine.tokens.prompts import Prompts
 from engine.types import SpeechRequest, VoiceTokens
+
+PACE = 1.25
+"""How many times as fast as they are played tokens are drawn, at least: a host that is slower cannot stream anyway."""
+
+ENDS = tuple(".!?。！？…")  # of a sentence; other texts were cut off
+CLOSERS = "\"'”’」』)）]】》〉 "
 
 MAX_TEXT_TOKENS = 500  # of a sentence; 12 seconds of the rarest characters have 250
 
@@ -29,15 +36,20 @@ NOWHERE = Span(0, 0)
 class Sentence:
     """A part of a text, its voice and random numbers, and the estimated time of its playback.
 
-    `due` is in the event loop's time. `number` counts the sentences of the answer. `written` is the text as it was
-    written, at `span` of the request's. `tempo` is the factor of the whole: 2 takes half the time.
+    `due` is in the event loop's time. `slack` are the estimated seconds between the beginning of its generation and
+    that of its playback, if tokens are drawn PACE times as fast as they are played; they depend on the texts alone.
+    `pause` are the seconds of silence between its last sound and the first of the next sentence, 0 after the last
+    sentence; None leaves the silence as the model generates it. `written` is the text as it was written, at `span` of
+    the request's. `tempo` is the factor of the whole: 2 takes half the time.
     """
 
     text: str
     voice: VoiceTokens
     seed: int
     due: float
-    number: int = 0
+    index: int = 0
+    slack: float = 0
+    pause: float | None = None
     written: str = ""
     span: Span = NOWHERE
     speaker: str = ""
@@ -68,10 +80,10 @@ class Planner:
         """Begin the plan of one answer, with the tokens of all voices that its text can name."""
         return Plan(request, voices, self)
 
-    def parts(self, utterance: Utterance, voice: VoiceTokens, name: str) -> Iterator[tuple[str, str, Span]]:
+    def parts(self, utterance: Utterance, voice: VoiceTokens, name: str) -> Iterator[Part]:
         """Split a sentence into parts that fit into the context, with the prompt and the output.
 
-        Each part has its text, the written text and its span. Raises InvalidRequest.
+        Raises InvalidRequest.
         """
         longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
 
@@ -88,13 +100,37 @@ class Planner:
                 "voice",
             ) from error
         for part in parts_of(utterance.sentence.traced, texts):
-            yield part.text, utterance.speech.words.within(part.span), part.span
+            yield Part(part.text, part.span, utterance.speech)
+
+    def reading(self, request: SpeechRequest, voice: VoiceTokens) -> TextOptions:
+        """The options for a text in this voice."""
+        language = request.reading.language or spoken_language(voice.language)
+        return self._config.reading(replace(request.reading, language=language))
+
+    @property
+    def ahead(self) -> int:
+        """Sentences of one text that are generated side by side."""
+        return self._config.sentences_ahead
+
+    @property
+    def pauses(self) -> PauseConfig:
+        """The pauses between sentences."""
+        return self._config.pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A sentence, or a part of one that fits into the context, and the speech that it is a part of."""
+
+    text: str
+    span: Span
+    speech: Speech
 
 
 class Plan:
     """The sentences of one answer, whose text may come in several steps. Not for two threads at once.
 
-    The same text has the same numbers and seeds, in however many steps it comes.
+    The same text has the same numbers, seeds and pauses, in however many steps it comes.
     """
 
     def __init__(self, request: SpeechRequest, voices: Mapping[str, VoiceTokens], planner: Planner) -> None:
@@ -103,48 +139,84 @@ class Plan:
         self._planner = planner
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         self._seeds = np.random.SeedSequence(seed)
-        self._number = 0
-        self._due = 0.0
+        self._starts = [0.0]  # estimated seconds from the beginning, of each sentence and of the next
+        self._begun: list[float] = []  # and of the beginning of its generation
+        self._offset = -math.inf  # of the answer's beginning, in the event loop's time
 
-    def items(self, units: Iterable[Utterance | Pause], now: float) -> list[Sentence | Pause]:
-        """Return the next sentences and pauses; the first is due `now`, or when those before have been played."""
-        found: list[Utterance | Pause] = list(units)
-        parts: list[tuple[Utterance, tuple[str, str, Span]] | Pause] = []
-        for unit in found:
-            if isinstance(unit, Pause):
-                parts.append(unit)
-                continue
-            name = self._voice(unit)
-            parts += [(unit, part) for part in self._planner.parts(unit, self._voices[name], name)]
-        new = sum(not isinstance(part, Pause) for part in parts)
-        seeds = iter(self._seeds.generate_state(self._number + new, np.uint64)[self._number :].tolist())
-        self._due = max(self._due, now)
+    def reading(self, voice: str) -> TextOptions:
+        """The options for a text in this voice."""
+        return self._planner.reading(self._request, self._voices[voice])
+
+    def all_items(self, script: Script, now: float) -> list[Sentence | Pause]:
+        """Return all sentences and pauses of a script; the first is due `now`."""
+        units: list[Utterance | Pause] = []
+        for piece in script.pieces:
+            units += utterances(
+                (piece,), self.reading(self._request.voice if isinstance(piece, Pause) else self._voice(piece))
+            )
+        return self.items(units, now)
+
+    def items(
+        self, units: Iterable[Utterance | Pause], now: float, following: Utterance | Pause | None = None
+    ) -> list[Sentence | Pause]:
+        """Return the next sentences and pauses; the first is due `now`, or when those before have been played.
+
+        `following` is what comes after them; None if they are the last.
+        """
+        parts: list[Part | Pause] = []
+        for unit in units:
+            parts += [unit] if isinstance(unit, Pause) else self._parts(unit)
+        last = None if following is None else following if isinstance(following, Pause) else self._parts(following)[0]
+        number = len(self._begun)
+        count = sum(isinstance(part, Part) for part in parts)
+        seeds = iter(self._seeds.generate_state(number + count, np.uint64)[number:].tolist())
+        self._offset = max(self._offset, now - self._starts[-1])
         items: list[Sentence | Pause] = []
-        for part in parts:
+        for part, after in zip(parts, [*parts[1:], last], strict=True):
             if isinstance(part, Pause):
                 items.append(part)
-                self._due += part.seconds
+                self._starts[-1] += part.seconds
             else:
-                items.append(self._sentence(*part, next(seeds)))
+                items.append(self._sentence(part, after, next(seeds)))
         return items
 
-    def _sentence(self, unit: Utterance, part: tuple[str, str, Span], seed: int) -> Sentence:
-        text, written, span = part
-        name = self._voice(unit)
-        sentence = Sentence(
-            text,
+    def _parts(self, unit: Utterance) -> list[Part]:
+        name = self._voice(unit.speech)
+        return list(self._planner.parts(unit, self._voices[name], name))
+
+    def _sentence(self, part: Part, after: Part | Pause | None, seed: int) -> Sentence:
+        name = self._voice(part.speech)
+        index, start = len(self._begun), self._starts[-1]
+        before = index - self._planner.ahead  # its place is taken over
+        begun = 0.0
+        if before >= 0:
+            begun = self._begun[before] + (self._starts[before + 1] - self._starts[before]) / PACE
+        self._begun.append(begun)
+        self._starts.append(start + speech_weight(part.text))
+        return Sentence(
+            part.text,
             self._voices[name],
             seed,
-            self._due,
-            self._number,
-            written,
-            span,
-            unit.speech.speaker or name,
-            self._request.speed * unit.speech.tempo,
+            self._offset + start,
+            index,
+            max(0.0, start - begun),
+            self._pause(part, after),
+            part.speech.words.within(part.span),
+            part.span,
+            part.speech.speaker or name,
+            self._request.speed * part.speech.tempo,
         )
-        self._number += 1
-        self._due += speech_weight(text)
-        return sentence
 
-    def _voice(self, unit: Utterance) -> str:
-        return unit.speech.voice or self._request.voice
+    def _pause(self, part: Part, after: Part | Pause | None) -> float | None:
+        """The pause between a part and the next; none before a pause of the text."""
+        seconds = self._planner.pauses.sentence_seconds
+        if seconds is None:
+            return None
+        if not isinstance(after, Part):
+            return 0.0
+        if "\n\n" in part.speech.words.within(Span(part.span.end, after.span.start)).replace(" ", ""):
+            return self._planner.pauses.paragraph_seconds
+        return seconds if part.text.rstrip(CLOSERS).endswith(ENDS) else seconds / 2
+
+    def _voice(self, speech: Speech) -> str:
+        return speech.voice or self._request.voice

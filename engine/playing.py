@@ -143,7 +143,7 @@ class Player:
             self._before, self._since = self._samples, 0
         events: list[SpeechEvent] = []
         if self._request.timestamps:
-            number, written, span, speaker = sentence.number, sentence.written, sentence.span, sentence.speaker
+            number, written, span, speaker = sentence.index, sentence.written, sentence.span, sentence.speaker
             events.append(SentenceTimes(number, written.strip(), span, self._begun, self._now, speaker))
             events += self._times_of_marks(sentence)
         if samples.size or events:

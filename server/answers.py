@@ -28,7 +28,7 @@ from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder,
 from server.schemas import Delivery
 from server.script_schemas import MarkTimestamp, SentenceTimestamps, SpokenAudio
 from server.service import Service
-from server.speech_events import event_model
+from server.speech_events import event_model, warning_header
 from server.streaming import Chunks, ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would buffer a stream
@@ -56,7 +56,7 @@ async def answer(
     if delivery in ("whole", "json"):
         async with aclosing(_written(chunks, whole_file(service.encoders, audio_format, rate))) as written:
             file = await first_chunk_or_disconnect(request, written)
-        headers |= ignored_elements(file.events)
+        headers |= ignored_elements(file.events) | warning_header(file.events)
         if delivery == "json":
             return Response(file.as_json(audio_format, rate), media_type="application/json", headers=headers)
         return Response(file.data, media_type=media_type, headers=headers)
@@ -113,9 +113,9 @@ async def _written(chunks: Chunks, file: Native[WholeFile]) -> AsyncGenerator[_W
         async with file:
             await file.run(WholeFile.write, chunk.samples)
             async for chunk in chunks:
+                events += chunk.events
                 await file.run(WholeFile.write, chunk.samples)
                 samples += chunk.samples.size
-                events += chunk.events
             yield _Whole(await file.run(WholeFile.close), samples, tuple(events))
 
 

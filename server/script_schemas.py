@@ -82,6 +82,27 @@ class MarkTimestamp(BaseModel):
     seconds: float
 
 
+class SpeechAudioTimestamps(SentenceTimestamps):
+    """An event of `stream_format: sse` with `timestamps`: a sentence has ended."""
+
+    type: Literal["speech.audio.timestamps"] = "speech.audio.timestamps"
+
+
+class SpeechAudioMark(MarkTimestamp):
+    """An event of `stream_format: sse` with `timestamps`: one of SSML's marks was reached."""
+
+    type: Literal["speech.audio.mark"] = "speech.audio.mark"
+
+
+class IgnoredElementsWarning(BaseModel):
+    """An event of `stream_format: sse`: some of the SSML has no effect."""
+
+    type: Literal["speech.audio.warning"] = "speech.audio.warning"
+    fault: Literal["ignored_elements"] = "ignored_elements"
+    message: str
+    ignored_elements: list[str]
+
+
 class SpokenAudio(BaseModel):
     """The response with `response_format` json: the audio in base64, and the time of each sentence."""
 

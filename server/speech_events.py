@@ -1,40 +1,28 @@
-"""The engine's events as JSON, one model for each type."""
+"""The engine's events as JSON, one model for each type, and as a header."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import singledispatch
-from typing import Literal
 
 from pydantic import BaseModel
 
-from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent
-from server.script_schemas import MarkTimestamp, SentenceTimestamps
+from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning
+from server.schemas import SpeechAudioWarning
+from server.script_schemas import IgnoredElementsWarning, SpeechAudioMark, SpeechAudioTimestamps
 
-
-class SpeechAudioTimestamps(SentenceTimestamps):
-    """An event of `stream_format: sse` with `timestamps`: a sentence has ended."""
-
-    type: Literal["speech.audio.timestamps"] = "speech.audio.timestamps"
-
-
-class SpeechAudioMark(MarkTimestamp):
-    """An event of `stream_format: sse` with `timestamps`: one of SSML's marks was reached."""
-
-    type: Literal["speech.audio.mark"] = "speech.audio.mark"
-
-
-class SpeechAudioWarning(BaseModel):
-    """An event of `stream_format: sse`: something in the request has no effect."""
-
-    type: Literal["speech.audio.warning"] = "speech.audio.warning"
-    message: str
-    ignored_elements: list[str]
+WARNING_HEADER = "X-Speech-Warnings"
 
 
 @singledispatch
 def event_model(event: SpeechEvent) -> BaseModel:
-    """Return the event as it is sent."""
-    raise TypeError(f"{type(event).__name__} has no model")
+    """Return the event as it is sent; raises TypeError if there is none for this type."""
+    raise TypeError(f"{type(event).__name__} has no event")
+
+
+@event_model.register
+def _(event: SpeechWarning) -> SpeechAudioWarning:
+    return SpeechAudioWarning(sentence=event.sentence, text=event.text, fault=event.fault)
 
 
 @event_model.register
@@ -55,8 +43,13 @@ def _(event: MarkTime) -> SpeechAudioMark:
 
 
 @event_model.register
-def _(event: IgnoredMarkup) -> SpeechAudioWarning:
+def _(event: IgnoredMarkup) -> IgnoredElementsWarning:
     names = list(event.names)
-    return SpeechAudioWarning(
-        message=f"This SSML has no effect here, and its text is spoken: {', '.join(names)}.", ignored_elements=names
-    )
+    message = f"This SSML has no effect here, and its text is spoken: {', '.join(names)}."
+    return IgnoredElementsWarning(message=message, ignored_elements=names)
+
+
+def warning_header(events: Iterable[SpeechEvent]) -> dict[str, str]:
+    """The header of a whole answer that names its warnings, such as `2 loop, 5 nothing`; none without warnings."""
+    warnings = [f"{event.sentence} {event.fault}" for event in events if isinstance(event, SpeechWarning)]
+    return {WARNING_HEADER: ", ".join(warnings)} if warnings else {}

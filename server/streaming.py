@@ -113,7 +113,7 @@ async def as_events(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder])
 async def _encoded(
     first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]
 ) -> AsyncGenerator[tuple[bytes, AudioChunk], None]:
-    """Yield each chunk with its bytes, then the encoder's last bytes."""
+    """Yield each chunk with its bytes, then the encoder's last bytes with a chunk that has nothing new."""
 
     async def encode(chunk: AudioChunk) -> tuple[bytes, AudioChunk]:
         return await encoder.run(lambda encoder: encoder.encode(chunk.samples)), chunk

@@ -50,6 +50,7 @@ class GrowingText:
         self._given = 0  # units of the section
         self._said = 0  # characters of the section that these cover
         self._looked = 0  # characters of the section at the last look
+        self.following: Unit | None = None  # what comes after the units that were returned last
 
     def write(self, text: str) -> list[Unit]:
         """Add to the text; returns what is settled now. Raises InvalidRequest for a pause that is too long."""
@@ -64,6 +65,7 @@ class GrowingText:
 
     def flush(self) -> list[Unit]:
         """Return all that is left, as if the text ended here. What is written later begins anew."""
+        self.following = None
         if not self.pending:
             return []
         new = self._take(self._units(self._text))
@@ -77,12 +79,14 @@ class GrowingText:
 
     def _settled(self) -> list[Unit]:
         text = _OPEN_TAG.sub("", self._text)
-        units = self._whole(self._units(text)[:-1])
+        all_units = self._units(text)
+        units = self._whole(all_units[:-1])
         for continuation in (self._closing(text), *_CONTINUATIONS):
             if len(units) <= self._given:
                 return []
             if continuation:
                 units = _common(units, self._units(text + continuation))
+        self.following = all_units[len(units)]
         return self._take(units)
 
     def _closing(self, text: str) -> str:

@@ -12,6 +12,7 @@ r"""Text normalization and sentence splitting; pure functions.
 from engine.text.draft import Change
 from engine.text.fitting import NoRoom, fit
 from engine.text.language import Language
+from engine.text.languages import spoken_language
 from engine.text.length import is_speakable, max_semantic_tokens, speech_weight
 from engine.text.lexicon import Lexicon
 from engine.text.lexicon_files import read_lexicons
@@ -38,5 +39,6 @@ __all__ = [
     "read_lexicons",
     "speech_weight",
     "split_sentences",
+    "spoken_language",
     "spoken_sentences",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from engine.text.script import is_chinese
 
-Language = Literal["en", "zh"]
+Language = str
+"""The first part of a BCP 47 tag. English and Chinese have rules of their own."""
 
 _SENTENCE_END = re.compile(r"(?<=[。！？；\n])|(?<=[.!?])(?=\s[^\s0-9])")
 _UNITS_OF_NUMBERS = re.compile(r"[0-9]\s?[A-Za-z/]{1,4}(?![A-Za-z])")

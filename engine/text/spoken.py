@@ -28,7 +28,7 @@ class SpokenSentence:
 def spoken_sentences(text: str | Traced, options: TextOptions = DEFAULT) -> list[SpokenSentence]:
     """Return the normalized sentences of `text`; none if it has no words. Never raises."""
     draft = rewrite(Traced.plain(text) if isinstance(text, str) else text, options)
-    sentences = split_sentences(draft.text, split=options.split)
+    sentences = split_sentences(draft.text, split=options.split, language=options.language)
     changes = draft.changes(sentences)
     return [SpokenSentence(*both) for both in zip(parts_of(draft.traced, sentences), changes, strict=True)]
 
