@@ -43,7 +43,9 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         by_type["application/x-www-form-urlencoded"] = SAMPLE_AS_TEXT
     app.add_middleware(BodyLimit, by_type=by_type, otherwise=settings.max_json_bytes)
     app.add_middleware(Methods, routes=app.routes)
-    app.add_middleware(Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths))
+    app.add_middleware(
+        Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths), origins=settings.cors_origins
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -51,7 +53,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["Retry-After", "X-Ignored-Fields", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Ignored-Elements", "X-Ignored-Fields", "X-Request-Id"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 

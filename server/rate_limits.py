@@ -53,15 +53,19 @@ class KeyLimits:
         async with aclosing(items):
             if self._requests and self._running[caller] >= self._requests:
                 raise LimitReached(f"{self._requests} requests at once", self._estimate())
-            if self._characters and not self._windows.hit(self._characters, caller, cost=characters):
-                limit = f"{self._characters.amount} characters a minute"
-                raise LimitReached(limit, self._seconds_until(self._characters, caller, characters))
+            self.charge(caller, characters)
             self._running[caller] += 1
             try:
                 async for item in items:
                     yield item
             finally:
                 self._running[caller] -= 1
+
+    def charge(self, caller: str, characters: int) -> None:
+        """Count characters for the caller's limit; raises LimitReached."""
+        if self._characters and not self._windows.hit(self._characters, caller, cost=characters):
+            limit = f"{self._characters.amount} characters a minute"
+            raise LimitReached(limit, self._seconds_until(self._characters, caller, characters))
 
     def _seconds_until(self, limit: RateLimitItem, caller: str, characters: int) -> int:
         """Return the seconds until `characters` fit. The previous window counts in proportion to its overlap."""
