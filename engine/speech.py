@@ -85,19 +85,21 @@ class SpeechEngine:
         self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
         loaders = loaders or Loaders(lambda: language_model, lambda: codec)
-        self._language_model = language_model = SleepingLanguageModel(language_model, loaders.language_model)
-        self._sleeping_codec = codec = SleepingCodec(codec, loaders.codec)
+        self._language_model = SleepingLanguageModel(language_model, loaders.language_model)
+        self._sleeping_codec = SleepingCodec(codec, loaders.codec)
         self._codec_compute = codec_compute
         form = checkpoints.prompt_form(config)
-        self._codec = CodecWorker(ObservedCodec(codec, observer.batch), config.codec_batch_seconds, codec_compute)
+        self._codec = CodecWorker(
+            ObservedCodec(self._sleeping_codec, observer.batch), config.codec_batch_seconds, codec_compute
+        )
         prompts = Prompts(vocabulary, form)
-        self._planner = Planner(config, prompts, language_model)
-        self._speaker = Speaker(config, prompts, vocabulary.semantic, language_model, self._codec)
+        self._planner = Planner(config, prompts, self._language_model)
+        self._speaker = Speaker(config, prompts, vocabulary.semantic, self._language_model, self._codec)
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        maker = VoiceMaker(prompts, vocabulary, language_model)
+        maker = VoiceMaker(prompts, vocabulary, self._language_model)
         store = VoiceStore(database, maker.check)
         model = model if form == "published" else f"{model}-{form}"  # another form makes other voices
         self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)

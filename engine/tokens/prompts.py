@@ -17,6 +17,11 @@ from engine.types import (
     VoiceTokens,
 )
 
+TASKS = ("<|task_tts|>", "<|task_controllable_tts|>")
+SECTIONS = ("content", "style_label", "global_token", "semantic_token")
+CONTROL_TOKENS = (*TASKS, *(f"<|{side}_{section}|>" for section in SECTIONS for side in ("start", "end")))
+"""The tokens that the prompts are made of, beside those of voices and styles."""
+
 GENDERS: dict[Gender, int] = {"female": 0, "male": 1}
 LEVELS: dict[Level, int] = {"very_low": 0, "low": 1, "moderate": 2, "high": 3, "very_high": 4}
 
@@ -25,8 +30,10 @@ class Prompts:
     """Builds the prompts of one vocabulary, in the form that its language model was trained on."""
 
     def __init__(self, vocabulary: Vocabulary, form: PromptForm = "published") -> None:
+        """Check that the vocabulary has the control tokens; raises CheckpointError."""
         self._vocabulary = vocabulary
         self.form: PromptForm = form
+        self._ids(*CONTROL_TOKENS)
 
     @property
     def self_voiced(self) -> bool:
