@@ -99,7 +99,7 @@ WHOLE: list[tuple[str, Damage, str]] = [
     ("no JSON", written("config.json", b"{"), "config.json is not JSON"),
     ("a list", written("config.json", b"[]"), "config.json must have an object, not a list"),
     ("a head that is missing", config(tie_word_embeddings=False), "has no tensor lm_head.weight"),
-    ("fewer rows than ids", config(vocab_size=300), "embed_tokens.weight has shape"),
+    ("fewer rows than ids", config(vocab_size=300), "the embedding has 300 rows, but the tokenizer has the id"),
     ("a missing tensor", tensors(lambda t: t.pop("model.norm.weight")), "has no tensor model.norm.weight"),
     ("more layers than there are", config(num_hidden_layers=4), "has no tensor model.layers.3."),
     (
