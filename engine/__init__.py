@@ -1,7 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
 from engine import checkpoints
-from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, RemoteConfig, Size
+from engine.config import SPARK_TTS, EngineConfig, Hub, ListenerConfig, PauseConfig, Quantization, RemoteConfig, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -22,6 +22,8 @@ from engine.runtime.native import Native
 from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, expected_seconds, open_database
 from engine.text import Language, SpokenSentence, TextOptions, spoken_language, spoken_sentences
+from engine.tuning.measure import tune
+from engine.tuning.tables import Tuning
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
@@ -33,7 +35,9 @@ from engine.types import (
     Progress,
     Samples,
     Sampling,
+    SpeechEvent,
     SpeechRequest,
+    SpeechWarning,
     Usage,
     Voice,
     VoiceAttributes,
@@ -65,11 +69,13 @@ __all__ = [
     "InvalidRequest",
     "Language",
     "Level",
+    "ListenerConfig",
     "Native",
     "NotOwner",
     "NothingToSay",
     "Observer",
     "Page",
+    "PauseConfig",
     "Progress",
     "Quantization",
     "RemoteConfig",
@@ -77,10 +83,13 @@ __all__ = [
     "Sampling",
     "Size",
     "SpeechEngine",
+    "SpeechEvent",
     "SpeechRequest",
+    "SpeechWarning",
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",
+    "Tuning",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -100,4 +109,5 @@ __all__ = [
     "prepare",
     "spoken_language",
     "spoken_sentences",
+    "tune",
 ]

@@ -59,6 +59,35 @@ class RemoteConfig(BaseModel):
     """Seconds between health checks of a server that failed."""
 
 
+class PauseConfig(BaseModel):
+    """Settings of the pauses in a text, from the last sound of a sentence to the first of the next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    sentence_seconds: float | None = Field(0.35, ge=0.15, le=10)
+    """Seconds between two sentences, and half as many where a long sentence is cut. null: the silence stays as the
+    model makes it, also before and after a text."""
+    paragraph_seconds: float = Field(0.7, ge=0.15, le=10)
+    """Seconds between two paragraphs."""
+
+
+class ListenerConfig(BaseModel):
+    """A server that transcribes speech, for requests with `verify`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    url: Annotated[str, AfterValidator(_address)]
+    """Address of a server with `POST /v1/audio/transcriptions`: speaches, whisper.cpp's server, LocalAI."""
+    model: str = "whisper-1"
+    """The model's name on that server."""
+    api_key: SecretStr | None = None
+    """Sent as `Authorization: Bearer KEY`."""
+    seconds: float = Field(10, gt=0)
+    """Seconds that it may take for a sentence; then the answer goes on without it, and says so."""
+    max_error_rate: float = Field(0.25, gt=0, le=1)
+    """A sentence with a higher word error rate is drawn again; in Chinese it is the character error rate."""
+
+
 class EngineConfig(BaseModel):
     """Settings of the engine; configs/ has them with comments."""
 
@@ -105,6 +134,13 @@ class EngineConfig(BaseModel):
     """Tokens that a prompt and its answer may have together."""
     sentences_ahead: int = Field(4, ge=1, le=1024)
     """Sentences of one text that are generated side by side."""
+    retakes: int = Field(2, ge=0, le=10)
+    """How often a sentence is drawn again that loops, falls silent, ends too early or does not end; 0 turns the checks
+    off. A request can ask for another number. Greedy requests are not checked."""
+    listener: ListenerConfig | None = None
+    """The server that verifies sentences."""
+    pauses: PauseConfig = PauseConfig()
+    """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)
     """Seconds of audio, padding included, in one batch of the codec; the next batch waits until it is done."""
     window_context: int = Field(24, ge=1, le=200)

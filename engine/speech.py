@@ -17,18 +17,20 @@ from engine.codec.sleeping import SleepingCodec
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import SPARK_TTS, EngineConfig
 from engine.errors import CheckpointError
+from engine.listening import Listener
 from engine.llm.base import LanguageModel
 from engine.llm.sleeping import SleepingLanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.planning import Planner
 from engine.postprocess import PostProcessor
+from engine.rates import Rates
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.memory import release_memory
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.speaking import Speaker
+from engine.speaking import Parts, Speaker
 from engine.text import speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
@@ -46,6 +48,7 @@ from engine.voices.consents import ConsentLibrary
 from engine.voices.database import Database
 from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
+from engine.voices.rates import VoiceRates
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
 
@@ -94,14 +97,19 @@ class SpeechEngine:
         )
         prompts = Prompts(vocabulary, form)
         self._planner = Planner(config, prompts, self._language_model)
-        self._speaker = Speaker(config, prompts, vocabulary.semantic, self._language_model, self._codec)
+        semantic, model = vocabulary.semantic, model if form == "published" else f"{model}-{form}"
+        self._rates = Rates(prompts, semantic, self._language_model, self._codec, VoiceRates(database, model))
+        self._listener = Listener(config.listener) if config.listener else None
+        parts = Parts(
+            config, prompts, semantic, self._language_model, self._codec, self._rates, self._listener, observer
+        )
+        self._speaker = Speaker(parts)
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
         maker = VoiceMaker(prompts, vocabulary, self._language_model)
         store = VoiceStore(database, maker.check)
-        model = model if form == "published" else f"{model}-{form}"  # another form makes other voices
         self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
 
     @classmethod
@@ -129,17 +137,18 @@ class SpeechEngine:
             import torch
 
             from engine.codec.bicodec import BiCodec
+            from engine.codec.selection import choose_form
             from engine.llm.registry import load_language_model
-            from engine.runtime.devices import resolve_for_codec
+            from engine.tuning.store import recall
 
         torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
         checkpoint = checkpoints.locate_checkpoint(config)
         vocabulary = Vocabulary(checkpoint.language_model.tokenizer)
-        device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
+        device, form = choose_form(config, recall(checkpoint, config))
 
         def load_codec() -> BiCodec:
             with timed("Loading the codec"):
-                return BiCodec.from_checkpoint(checkpoint.directory, device=device, dtype=dtype)
+                return BiCodec.from_checkpoint(checkpoint.directory, device=device, form=form)
 
         codec = load_codec()
         _check_fit(vocabulary, codec.codebook_size, codec.global_codebook_size)
@@ -200,6 +209,7 @@ class SpeechEngine:
         Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay or UnknownVoice
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
+        self._speaker.check(request)
         voice = await self.voices.tokens(
             request.voice, request.caller, request.gender, request.pitch, request.rate, text=request.text
         )
@@ -221,6 +231,9 @@ class SpeechEngine:
 
     async def close(self) -> None:
         """Stop all work. Running requests get EngineClosed."""
+        await self._rates.close()
+        if self._listener:
+            await self._listener.close()
         await self._language_model.close()
         await self._codec.close()
         await self.voices.close()

@@ -214,6 +214,7 @@ class SpeechRequest:
     `reading` has the options for text normalization, see `engine.text`.
     `max_tokens` limits the semantic tokens of each sentence, in addition to the limit from the sentence's length.
     `sample_rate` is the output rate, in Hz.
+    `retakes` overrides the setting. `verify` sends a sentence only after the listener has understood it.
     """
 
     text: str
@@ -227,6 +228,8 @@ class SpeechRequest:
     caller: Caller = ""
     sampling: Sampling = field(default_factory=Sampling)
     reading: TextOptions = field(default_factory=TextOptions)
+    retakes: int | None = None
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,19 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class SpeechEvent:
     """What a response says about itself, beside its samples. Subclasses say what."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechWarning(SpeechEvent):
+    """A sentence may not be heard as it was asked for: no take of it passed, or it could not be verified.
+
+    `sentence` counts from 0. `text` is the sentence as it was to be spoken. `fault` is a value of
+    `engine.takes.faults.Fault`, or "unverified".
+    """
+
+    sentence: int
+    text: str
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The command `fast-spark`: serve, say, models, voices and bench."""
+"""The command `fast-spark`: serve, say, tune, models, voices and bench."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ from server.options import ConfigOption, LanguageModelOption, ModelOption, comma
 from server.schemas import CreateSpeechRequest
 from server.service import Service
 from server.text_command import text
+from server.tune_command import measure, tune_with_table
 from server.voice_commands import voices
 
 app = typer.Typer(
@@ -61,6 +62,7 @@ app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
 app.command()(text)
 app.command()(bench)
+app.command("tune")(measure)
 
 
 class _StandardError:
@@ -100,12 +102,15 @@ def serve(
     language_model: LanguageModelOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 selects a free one.")] = None,
+    no_tune: Annotated[bool, typer.Option("--no-tune", help="Do not measure a model at its first start here.")] = False,
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = command_settings(config, model, language_model, host=host, port=port)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     claim_processors(settings.nice)
     _prepare(settings.engine)
+    if not no_tune:
+        tune_with_table(settings.engine, console, again=False)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
 

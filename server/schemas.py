@@ -114,6 +114,12 @@ class CreateSpeechRequest(ReadingOptions):
         None,
         description=f"Limit of semantic tokens per sentence, at 50 per second. Larger values mean {MOST_TOKENS}.",
     )
+    retakes: Annotated[int, Field(ge=0, le=10), BeforeValidator(_integer)] | None = Field(
+        None, description="How often a sentence is drawn again if it loops, falls silent, ends too early or not at all."
+    )
+    verify: bool = Field(
+        False, description="Whether a sentence is sent only after the server's listener has understood it."
+    )
     gender: Gender | None = Field(None, description="Overrides the gender of a created voice.")
     pitch: Level | None = Field(None, description=f"Overrides the pitch of a created voice. {UNHEARD}")
     rate: Level | None = Field(None, description=f"Overrides the speed of a created voice. {UNHEARD}")
@@ -155,6 +161,8 @@ class CreateSpeechRequest(ReadingOptions):
             caller=caller,
             sampling=sampling,
             reading=self.reading,
+            retakes=self.retakes,
+            verify=self.verify,
         )
 
 
@@ -171,6 +179,18 @@ class SpeechAudioDelta(BaseModel):
 
     type: Literal["speech.audio.delta"] = "speech.audio.delta"
     audio: str
+
+
+class SpeechAudioWarning(BaseModel):
+    """An event of `stream_format: sse`: a sentence may not be heard as it was asked for.
+
+    `sentence` counts from 0; `text` is the sentence as it was to be spoken.
+    """
+
+    type: Literal["speech.audio.warning"] = "speech.audio.warning"
+    sentence: int
+    text: str
+    fault: str
 
 
 class SpeechAudioDone(BaseModel):

@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from engine import EngineConfig, EngineError, RemoteConfig
+from engine import EngineConfig, EngineError, ListenerConfig, PauseConfig, RemoteConfig
 from server.client_fields import UnknownFields
 
 ENV_PREFIX = "FAST_SPARK_"
@@ -171,7 +171,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        if where.startswith(("api_keys", "engine.remote")):
+        if where.startswith(("api_keys", "engine.remote", "engine.listener")):
             raise SettingsError(f"Setting {where}: {reason}.") from None  # a key must not be logged
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
@@ -189,7 +189,13 @@ def _refuse_unknown_variables() -> None:
 
     def names(model: type[BaseModel], prefix: str) -> set[str]:
         known = {prefix + name.upper() for name in model.model_fields}
-        for name, inner in (("engine", EngineConfig), ("remote", RemoteConfig)):
+        nested = (
+            ("engine", EngineConfig),
+            ("remote", RemoteConfig),
+            ("listener", ListenerConfig),
+            ("pauses", PauseConfig),
+        )
+        for name, inner in nested:
             if name in model.model_fields:
                 known |= names(inner, f"{prefix}{name.upper()}__")
         return known

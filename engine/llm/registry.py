@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.checkpoints import (
     DEMO,
@@ -24,6 +24,9 @@ from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import Progress, no_progress
 
+if TYPE_CHECKING:
+    from engine.llm.selection import LlamaCpp, Torch
+
 
 def load_language_model(
     checkpoint: Checkpoint | Path,
@@ -40,7 +43,8 @@ def load_language_model(
     if the backend is not available.
     """
     from engine.llm.scheduler import Scheduler
-    from engine.llm.selection import Host, LlamaCpp, Vllm, choose
+    from engine.llm.selection import Host, Vllm, choose
+    from engine.tuning.store import recall
 
     if isinstance(checkpoint, Path):
         checkpoint = Checkpoint(checkpoint, own_language_model(checkpoint))
@@ -49,14 +53,26 @@ def load_language_model(
         return _remote(files, grammar, config, vocabulary.ends)
     if files.is_gguf:
         return Scheduler(_ready_gguf(files, grammar, config), grammar, cores, observer.step)
-    chosen = choose(config, Host.this(), demo=_is_demo(config))
+    chosen = choose(config, Host.this(), recall(checkpoint, config), demo=_is_demo(config))
     if isinstance(chosen, Vllm):
         return _vllm(checkpoint, grammar, config, chosen.precision, observer)
-    if isinstance(chosen, LlamaCpp):
-        runner = _llama(checkpoint, grammar, config, chosen.quantization, progress)
-    else:
-        runner = _torch(files, grammar, config, chosen.precision)
+    runner = load_runner(checkpoint, grammar, config, chosen, progress)
     return Scheduler(runner, grammar, cores if runner.device.type == "cpu" else run_inline, observer.step)
+
+
+def load_runner(
+    checkpoint: Checkpoint,
+    grammar: Grammar,
+    config: EngineConfig,
+    chosen: Torch | LlamaCpp,
+    progress: Progress = no_progress,
+) -> ModelRunner:
+    """Load a checkpoint's language model into the chosen backend of this process; raises as `load_language_model`."""
+    from engine.llm.selection import LlamaCpp
+
+    if isinstance(chosen, LlamaCpp):
+        return _llama(checkpoint, grammar, config, chosen.quantization, progress)
+    return _torch(checkpoint.language_model, grammar, config, chosen.precision)
 
 
 def prepare(config: EngineConfig, progress: Progress) -> None:
@@ -65,11 +81,12 @@ def prepare(config: EngineConfig, progress: Progress) -> None:
     `progress` counts tensors while they are converted. Raises CheckpointError.
     """
     from engine.llm.selection import Host, LlamaCpp, choose
+    from engine.tuning.store import recall
 
     checkpoint = locate_checkpoint(config)
     if config.backend == "remote" or checkpoint.language_model.is_gguf:
         return
-    chosen = choose(config, Host.this(), demo=_is_demo(config))
+    chosen = choose(config, Host.this(), recall(checkpoint, config), demo=_is_demo(config))
     if isinstance(chosen, LlamaCpp):
         _convert(checkpoint, chosen.quantization, progress)
 

@@ -79,7 +79,7 @@ def read_consent(row: ConsentRow) -> Consent:
 
 def write_tokens(voice_id: str, model: str, tokens: VoiceTokens) -> VoiceTokensRow:
     """The row for the tokens of a voice."""
-    global_tokens, prompt = _pack(tokens.global_tokens), _pack(prompt_tokens(tokens))
+    global_tokens, prompt = pack(tokens.global_tokens), pack(prompt_tokens(tokens))
     return VoiceTokensRow(voice=voice_id, model=model, global_tokens=global_tokens, prompt_tokens=prompt)
 
 
@@ -93,8 +93,8 @@ def write_created_tokens(model: str, tokens: CreatedVoiceTokens) -> CreatedToken
     return CreatedTokensRow(
         model=model,
         attributes=attributes_key(tokens.attributes),
-        acoustic_ids=_pack(tokens.acoustic_ids),
-        global_tokens=_pack(tokens.global_tokens),
+        acoustic_ids=pack(tokens.acoustic_ids),
+        global_tokens=pack(tokens.global_tokens),
     )
 
 
@@ -126,7 +126,8 @@ def _fields(row: Base, *names: str) -> dict[str, object]:
     return fields
 
 
-def _pack(tokens: TokenIds | Sequence[int]) -> bytes:
+def pack(tokens: TokenIds | Sequence[int]) -> bytes:
+    """Tokens as the store writes them."""
     return np.asarray(tokens, "<i4").tobytes()
 
 

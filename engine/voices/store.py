@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy import ColumnElement, Select, delete, select, true
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import EngineError, NotOwner, StoreFailed, UnknownConsent, UnknownVoice, VoiceExists
 from engine.types import Caller, CreatedVoiceTokens, Recording, Sample, Voice, VoiceAttributes, VoiceTokens
 from engine.voices.database import Database
+from engine.voices.rates import digest
 from engine.voices.rows import (
     attributes_key,
     read_created_tokens,
@@ -23,7 +24,7 @@ from engine.voices.rows import (
     write_created_tokens,
     write_tokens,
 )
-from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, VoiceRow, VoiceTokensRow
+from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, VoiceRateRow, VoiceRow, VoiceTokensRow
 
 Row = TypeVar("Row", VoiceRow, ConsentRow)
 TokensRow = TypeVar("TokensRow", VoiceTokensRow, CreatedTokensRow)
@@ -140,8 +141,12 @@ class VoiceStore:
 
     def delete(self, voice_id: str, caller: Caller) -> None:
         """Delete a voice, its sample and its tokens; raises UnknownVoice or NotOwner."""
+        tokens = select(VoiceTokensRow).where(VoiceTokensRow.voice == voice_id)
         with self._database.writing() as session:
-            session.delete(owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id)))
+            row = owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id))
+            digests = [digest(made.global_tokens, made.prompt_tokens) for made in session.scalars(tokens)]
+            session.execute(delete(VoiceRateRow).where(VoiceRateRow.voice.in_(digests)))
+            session.delete(row)
 
     def sample(self, voice_id: str) -> Sample:
         """The sample of a voice; raises UnknownVoice if there is none, or StoreFailed if it is damaged."""

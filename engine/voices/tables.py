@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, false
+from sqlalchemy import BigInteger, Dialect, Float, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -104,3 +104,17 @@ class CreatedTokensRow(Base):
     attributes: Mapped[str] = mapped_column(String(256), primary_key=True)
     acoustic_ids: Mapped[bytes] = mapped_column(Blob)
     global_tokens: Mapped[bytes] = mapped_column(Blob)
+
+
+class VoiceRateRow(Base):
+    """How fast a voice speaks with a model: its lengths, divided by the estimates of them; 0 if that is not known.
+
+    `voice` is a digest of its tokens. `script` is what was spoken: `zh` or `en`.
+    """
+
+    __tablename__ = "voice_rates"
+
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    voice: Mapped[str] = mapped_column(String(64), primary_key=True)
+    script: Mapped[str] = mapped_column(String(8), primary_key=True)
+    rate: Mapped[float] = mapped_column(Float)
