@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 from engine.config import PromptForm
 from engine.tokens.vocabulary import Vocabulary
@@ -68,6 +69,16 @@ class Prompts:
             return Prompt(tuple(ids), OutputGrammar.AFTER_VOICE)
         ids += [*self._ids("<|end_global_token|>", "<|start_semantic_token|>"), *spoken]
         return Prompt(tuple(ids), OutputGrammar.SPEECH)
+
+    def continued(self, prompt: Prompt, tokens: Sequence[int]) -> Prompt:
+        """The prompt for the rest of the answer to `prompt`, which has these semantic tokens so far."""
+        if not tokens:
+            return prompt
+        start: list[int] = []
+        if prompt.answer is OutputGrammar.AFTER_VOICE:
+            start = self._ids("<|end_global_token|>", "<|start_semantic_token|>")
+        spoken = (self._vocabulary.semantic.ids[token] for token in tokens)
+        return Prompt((*prompt.ids, *start, *spoken), OutputGrammar.SPEECH)
 
     def _styled(self, text: str, attributes: VoiceAttributes, prefix: str = "") -> list[int]:
         style = (
