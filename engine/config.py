@@ -18,6 +18,8 @@ SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 Model = Annotated[str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Backend = Literal["torch", "llama-cpp", "vllm", "remote"]
+PromptForm = Literal["published", "self-voiced", "speaker-prefix"]
+"""How a language model was trained to be asked, see docs/models.md."""
 RemoteKind = Literal["vllm", "sglang", "llama-server"]
 """Whose server it is that runs the language model."""
 Precision = Literal["float32", "bfloat16"]
@@ -93,8 +95,15 @@ class EngineConfig(BaseModel):
 
     model: Model = "demo"
     """`demo`, a directory, or a name on a hub such as SparkAudio/Spark-TTS-0.5B, downloaded at first use."""
+    language_model: Model | None = None
+    """A language model that replaces the one in `model`: a directory, a GGUF file, or a name on a hub. The directory
+    has a whole model or a LoRA."""
     hub: Hub = "huggingface"
     """Where a model that is named is downloaded from."""
+    prompt: Literal["auto", PromptForm] = "auto"
+    """How the language model was trained to be asked: `published`; `self-voiced`, it writes its own voice;
+    `speaker-prefix`, so too, and texts begin with the speaker's name. `auto`: self-voiced if Unsloth saved
+    `language_model`, else published."""
     backend: Literal["auto", Backend] = "auto"
     """What runs the language model. `auto`: torch for the demo model; on a GPU vLLM, or torch without vLLM; on a CPU
     llama.cpp, or torch if the CPU has AMX and `max_running` is above 8."""
@@ -117,6 +126,8 @@ class EngineConfig(BaseModel):
     but one fewer if the process has no priority over others (`nice`)."""
     code_blocks: Literal["read", "skip"] = "read"
     """Whether fenced blocks of code in a text are read."""
+    unload_after_seconds: float | None = Field(None, gt=0)
+    """Seconds without work after which the models are unloaded; the next request loads them again. By default never."""
     max_running: int = Field(8, ge=1, le=1024)
     """Sentences that the language model generates at once; each holds a slot of the KV cache."""
     max_context: int = Field(4096, ge=256, le=32_768)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest, NothingToSay
 from engine.llm.base import LanguageModel
-from engine.text import NoRoom, fit, max_semantic_tokens, speech_weight, spoken_sentences
+from engine.text import NoRoom, fit, max_semantic_tokens, speech_weight, spoken_language, spoken_sentences
 from engine.tokens.prompts import Prompts
 from engine.types import SpeechRequest, VoiceTokens
 
@@ -76,7 +76,8 @@ class Planner:
 
     def _texts(self, request: SpeechRequest, voice: VoiceTokens) -> list[str]:
         """Split the sentences into parts that fit into the context, with the prompt and the output."""
-        sentences = spoken_sentences(request.text, self._config.reading(request.reading))
+        reading = replace(request.reading, language=request.reading.language or spoken_language(voice.language))
+        sentences = spoken_sentences(request.text, self._config.reading(reading))
         longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
 
         def fits(text: str) -> bool:

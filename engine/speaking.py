@@ -162,6 +162,8 @@ class _Speech:
         async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
             async for new in answer:
                 for token in new:
+                    if token not in ids:
+                        continue
                     take.push(token - self._parts.semantic.first)
                     self._drawn += 1
                     while not take.fault and (window := self._windows.next(len(take.tokens), ended=False)):

@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535)
     """Port to listen on; 0 selects a free one."""
     served_name: str | None = None
-    """The model's name in the API. The default is the last part of the engine's `model`."""
+    """The model's name in the API. The default is the last part of the engine's `language_model`, or of its `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
     """Largest voice sample, in bytes. OpenAI's limit is 10 MiB."""
     max_json_bytes: int = Field(128 * 2**10, ge=2**10, le=2**20)
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     @property
     def model_name(self) -> str:
         """The name that /v1/models lists."""
-        return self.served_name or Path(self.engine.model).name
+        return self.served_name or Path(self.engine.language_model or self.engine.model).name.removesuffix(".gguf")
 
     def keys(self) -> dict[str, str]:
         """Return all keys, as `name: SHA-256 in hex`; raises SettingsError if their file cannot be used."""

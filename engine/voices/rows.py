@@ -66,9 +66,10 @@ def attributes_key(attributes: VoiceAttributes) -> str:
 
 def read_voice(row: VoiceRow) -> Voice:
     """The voice of a row; raises ValueError if the row is damaged."""
-    fields = _fields(row, "id", "name", "created_at", "owner", "transcript", "consent")
+    fields = _fields(row, "id", "name", "created_at", "owner", "transcript", "consent", "from_tokens", "language")
     attributes = None if row.attributes is None else _ATTRIBUTES.validate_json(row.attributes)
-    return _VOICE.validate_python(fields | {"attributes": attributes, "private": row.namespace != ""})
+    fields |= {"attributes": attributes, "private": row.namespace != ""}
+    return _VOICE.validate_python(fields | {"text_prefix": _fields(row, "text_prefix")["text_prefix"] or ""})
 
 
 def read_consent(row: ConsentRow) -> Consent:

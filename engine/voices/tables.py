@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Float, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import BigInteger, Dialect, Float, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -64,6 +64,9 @@ class VoiceRow(Base):
     attributes: Mapped[str | None] = mapped_column(String(256))
     transcript: Mapped[str | None] = mapped_column(String(4096))
     consent: Mapped[str | None] = mapped_column(ForeignKey("consents.id", ondelete="SET NULL"), index=True)
+    from_tokens: Mapped[bool] = mapped_column(server_default=false())
+    text_prefix: Mapped[str | None] = mapped_column(String(64))
+    language: Mapped[str | None] = mapped_column(String(64))
 
 
 class SampleRow(Base):
@@ -79,7 +82,7 @@ class SampleRow(Base):
 
 
 class VoiceTokensRow(Base):
-    """The tokens that a model made of a voice.
+    """The tokens that a model made of a voice, or that a user gave, for all models.
 
     `prompt_tokens` are the semantic tokens of a sample, or the acoustic ids of a created voice.
     """
