@@ -134,4 +134,3 @@ def loops(tokens: list[int]) -> bool:
         if np.diff(same).max() - 1 >= max(30 - period, 2 * period) and any(t >= 0 for t in tokens):
             return True
     return False
-
