@@ -1,5 +1,6 @@
 """Takes over HTTP: warnings as events, in a header, in the metrics and the log; and a listener that verifies."""
 
+import io
 import json
 import logging
 import wave
@@ -35,7 +36,7 @@ class ListenerServer:
 
     async def transcribe(self, file: UploadFile, model: str = Form(), language: str = Form()) -> Response:
         assert (model, language) == ("whisper-1", "en")
-        with wave.open(file.file) as recording:
+        with wave.open(io.BytesIO(await file.read())) as recording:
             assert (recording.getframerate(), recording.getnchannels()) == (16_000, 1)
             self.heard.append(recording.getnframes() / 16_000)
         answer = self.answer()
