@@ -62,8 +62,13 @@ def create_app(
     settings: Settings,
     load: Callable[[Observer], SpeechEngine] | None = None,
     on_change: Callable[[Service], None] = lambda service: None,
+    *,
+    ready_first: bool = False,
 ) -> FastAPI:
-    """Return the app. `load` makes the engine, by default from the settings. See `Service` for `on_change`."""
+    """Return the app. `load` makes the engine, by default from the settings. See `Service` for `on_change`.
+
+    `ready_first` is whether the app starts only after the engine; else /health/ready says when it is ready.
+    """
     load = load or (lambda observer: SpeechEngine.load(settings.engine, observer=observer))
     service = Service(settings, load, on_change)
 
@@ -71,6 +76,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         with watched(settings.watchdog_seconds, service.summary):
             starting = asyncio.create_task(service.start())
+            if ready_first:
+                await starting
             yield
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)

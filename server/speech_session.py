@@ -60,7 +60,7 @@ class Turn:
         )
         self.audio = TurnAudio(session.send, service.encoders, options, number)
 
-    def write(self, text: str) -> None:
+    async def write(self, text: str) -> None:
         """Add to the text; raises InvalidRequest or LimitReached."""
         service, caller = self._session.service, self._asked.caller or ""
         most = service.settings.websocket.turn_characters
@@ -69,7 +69,7 @@ class Turn:
                 f"The text of a turn is longer than {most} characters; send input.done between.", "text"
             )
         if self.text:
-            service.charge(caller, len(text))
+            await service.charge(caller, len(text))
         self.text += text
         self._deadline.restart(service.admission.seconds(speech_weight(self.text) / min(self._asked.speed, 1)))
         self._steps.put_nowait(text)
@@ -235,7 +235,7 @@ class SpeechSession:
             return
         turn = self._writing() or self._begin()
         try:
-            turn.write(text)
+            await turn.write(text)
         except EngineError:
             turn.end()
             raise
