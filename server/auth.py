@@ -34,22 +34,28 @@ class Keys:
 
 
 class Authentication:
-    """ASGI middleware: answers 401 to requests without a valid key, except on open paths."""
+    """ASGI middleware: answers 401 to requests without a valid key, except on open paths and in open folders."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, open_paths: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Keys, open_paths: tuple[str, ...], open_folders: tuple[str, ...] = ()
+    ) -> None:
         self._app = app
         self._keys = keys
-        self._open_paths = open_paths
+        self._open_paths = open_paths + open_folders
+        self._open_folders = tuple(f"{folder}/" for folder in open_folders)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Store the caller's name in the request's state, or answer 401."""
         if scope["type"] == "http":
             caller = self._keys.caller(Headers(scope=scope).get("authorization", ""))
-            if caller is None and (scope["path"].rstrip("/") or "/") not in self._open_paths:
+            if caller is None and not self._is_open(scope["path"]):
                 await unauthorised()(scope, receive, send)
                 return
             scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return (path.rstrip("/") or "/") in self._open_paths or path.startswith(self._open_folders)
 
 
 async def caller_of(request: Request) -> str:

@@ -272,9 +272,14 @@ async def _saved(tokens: Result, save: Callable[[], Result]) -> Result:
         return tokens
 
 
-def _new(name: str, caller: Caller, private: bool) -> Voice:
+def check_scope(caller: Caller, private: bool) -> None:
+    """Raise InvalidRequest if this caller cannot have a private voice."""
     if private and not caller:
         raise InvalidRequest("Only a request with an API key can make a private voice. Use scope shared.", "scope")
+
+
+def _new(name: str, caller: Caller, private: bool) -> Voice:
+    check_scope(caller, private)
     return Voice(new_id(PREFIX), free_name(name), int(time.time()), owner=caller or "", private=private)
 
 
