@@ -42,9 +42,7 @@ async def import_voice(
     """Import a voice from its file."""
     data = await read_upload(form.file, "file", service.settings.max_upload_bytes)
     private = form.scope == "private"
-    adding = partial(
-        engine.voice_files.add, data, form.name, consent=form.consent, caller=caller, private=private
-    )
+    adding = partial(engine.voice_files.add, data, form.name, consent=form.consent, caller=caller, private=private)
     return VoiceResource.of(await service.run(caller, adding))
 
 

@@ -15,6 +15,7 @@ import gradio as gr
 import yaml
 
 from server.encoding import FORMATS
+from server.schemas import CreateSpeechRequest
 
 WORDS = Path(__file__).parent / "words.yaml"
 
@@ -59,7 +60,7 @@ def element(tag: str, **attributes: str) -> gr.HTML:
 
 def problems(form: str) -> gr.HTML:
     """The place of a form's errors that belong to none of its fields."""
-    return element("div", id=f"{form}-form")
+    return element("div", id=f"{form}-form", **{"class": "problems"})
 
 
 def build() -> gr.Blocks:
@@ -75,6 +76,9 @@ def build() -> gr.Blocks:
                 voice = _speak_tab()
             with gr.Tab(t("voices_tab"), id="voices"):
                 gender, language = _voices_tab()
+            if "input_format" in CreateSpeechRequest.model_fields:
+                with gr.Tab(t("dialogue_tab"), id="dialogue"):
+                    _dialogue_tab()
             with gr.Tab(t("server_tab"), id="server"):
                 _server_tab()
         refresh = gr.Button("refresh", visible="hidden", elem_id="refresh")
@@ -204,6 +208,19 @@ def _create_tab() -> gr.Radio:
     problems("create")
     gr.on([keep.click, name.submit], None, [name], [name], js="(name) => studio.keep(name)")
     return gender
+
+
+def _dialogue_tab() -> None:
+    """Fill the tab."""
+    t = words()
+    element("fs-dialogue", id="dialogue-input")
+    with gr.Row():
+        speak = gr.Button(t("speak"), variant="primary", elem_id="dialogue-speak")
+        stop = gr.Button(t("stop"), variant="stop")
+    problems("dialogue")
+    element("fs-player", id="dialogue-player")
+    speak.click(None, js="() => studio.speakDialogue()")
+    stop.click(None, js="() => studio.stopDialogue()")
 
 
 def _server_tab() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 logger = logging.getLogger(__name__)
 
 STUDIO: Final = "/studio"
+LIBRARY: Final = "gradio"
 APP: Final = Path(__file__).parent / "app"
 
 POLICY: Final = "; ".join(
@@ -51,9 +53,10 @@ class Unchanging(StaticFiles):
 
 
 class Page:
-    """The page, rendered once, at the first visit."""
+    """The page, rendered once, at the first visit; again at the next if that fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, render: Callable[[], Coroutine[None, None, dict[str, str]]]) -> None:
+        self._render = render
         self._rendering: asyncio.Task[dict[str, str]] | None = None
 
     async def html(self, request: Request) -> Response:
@@ -67,7 +70,7 @@ class Page:
 
     async def _rendered(self) -> dict[str, str]:
         if self._rendering is None or (self._rendering.done() and self._rendering.exception()):
-            self._rendering = asyncio.create_task(render())
+            self._rendering = asyncio.create_task(self._render())
         return await asyncio.shield(self._rendering)  # one visitor who leaves does not stop it for the others
 
 
@@ -91,9 +94,9 @@ async def render() -> dict[str, str]:
     return page
 
 
-def _frontend() -> Path | None:
-    """The directory of gradio's files for browsers; None if gradio is not installed. Does not import gradio."""
-    spec = find_spec("gradio")
+def _frontend(library: str) -> Path | None:
+    """The directory of gradio's files for browsers; None if it is not installed. Does not import it."""
+    spec = find_spec(library)
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).parent / "templates" / "frontend"
@@ -101,16 +104,16 @@ def _frontend() -> Path | None:
 
 def is_installed() -> bool:
     """Whether the libraries of the studio are installed."""
-    return _frontend() is not None
+    return _frontend(LIBRARY) is not None
 
 
-def studio_routes() -> list[BaseRoute]:
-    """The routes; none if the libraries of the studio are not installed."""
-    frontend = _frontend()
+def studio_routes(library: str = LIBRARY) -> list[BaseRoute]:
+    """The routes; none if the library of the studio is not installed."""
+    frontend = _frontend(library)
     if frontend is None:
         return []
-    page = Page()
-    inner = [
+    page = Page(render)
+    inner: list[BaseRoute] = [
         Route("/", page.html),
         Route("/theme.css", page.theme),
         Mount("/app", StaticFiles(directory=APP)),

@@ -52,6 +52,9 @@ export const post = (path, body, options = {}) =>
     ...options,
   });
 
+/** Whether a speech request has this field. */
+export const hasField = (name) => window.speechFields.includes(name);
+
 /** All voices that the key sees. */
 export async function allVoices() {
   const voices = [];

@@ -1,6 +1,6 @@
 // <fs-player>: plays speech while it arrives, with its waveform, its sentences and its timing.
 
-import { events, post } from "./api.js";
+import { events, hasField, post } from "./api.js";
 import { RATE, drawWaveform, fromBase64, peaks, wav } from "./sound.js";
 import { escaped, seconds, t } from "./words.js";
 
@@ -67,6 +67,7 @@ export class Player extends HTMLElement {
     this.classList.add("busy");
     try {
       const streamed = { ...body, response_format: "pcm", sample_rate: RATE, stream_format: "sse" };
+      if (hasField("timestamps")) streamed.timestamps = true;
       const response = await post("v1/audio/speech", streamed, { signal });
       for await (const event of events(response)) {
         if (signal.aborted) return;

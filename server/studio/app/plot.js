@@ -7,6 +7,7 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [40, 8, 8, 24];  // margins, for the numbers
 
 /** The next of 1, 2 and 5 times a power of ten. */
 function ceiling(value) {
+  if (!Number.isFinite(value)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
   return power * [1, 2, 5, 10].find((step) => step * power >= value);
 }
@@ -26,7 +27,7 @@ class Plot extends HTMLElement {
     const points = known.flatMap((line) => line.points);
     const xs = lines.flatMap((line) => line.points.map(([x]) => x));
     const [first, last] = [Math.min(...xs), Math.max(...xs)];
-    const top = ceiling(Math.max(...points.map(([, y]) => y), 1e-3));
+    const top = ceiling(Math.max(...points.map(([, y]) => y)) || 1);
     const x = (value) => LEFT + (last > first ? (value - first) / (last - first) : 1) * (WIDTH - LEFT - RIGHT);
     const y = (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
     const grid = (points.length ? [0, top / 2, top] : [])

@@ -1,6 +1,7 @@
 // The studio: what the events of the page call.
 
 import { get, key } from "./api.js";
+import * as dialogue from "./dialogue.js";
 import "./player.js";
 import "./recorder.js";
 import "./server.js";
@@ -59,4 +60,4 @@ async function useKey(value) {
   return refresh();
 }
 
-window.studio = { ...speaking, ...voices, start, refresh, useKey };
+window.studio = { ...speaking, ...dialogue, ...voices, start, refresh, useKey };

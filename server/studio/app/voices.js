@@ -22,11 +22,19 @@ export const hear = (voice, seed = newSeed()) => {
 
 let known = [];  // the voices that the key sees, without drafts
 
-/** Load the voices, and show them. The tab may not be there yet. */
+/** Load the voices, and show them. */
 export async function loadVoices() {
   known = (await allVoices()).filter(({ id }) => id !== draft?.id);
-  at("voices")?.show(known);
+  for (const show of shown) show(known);
   return known;
+}
+
+const shown = [];  // functions that show the voices
+
+/** Call a function with the voices, now and whenever they have changed. */
+export function onVoices(show) {
+  shown.push(show);
+  show(known);
 }
 
 /** <fs-voices>: the user's voices, each with what can be done with it. */
@@ -36,7 +44,7 @@ class Voices extends HTMLElement {
     this.innerHTML = `<ul class="voices"></ul><p class="state" role="status" id="voices-form"></p>`;
     [this.list, this.state] = this.children;
     this.dataset.empty = t("no_voices");
-    this.show(known);
+    onVoices((voices) => this.show(voices));
     this.list.addEventListener("click", ({ target }) => {
       const button = target.closest("button");
       if (button) this[button.dataset.do](this.voices.find(({ id }) => id === button.closest("li").dataset.id));
