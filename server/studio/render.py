@@ -39,5 +39,5 @@ def render() -> dict[str, str]:
 
 if __name__ == "__main__":
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.nice(10)  # running speech comes first
+    os.nice(5)  # running speech comes first
     json.dump(render(), sys.stdout)

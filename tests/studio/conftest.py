@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
@@ -123,6 +124,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAST_SPARK_ENGINE__DATA_DIRECTORY", str(directory))
         with running_command(directory / "log") as running:
+            httpx.get(f"{running.url}/studio/", timeout=120).raise_for_status()  # the first visit renders the page
             yield running
     assert "Traceback" not in (directory / "log").read_text()
 

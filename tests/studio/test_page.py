@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.server.conftest import Server, running_command
@@ -22,6 +23,7 @@ def test_a_key_is_asked_for_and_shows_what_it_may_see(
     monkeypatch.setenv("FAST_SPARK_API_KEYS_FILE", str(keys))
     monkeypatch.setenv("FAST_SPARK_ENGINE__DATA_DIRECTORY", str(tmp_path))
     with running_command(tmp_path / "log") as server, browsing(server.url, tmp_path, "--window-size=1280,1400") as page:
+        httpx.get(f"{server.url}/studio/", timeout=120).raise_for_status()
         page.open()
         page.says("fs-header .state", "needs a key")
         page.type("key-key", "wrong")

@@ -3,7 +3,12 @@
 import { decode, drawSpectrogram, drawWaveform } from "./sound.js";
 import { seconds, t } from "./words.js";
 
-/** A field for a file, in `file`. It fires `chosen`. */
+const files = new Map();  // by the field's id: a fold that is closed removes its fields from the page
+
+/** The file of the field with this id, if one has been chosen. */
+export const fileOf = (id) => files.get(id);
+
+/** A field for a file. It fires `chosen`. */
 export class FileField extends HTMLElement {
   connectedCallback() {
     if (this.input) return;
@@ -18,6 +23,7 @@ export class FileField extends HTMLElement {
       <p class="state" role="status"></p>`;
     this.input = this.querySelector("input");
     this.state = this.querySelector(".state");
+    this.state.textContent = fileOf(this.id)?.name ?? "";
     this.input.addEventListener("change", () => this.input.files[0] && this.choose(this.input.files[0]));
     this.addEventListener("dragover", (event) => event.preventDefault());
     this.addEventListener("drop", (event) => {
@@ -31,13 +37,13 @@ export class FileField extends HTMLElement {
   }
 
   async choose(file) {
-    this.file = file;
+    files.set(this.id, file);
     this.state.textContent = file.name;
     this.dispatchEvent(new Event("chosen", { bubbles: true }));
   }
 
   clear() {
-    this.file = null;
+    files.delete(this.id);
     this.input.value = "";
     this.state.textContent = "";
   }

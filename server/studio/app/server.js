@@ -3,6 +3,7 @@
 import { ApiError, call, get } from "./api.js";
 import { inForm } from "./errors.js";
 import "./plot.js";
+import { fileOf } from "./recorder.js";
 import { escaped, seconds, t } from "./words.js";
 
 const PLOTS = {
@@ -102,7 +103,7 @@ customElements.define("fs-facts", Facts);
 /** Plot the chosen result of a benchmark. */
 function plotBenchmark() {
   return inForm("benchmark", async () => {
-    const { levels } = await readBenchmark(at("benchmark-file").file);
+    const { levels } = await readBenchmark(fileOf("benchmark-file"));
     const line = (label, value) => ({ label, points: levels.map((level) => [level.clients, value(level)]) });
     const percentiles = (name) => ["p50", "p95"].map((p) => line(p, (level) => level[name]?.[p]));
     const x = t("clients");

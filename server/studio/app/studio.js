@@ -50,7 +50,7 @@ async function start() {
   return [
     ...(await refresh()),
     update({ choices: genders, value: "female" }),
-    update({ choices: voices.languages(), value: document.documentElement.lang === "zh-CN" ? "zh-CN" : "en-US" }),
+    update({ choices: voices.languages(), value: voices.ownLanguage }),
   ];
 }
 

@@ -3,6 +3,7 @@
 import { ApiError, allVoices, call, key, post } from "./api.js";
 import { inForm } from "./errors.js";
 import { PHRASES } from "./phrases.js";
+import { fileOf } from "./recorder.js";
 import { save } from "./sound.js";
 import { newSeed } from "./speak.js";
 import { escaped, t } from "./words.js";
@@ -147,10 +148,10 @@ export function clone({ name, transcript, private: isPrivate, language }) {
   const warnings = at("clone-warnings");
   warnings.replaceChildren();
   return inForm("clone", async () => {
-    const [sample, consent] = [at("clone-audio_sample"), at("consent-recording")];
-    if (!sample.file) throw new ApiError(400, { message: t("missing_file"), param: "audio_sample" });
-    const id = consent.file ? await addConsent(name, language, consent.file) : null;
-    const form = formOf({ name, audio_sample: sample.file, transcript, consent: id, scope: scopeOf(isPrivate) });
+    const [sample, consent] = [fileOf("clone-audio_sample"), fileOf("consent-recording")];
+    if (!sample) throw new ApiError(400, { message: t("missing_file"), param: "audio_sample" });
+    const id = consent ? await addConsent(name, language, consent) : null;
+    const form = formOf({ name, audio_sample: sample, transcript, consent: id, scope: scopeOf(isPrivate) });
     const voice = await (await post("v1/audio/voices", form)).json();
     if (voice.warnings) {
       warnings.innerHTML = `<p>${t("warnings")}</p><ul>${voice.warnings.map((text) => `<li>${escaped(text)}</li>`).join("")}</ul>`;
@@ -174,12 +175,24 @@ async function inConsent(work) {
   }
 }
 
+/** The language of the consent that is chosen at first. */
+export const ownLanguage = document.documentElement.lang === "zh-CN" ? "zh-CN" : "en-US";
+
 /** <fs-phrase>: what a speaker reads aloud as consent. */
-export function showPhrase(language) {
-  const phrase = at("phrase");
-  phrase.textContent = PHRASES[language]?.[1] ?? "";
-  phrase.lang = language;
+class Phrase extends HTMLElement {
+  connectedCallback() {
+    this.show(ownLanguage);
+  }
+
+  show(language) {
+    this.textContent = PHRASES[language][1];
+    this.lang = language;
+  }
 }
+
+customElements.define("fs-phrase", Phrase);
+
+export const showPhrase = (language) => at("phrase")?.show(language);
 
 export const languages = () => Object.entries(PHRASES).map(([tag, [name]]) => [name, tag]);
 
@@ -223,10 +236,10 @@ window.addEventListener("pagehide", discard);
 
 export function importVoice({ name }) {
   return inForm("import", async () => {
-    const field = at("import-file");
-    if (!field.file) throw new ApiError(400, { message: t("missing_file"), param: "file" });
-    const voice = await (await post("v1/audio/voice_files", formOf({ file: field.file, name }))).json();
-    field.clear();
+    const file = fileOf("import-file");
+    if (!file) throw new ApiError(400, { message: t("missing_file"), param: "file" });
+    const voice = await (await post("v1/audio/voice_files", formOf({ file, name }))).json();
+    at("import-file").clear();
     tell(t("imported", voice));
   });
 }
