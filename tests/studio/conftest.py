@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -47,9 +47,17 @@ class Studio:
         return self.driver.find_elements("css selector", selector)
 
     def click(self, selector: str) -> None:
-        element = self.find(selector)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+        wait_until(lambda: self._clicked(selector))
+
+    def _clicked(self, selector: str) -> bool:
+        """Click; returns false if the element is being replaced."""
+        try:
+            element = self.find(selector)
+            self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+            element.click()
+        except (NoSuchElementException, StaleElementReferenceException):
+            return False
+        return True
 
     def tab(self, name: str) -> None:
         """Open a tab; those that do not fit are in a menu."""

@@ -47,13 +47,19 @@ class Voices extends HTMLElement {
     this.dataset.empty = t("no_voices");
     onVoices((voices) => this.show(voices));
     this.list.addEventListener("click", ({ target }) => {
-      const button = target.closest("button");
+      const button = target.closest("button[data-do]");
       if (button) this[button.dataset.do](this.voices.find(({ id }) => id === button.closest("li").dataset.id));
     });
   }
 
   show(voices) {
-    this.voices = voices.filter(({ type }) => type !== "built_in");
+    const own = voices.filter(({ type }) => type !== "built_in");
+    if (JSON.stringify(own) === JSON.stringify(this.voices)) return;  // what the user is doing there goes on
+    this.voices = own;
+    this.restore();
+  }
+
+  restore() {
     this.list.replaceChildren(...this.voices.map((voice) => this.row(voice)));
     this.classList.toggle("empty", !this.voices.length);
   }
@@ -102,10 +108,6 @@ class Voices extends HTMLElement {
     item.querySelector("button").focus();
   }
 
-  restore() {
-    this.show(this.voices);
-  }
-
   remove(voice) {
     this.change(async () => {
       await call(path(voice), { method: "DELETE" });
@@ -114,7 +116,7 @@ class Voices extends HTMLElement {
   }
 
   export(voice) {
-    this.change(async () => {
+    return inForm("voices", async () => {
       const response = await call(`v1/audio/voice_files/${voice.id}`);
       save(await response.blob(), `${voice.name}.voice`);
     });
