@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import yaml
 
 from server.encoding import FORMATS
 from server.schemas import CreateSpeechRequest
+
+Field = gr.Textbox | gr.Dropdown | gr.Slider | gr.Radio | gr.Checkbox
 
 WORDS = Path(__file__).parent / "words.yaml"
 
@@ -40,15 +43,32 @@ def words() -> gr.I18n:
 
 
 def theme() -> gr.themes.Base:
-    """Return gradio's theme with fonts that every system has."""
+    """Return gradio's theme with fonts that every system has, and with the contrast that WCAG 2 asks for."""
+    orange = "*primary_700"
     return gr.themes.Soft(
         primary_hue="orange", font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")
+    ).set(
+        color_accent=orange,
+        block_label_text_color=orange,
+        block_title_text_color=orange,
+        block_title_background_fill_dark=orange,
+        button_primary_background_fill=orange,
+        button_primary_background_fill_dark=orange,
+        button_primary_background_fill_hover="*primary_800",
+        checkbox_label_background_fill_selected=orange,
+        checkbox_label_background_fill_selected_dark=orange,
+        link_text_color=orange,
+        link_text_color_dark="*primary_300",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
     )
 
 
-def call(function: str, fields: dict[str, gr.components.Component] | None = None) -> str:
+def call(function: str, fields: Mapping[str, Field]) -> str:
     """Return the JavaScript that calls a function of the studio with an object of the fields' values."""
-    names = json.dumps(list(fields or {}))
+    names = json.dumps(list(fields))
     return f"(...values) => studio.{function}(Object.fromEntries({names}.map((name, n) => [name, values[n]])))"
 
 
@@ -66,7 +86,8 @@ def problems(form: str) -> gr.HTML:
 def build() -> gr.Blocks:
     """Return the page."""
     t = words()
-    with gr.Blocks(title="Fast-Spark Studio", analytics_enabled=False) as page:
+    page = gr.Blocks(title="Fast-Spark Studio", analytics_enabled=False)
+    with page:
         element("fs-header")
         with gr.Group(visible=False, elem_id="key-group") as key_group:
             key = gr.Textbox(label=t("key"), info=t("key_info"), type="password", elem_id="key-key")
@@ -107,7 +128,7 @@ def _speak_tab() -> gr.Dropdown:
             speed = gr.Slider(0.25, 4, 1, step=0.05, label=t("speed"), elem_id="speak-speed", buttons=["reset"])
             seed = gr.Textbox(label=t("seed"), info=t("seed_info"), elem_id="speak-seed")
             with gr.Accordion(t("sampling"), open=False, elem_classes="fold"):
-                sampling = {
+                sampling: dict[str, Field] = {
                     "temperature": gr.Slider(0, 2, 0.8, label=t("temperature"), elem_id="speak-temperature"),
                     "top_k": gr.Slider(0, 200, 50, step=1, label=t("top_k"), elem_id="speak-top_k"),
                     "top_p": gr.Slider(0.01, 1, 0.95, label=t("top_p"), elem_id="speak-top_p"),
@@ -128,10 +149,11 @@ def _speak_tab() -> gr.Dropdown:
             list(FORMATS), value="mp3", label=t("format"), info=t("download_info"), elem_id="speak-response_format"
         )
         download = gr.Button(t("download"), elem_id="download")
-    fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, **sampling, "response_format": audio_format}
+    fields: dict[str, Field] = {"input": text, "voice": voice, "speed": speed, "seed": seed, **sampling}
+    fields["response_format"] = audio_format
     with gr.Accordion(t("as_code"), open=False):
-        curl = gr.Code(label="curl", language="shell", elem_id="curl", wrap_lines=True)
-        python = gr.Code(label="Python", language="python", elem_id="python", wrap_lines=True)
+        curl = gr.Textbox(label="curl", lines=5, interactive=False, buttons=["copy"], elem_id="curl")
+        python = gr.Textbox(label="Python", lines=8, interactive=False, buttons=["copy"], elem_id="python")
     given, code = list(fields.values()), [curl, python]
     gr.on([speak.click, text.submit], None, given, code, js=call("speak", fields))
     stop.click(None, js="() => studio.stop()")
@@ -183,7 +205,7 @@ def _clone_tab() -> gr.Dropdown:
         element("fs-phrase", id="phrase")
         language.change(None, [language], js="(language) => studio.showPhrase(language)")
         element("fs-recorder", id="consent-recording", label="consent", info="consent_info")
-    fields = {"name": name, "transcript": transcript, "private": private, "language": language}
+    fields: dict[str, Field] = {"name": name, "transcript": transcript, "private": private, "language": language}
     make = gr.Button(t("make"), variant="primary", elem_id="clone")
     make.click(None, list(fields.values()), js=call("clone", fields))
     problems("clone")
@@ -194,12 +216,11 @@ def _clone_tab() -> gr.Dropdown:
 def _create_tab() -> gr.Radio:
     """Fill the tab; return the choice of a gender."""
     t = words()
-    level = {"minimum": 1, "maximum": 5, "value": 3, "step": 1, "info": t("level_info")}
     gender = gr.Radio([], label=t("gender"), elem_id="create-gender")
     with gr.Row():
-        pitch = gr.Slider(label=t("pitch"), elem_id="create-pitch", **level)
-        rate = gr.Slider(label=t("rate"), elem_id="create-speed", **level)
-    fields = {"gender": gender, "pitch": pitch, "speed": rate}
+        pitch = gr.Slider(1, 5, 3, step=1, label=t("pitch"), info=t("level_info"), elem_id="create-pitch")
+        rate = gr.Slider(1, 5, 3, step=1, label=t("rate"), info=t("level_info"), elem_id="create-speed")
+    fields: dict[str, Field] = {"gender": gender, "pitch": pitch, "speed": rate}
     draw = gr.Button(t("draw"), variant="primary", elem_id="draw")
     draw.click(None, list(fields.values()), js=call("draw", fields))
     element("fs-draft", id="draft")

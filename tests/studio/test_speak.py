@@ -137,10 +137,13 @@ def test_downloads_and_code_are_the_same_request(studio: Studio) -> None:
     assert max(lengths.values()) - min(lengths.values()) < 0.25, lengths
     [fold] = [button for button in studio.all("button.label-wrap") if "as code" in button.text]
     fold.click()
-    wait_until(lambda: "curl" in studio.text("#curl .cm-content"))
+    shown = {name: f"document.querySelector('#{name} textarea')?.value" for name in ("curl", "python")}
+    wait_until(lambda: bool(studio.js(shown["curl"])))
     expected = studio.saved("speech.pcm").read_bytes()
-    shown = {name: "\n".join(line.text for line in studio.all(f"#{name} .cm-line")) for name in ("curl", "python")}
-    for command in (["bash", "-euc", shown["curl"]], [sys.executable, "-c", shown["python"]]):
+    for command in (
+        ["bash", "-euc", str(studio.js(shown["curl"]))],
+        [sys.executable, "-c", str(studio.js(shown["python"]))],
+    ):
         directory = studio.downloads / command[1]
         directory.mkdir()
         subprocess.run(command, cwd=directory, env=os.environ, check=True, capture_output=True)

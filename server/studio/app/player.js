@@ -77,10 +77,23 @@ export class Player extends HTMLElement {
       numbers.total = (performance.now() - numbers.begun) / 1000;
       this.show(numbers);
       this.end("done");
+      if (!hasField("timestamps")) await this.estimateSentences(body.input);
     } catch (error) {
       if (signal.aborted) return;
       this.end("stopped");
       throw error;
+    }
+  }
+
+  /** Show the sentences; each gets a share of the time by the length of its text. */
+  async estimateSentences(input) {
+    const { data } = await (await post("v1/audio/text", { input })).json();
+    const total = data.reduce((sum, { text }) => sum + text.length, 0);
+    let start = 0;
+    for (const { text } of data) {
+      const end = start + (this.length * text.length) / total;
+      this.addSentence({ text, start, end });
+      start = end;
     }
   }
 
