@@ -1,7 +1,7 @@
 """The decoder's speed: `python -m benchmarks.codec CHECKPOINT`, run in the repository with a full-size checkpoint.
 
     fast-spark models synthesize DIR --size full
-    python -m benchmarks.codec DIR --compiled
+    python -m benchmarks.codec DIR
 
 All forms of the decoder decode the same windows in turn, in one process, so that other load on the machine affects all
 of them. Compare only figures of one run. With OMP_NUM_THREADS=1 they are the thread's CPU time, for a busy machine.
@@ -24,11 +24,15 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
+from engine.codec import kernels
+from engine.codec.activation import Snake
 from engine.codec.bicodec import BiCodec
-from engine.codec.decoder import Snake, Upsampling, WaveGenerator
+from engine.codec.decoder import WaveGenerator
 from engine.codec.features import FEATURE_LAYERS
+from engine.codec.form import FLOAT32, CodecForm
 from engine.codec.layers import Convolution
 from engine.codec.loader import load_features, load_network
+from engine.codec.selection import kernel_directories
 from engine.codec.windows import WindowPlan, Windows
 from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND, Passage, Samples, TokenIds
 
@@ -81,17 +85,6 @@ class Published(nn.Module):
         return x + (snake.alpha * x).sin().square() / (snake.alpha + 1e-9)
 
 
-class CompilableSnake(nn.Module):
-    """Snake without blocks: the compiler fuses it into one loop."""
-
-    def __init__(self, snake: Snake) -> None:
-        super().__init__()
-        self.alpha = nn.Parameter(snake.alpha.flatten(), requires_grad=False)
-
-    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        return (x + (x * self.alpha).sin().square() / (self.alpha + 1e-9)).to(dtype)
-
-
 def published(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
     generator = load_network(checkpoint).decoder
     codec = BiCodec.from_checkpoint(checkpoint)
@@ -99,20 +92,12 @@ def published(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
     return codec
 
 
-def compiled(checkpoint: Path, dtype: torch.dtype) -> BiCodec:
-    """Our decoder, compiled for each window's size with frozen weights."""
-    import torch._inductor.config
-
-    torch._inductor.config.freezing = True
-    codec = BiCodec.from_checkpoint(checkpoint, dtype=dtype)
-    for name, layer in list(codec.network.decoder.named_modules()):
-        if isinstance(layer, Convolution | Upsampling):
-            weight = layer.weight.to_dense().contiguous(memory_format=torch.channels_last)
-            layer.weight = nn.Parameter(weight, requires_grad=False)
-        elif isinstance(layer, Snake):
-            codec.network.decoder.set_submodule(name, CompilableSnake(layer))
-    codec.network.decoder.compile(dynamic=False)
-    return codec
+def fused(checkpoint: Path, dtype: torch.dtype) -> BiCodec | None:
+    """Our decoder with compiled activations; None if they have not been built, see `fast-spark tune`."""
+    activations = kernels.load("bfloat16" if dtype == torch.bfloat16 else "float32", kernel_directories())
+    if activations is None:
+        return None
+    return BiCodec.from_checkpoint(checkpoint, form=CodecForm(dtype, fused=activations))
 
 
 def streamed(decode: Decode, tokens: TokenIds) -> None:
@@ -136,17 +121,17 @@ def least_seconds(functions: dict[str, Callable[[], object]], rounds: int) -> di
     return seconds
 
 
-def forms_table(checkpoint: Path, frames: list[int], rounds: int, with_compiled: bool) -> Table:
+def forms_table(checkpoint: Path, frames: list[int], rounds: int) -> Table:
     """Each form of the decoder: seconds per second of audio, and signal to noise on the golden tokens."""
     forms = {
-        f"{name}, {str(dtype).removeprefix('torch.')}": form(checkpoint, dtype)
+        f"{name}, {str(dtype).removeprefix('torch.')}": codec
         for dtype in (torch.float32, torch.bfloat16)
         for name, form in (
             ("published form", published),
-            ("ours", lambda path, dtype: BiCodec.from_checkpoint(path, dtype=dtype)),
-            ("ours, compiled", compiled),
+            ("ours", lambda path, dtype: BiCodec.from_checkpoint(path, form=CodecForm(dtype))),
+            ("ours, activations compiled", fused),
         )
-        if with_compiled or form is not compiled
+        if (codec := form(checkpoint, dtype)) is not None
     }
     codebook_size = next(iter(forms.values())).codebook_size
     numbers = golden(codebook_size)
@@ -203,7 +188,7 @@ def encoder_table(checkpoint: Path) -> Table:
     network = load_network(checkpoint)
     numbers = golden(network.quantizer.codebook.num_embeddings)
     clip, expected = torch.tensor(numbers["wav_16k"]), numbers["semantic_tokens"]
-    network.prepare(torch.float32)
+    network.prepare(FLOAT32)
     features = load_features(checkpoint)
     table = Table("encoder", "same tokens", title="the golden clip")
     exact, _ = features([clip])
@@ -222,7 +207,6 @@ def main(
     checkpoint: Annotated[Path, typer.Argument(help="A synthetic checkpoint, of full size for meaningful figures.")],
     frames: Annotated[list[int], typer.Option(help="Windows to decode, in frames of 20 ms.")] = [24, 150],  # noqa: B006
     rounds: Annotated[int, typer.Option(help="Rounds; the least time of each form counts.")] = 5,
-    with_compiled: Annotated[bool, typer.Option("--compiled", help="Measure compiled too: takes minutes.")] = False,
 ) -> None:
     """Print the tables."""
     console = Console()
@@ -231,7 +215,7 @@ def main(
     )
     console.print(encoder_table(checkpoint))
     console.print(parts_table(checkpoint, rounds))
-    console.print(forms_table(checkpoint, frames, rounds, with_compiled))
+    console.print(forms_table(checkpoint, frames, rounds))
 
 
 if __name__ == "__main__":

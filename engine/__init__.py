@@ -1,7 +1,7 @@
 """Speech from text: the engine. It knows nothing of HTTP, and importing it imports no backend."""
 
 from engine import checkpoints
-from engine.config import SPARK_TTS, EngineConfig, Hub, Quantization, RemoteConfig, Size
+from engine.config import SPARK_TTS, EngineConfig, Hub, ListenerConfig, PauseConfig, Quantization, RemoteConfig, Size
 from engine.errors import (
     BackendFailed,
     CheckpointError,
@@ -21,18 +21,23 @@ from engine.observer import Observer
 from engine.runtime.native import Native
 from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, expected_seconds, open_database
-from engine.text import Language, SpokenSentence, TextOptions, spoken_sentences
+from engine.text import Language, SpokenSentence, TextOptions, spoken_language, spoken_sentences
+from engine.tuning.measure import tune
+from engine.tuning.tables import Tuning
 from engine.types import (
     CODEC_SAMPLE_RATE,
     AudioChunk,
     Caller,
+    ClonedVoiceTokens,
     Consent,
     Gender,
     Level,
     Progress,
     Samples,
     Sampling,
+    SpeechEvent,
     SpeechRequest,
+    SpeechWarning,
     Usage,
     Voice,
     VoiceAttributes,
@@ -41,6 +46,7 @@ from engine.voices.archive import export_voice, import_voice
 from engine.voices.catalogue import BUILT_IN, loggable
 from engine.voices.naming import Page
 from engine.voices.samples import SAMPLE_TYPES
+from engine.voices.speakers import import_speakers
 from engine.voices.store import VoiceStore
 
 __all__ = [
@@ -52,6 +58,7 @@ __all__ = [
     "BackendFailed",
     "Caller",
     "CheckpointError",
+    "ClonedVoiceTokens",
     "Consent",
     "ConsentRequired",
     "EngineClosed",
@@ -62,11 +69,13 @@ __all__ = [
     "InvalidRequest",
     "Language",
     "Level",
+    "ListenerConfig",
     "Native",
     "NotOwner",
     "NothingToSay",
     "Observer",
     "Page",
+    "PauseConfig",
     "Progress",
     "Quantization",
     "RemoteConfig",
@@ -74,10 +83,13 @@ __all__ = [
     "Sampling",
     "Size",
     "SpeechEngine",
+    "SpeechEvent",
     "SpeechRequest",
+    "SpeechWarning",
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",
+    "Tuning",
     "UnknownConsent",
     "UnknownVoice",
     "Usage",
@@ -90,9 +102,12 @@ __all__ = [
     "convert",
     "expected_seconds",
     "export_voice",
+    "import_speakers",
     "import_voice",
     "loggable",
     "open_database",
     "prepare",
+    "spoken_language",
     "spoken_sentences",
+    "tune",
 ]

@@ -18,6 +18,8 @@ SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
 Model = Annotated[str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Backend = Literal["torch", "llama-cpp", "vllm", "remote"]
+PromptForm = Literal["published", "self-voiced", "speaker-prefix"]
+"""How a language model was trained to be asked, see docs/models.md."""
 RemoteKind = Literal["vllm", "sglang", "llama-server"]
 """Whose server it is that runs the language model."""
 Precision = Literal["float32", "bfloat16"]
@@ -57,6 +59,35 @@ class RemoteConfig(BaseModel):
     """Seconds between health checks of a server that failed."""
 
 
+class PauseConfig(BaseModel):
+    """Settings of the pauses in a text, from the last sound of a sentence to the first of the next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    sentence_seconds: float | None = Field(0.35, ge=0.15, le=10)
+    """Seconds between two sentences, and half as many where a long sentence is cut. null: the silence stays as the
+    model makes it, also before and after a text."""
+    paragraph_seconds: float = Field(0.7, ge=0.15, le=10)
+    """Seconds between two paragraphs."""
+
+
+class ListenerConfig(BaseModel):
+    """A server that transcribes speech, for requests with `verify`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    url: Annotated[str, AfterValidator(_address)]
+    """Address of a server with `POST /v1/audio/transcriptions`: speaches, whisper.cpp's server, LocalAI."""
+    model: str = "whisper-1"
+    """The model's name on that server."""
+    api_key: SecretStr | None = None
+    """Sent as `Authorization: Bearer KEY`."""
+    seconds: float = Field(10, gt=0)
+    """Seconds that it may take for a sentence; then the answer goes on without it, and says so."""
+    max_error_rate: float = Field(0.25, gt=0, le=1)
+    """A sentence with a higher word error rate is drawn again; in Chinese it is the character error rate."""
+
+
 class EngineConfig(BaseModel):
     """Settings of the engine; configs/ has them with comments."""
 
@@ -64,8 +95,15 @@ class EngineConfig(BaseModel):
 
     model: Model = "demo"
     """`demo`, a directory, or a name on a hub such as SparkAudio/Spark-TTS-0.5B, downloaded at first use."""
+    language_model: Model | None = None
+    """A language model that replaces the one in `model`: a directory, a GGUF file, or a name on a hub. The directory
+    has a whole model or a LoRA."""
     hub: Hub = "huggingface"
     """Where a model that is named is downloaded from."""
+    prompt: Literal["auto", PromptForm] = "auto"
+    """How the language model was trained to be asked: `published`; `self-voiced`, it writes its own voice;
+    `speaker-prefix`, so too, and texts begin with the speaker's name. `auto`: self-voiced if Unsloth saved
+    `language_model`, else published."""
     backend: Literal["auto", Backend] = "auto"
     """What runs the language model. `auto`: torch for the demo model; on a GPU vLLM, or torch without vLLM; on a CPU
     llama.cpp, or torch if the CPU has AMX and `max_running` is above 8."""
@@ -88,12 +126,21 @@ class EngineConfig(BaseModel):
     but one fewer if the process has no priority over others (`nice`)."""
     code_blocks: Literal["read", "skip"] = "read"
     """Whether fenced blocks of code in a text are read."""
+    unload_after_seconds: float | None = Field(None, gt=0)
+    """Seconds without work after which the models are unloaded; the next request loads them again. By default never."""
     max_running: int = Field(8, ge=1, le=1024)
     """Sentences that the language model generates at once; each holds a slot of the KV cache."""
     max_context: int = Field(4096, ge=256, le=32_768)
     """Tokens that a prompt and its answer may have together."""
     sentences_ahead: int = Field(4, ge=1, le=1024)
     """Sentences of one text that are generated side by side."""
+    retakes: int = Field(2, ge=0, le=10)
+    """How often a sentence is drawn again that loops, falls silent, ends too early or does not end; 0 turns the checks
+    off. A request can ask for another number. Greedy requests are not checked."""
+    listener: ListenerConfig | None = None
+    """The server that verifies sentences."""
+    pauses: PauseConfig = PauseConfig()
+    """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)
     """Seconds of audio, padding included, in one batch of the codec; the next batch waits until it is done."""
     window_context: int = Field(24, ge=1, le=200)

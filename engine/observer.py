@@ -23,6 +23,7 @@ class Observer:
     step: Callable[[int], None] = ignore
     batch: Callable[[int], None] = ignore
     death: Callable[[str], None] = ignore
+    take: Callable[[str], None] = ignore
 
 
 UNOBSERVED: Final = Observer()

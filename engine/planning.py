@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -11,9 +11,15 @@ import numpy as np
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest, NothingToSay
 from engine.llm.base import LanguageModel
-from engine.text import NoRoom, fit, max_semantic_tokens, speech_weight, spoken_sentences
+from engine.text import NoRoom, fit, max_semantic_tokens, speech_weight, spoken_language, spoken_sentences
 from engine.tokens.prompts import Prompts
 from engine.types import SpeechRequest, VoiceTokens
+
+PACE = 1.25
+"""How many times as fast as they are played tokens are drawn, at least: a host that is slower cannot stream anyway."""
+
+ENDS = tuple(".!?。！？…")  # of a sentence; other texts were cut off
+CLOSERS = "\"'”’」』)）]】》〉 "
 
 MAX_TEXT_TOKENS = 500  # of a sentence; 12 seconds of the rarest characters have 250
 
@@ -22,13 +28,19 @@ MAX_TEXT_TOKENS = 500  # of a sentence; 12 seconds of the rarest characters have
 class Sentence:
     """A part of a text, its voice and random numbers, and the estimated time of its playback.
 
-    `due` is in the event loop's time.
+    `due` is in the event loop's time. `slack` are the estimated seconds between the beginning of its generation and
+    that of its playback, if tokens are drawn PACE times as fast as they are played; they depend on the texts alone.
+    `pause` are the seconds of silence between its last sound and the first of the next sentence, 0 after the last
+    sentence; None leaves the silence as the model generates it.
     """
 
     text: str
     voice: VoiceTokens
     seed: int
     due: float
+    index: int = 0
+    slack: float = 0
+    pause: float | None = None
 
 
 class Planner:
@@ -46,12 +58,26 @@ class Planner:
             raise NothingToSay
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         seeds = np.random.SeedSequence(seed).generate_state(len(texts), np.uint64).tolist()
-        starts = accumulate((speech_weight(text) for text in texts), initial=now)
-        return [Sentence(text, voice, *rest) for text, *rest in zip(texts, seeds, starts, strict=False)]
+        starts = list(accumulate((speech_weight(text) for text in texts), initial=0.0))
+        slacks = _slacks(starts, self._config.sentences_ahead)
+        pauses = [self._pause(text) for text in texts[:-1]] + [
+            None if self._config.pauses.sentence_seconds is None else 0
+        ]
+        columns = zip(texts, seeds, starts, slacks, pauses, strict=False)
+        return [
+            Sentence(text, voice, seed, now + start, index, slack, pause)
+            for index, (text, seed, start, slack, pause) in enumerate(columns)
+        ]
+
+    def _pause(self, text: str) -> float | None:
+        """The pause after a text that is not the last."""
+        seconds = self._config.pauses.sentence_seconds
+        return seconds if seconds is None or text.rstrip(CLOSERS).endswith(ENDS) else seconds / 2
 
     def _texts(self, request: SpeechRequest, voice: VoiceTokens) -> list[str]:
         """Split the sentences into parts that fit into the context, with the prompt and the output."""
-        sentences = spoken_sentences(request.text, self._config.reading(request.reading))
+        reading = replace(request.reading, language=request.reading.language or spoken_language(voice.language))
+        sentences = spoken_sentences(request.text, self._config.reading(reading))
         longest = len(self._prompts.speak("", voice).ids) + MAX_TEXT_TOKENS
 
         def fits(text: str) -> bool:
@@ -66,3 +92,12 @@ class Planner:
                 "it; make the voice from a shorter sample, or raise the server's `max_context`.",
                 "voice",
             ) from error
+
+
+def _slacks(starts: list[float], ahead: int) -> list[float]:
+    """`Sentence.slack` of each sentence, from the seconds before it and the end; `ahead` of them are drawn at once."""
+    begun: list[float] = []
+    for index in range(len(starts) - 1):
+        before = index - ahead  # its place is taken over
+        begun.append(0.0 if before < 0 else begun[before] + (starts[before + 1] - starts[before]) / PACE)
+    return [max(0.0, start - begin) for start, begin in zip(starts, begun, strict=False)]

@@ -39,6 +39,14 @@ def fade(samples: Samples, *, start: bool, end: bool) -> Samples:
     return faded
 
 
+def crossfade(one: Samples, other: Samples) -> Samples:
+    """The samples of `one`, shape (n,), faded into the first n samples of `other`, which may have more."""
+    rise = np.linspace(0, 1, len(one), dtype=np.float32)
+    faded = other.copy()
+    faded[: len(one)] = one * (1 - rise) + other[: len(one)] * rise
+    return faded
+
+
 class PostProcessor:
     """Tempo, then rate, of one answer; what comes out does not depend on how the input was cut.
 

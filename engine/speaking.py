@@ -1,38 +1,115 @@
-"""From a sentence to its samples: the language model's tokens, as they come, in windows through the codec."""
+"""From a sentence to its samples: the language model's tokens, as they come, in windows through the codec.
+
+A sentence is drawn, watched and, if it fails, drawn again (`engine.takes`). What is replaced, and by what, depends on
+the request and the tokens alone: on how many tokens were drawn, never on the clock. So the same seed gives the same
+samples, whole and streamed, under any load.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from engine.codec.windows import Window, WindowPlan, Windows
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
+from engine.errors import InvalidRequest
+from engine.listening import Listener
 from engine.llm.base import LanguageModel
-from engine.planning import Sentence
-from engine.postprocess import fade
+from engine.observer import UNOBSERVED, Observer
+from engine.planning import PACE, Sentence
+from engine.postprocess import crossfade, fade
+from engine.rates import Rates
 from engine.runtime.lookahead import Lookahead
+from engine.takes.faults import Fault
+from engine.takes.length import Lengths
+from engine.takes.take import Take
+from engine.takes.trimming import Trimmer
 from engine.text import max_semantic_tokens
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import TokenRange
-from engine.types import TOKENS_PER_SECOND, AudioChunk, Passage, Samples, SpeechRequest, Usage
+from engine.types import (
+    TOKENS_PER_SECOND,
+    AudioChunk,
+    Passage,
+    Prompt,
+    Samples,
+    SpeechRequest,
+    SpeechWarning,
+    Usage,
+)
+
+UNVERIFIED: Final = "unverified"
+"""The fault of a sentence that the listener could not be asked about."""
+
+PASSED: Final = "passed"
+"""The outcome of a take without a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all sentences are spoken with; `semantic` has the ids of the semantic tokens."""
+
+    config: EngineConfig
+    prompts: Prompts
+    semantic: TokenRange
+    language_model: LanguageModel
+    codec: CodecWorker
+    rates: Rates
+    listener: Listener | None = None
+    observer: Observer = UNOBSERVED
 
 
 class Speaker:
     """Speaks sentences, of all requests, with one language model and one codec."""
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        prompts: Prompts,
-        semantic: TokenRange,
-        language_model: LanguageModel,
-        codec: CodecWorker,
-    ) -> None:
-        """`semantic` has the ids of the semantic tokens."""
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        config = parts.config
+        self._lookahead = Lookahead(config.max_running - config.max_running // 4)
+
+    def check(self, request: SpeechRequest) -> None:
+        """Raise InvalidRequest if the request cannot be verified."""
+        if request.verify and not self._parts.listener:
+            raise InvalidRequest(
+                "There is nothing to verify with: this server has no listener. Set engine.listener.url.", "verify"
+            )
+
+    async def speak(self, sentence: Sentence, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the sentence's samples at 16 kHz, window by window, each with its own usage.
+
+        Closing the generator frees its slot and its windows.
+        """
+        async with (
+            self._lookahead.take(sentence.due),
+            aclosing(_Speech(self._parts, sentence, request).chunks()) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A window's samples, and the tokens that it was decoded from."""
+
+    window: Window
+    tokens: list[int]
+    samples: Samples
+
+
+class _Speech:
+    """One sentence on its way: what was sent of it, and what waits for that."""
+
+    def __init__(self, parts: Parts, sentence: Sentence, request: SpeechRequest) -> None:
+        config = parts.config
+        self._parts = parts
+        self._sentence = sentence
+        self._request = request
         self._plan = WindowPlan(
             context=config.window_context,
             first=config.window_first,
@@ -40,44 +117,156 @@ class Speaker:
             growth=config.window_growth,
             largest=config.window_largest,
         )
-        self._prompts = prompts
-        self._semantic = semantic
-        self._language_model = language_model
-        self._codec = codec
-        self._lookahead = Lookahead(config.max_running - config.max_running // 4)
+        self._prompt = parts.prompts.speak(sentence.text, sentence.voice)
+        limit = max_semantic_tokens(sentence.text)
+        self._bound = min(limit, request.max_tokens or limit)
+        self._may_end_early = self._bound < limit
+        asked = config.retakes if request.retakes is None else request.retakes
+        self._retakes = 0 if request.sampling.greedy else asked  # drawn again, a greedy take is the same
+        self._trimmer = Trimmer(sentence.pause, first=sentence.index == 0)
+        self._windows = Windows(self._plan)
+        self._waiting: deque[_Piece] = deque()
+        self._last: _Piece | None = None  # that was sent
+        self._seam: Samples | None = None  # how the last take went on
+        self._warnings: tuple[SpeechWarning, ...] = ()
+        self._drawn = 0  # tokens, of all takes
+        self._counted = 0  # tokens that the usage has
+        self._prompt_tokens = len(self._prompt.ids)  # 0 once they are counted
 
-    async def speak(self, sentence: Sentence, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
-        """Yield the sentence's samples at 16 kHz, window by window, each with its own usage.
+    async def chunks(self) -> AsyncGenerator[AudioChunk, None]:
+        """Draw until a take passes, or until there have been enough."""
+        lengths = None
+        if self._retakes:
+            text, voice = self._sentence.text, self._sentence.voice
+            lengths = Lengths.of(text, await self._parts.rates.of(voice, text))
+        takes = [Take(lengths)]
+        for number in range(self._retakes + 1):
+            if number:
+                takes.append(await self._next_take(takes[-1]))
+            async with aclosing(self._draw(takes[-1], number)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            fault = takes[-1].fault
+            if lengths or self._request.verify:
+                self._parts.observer.take(fault or PASSED)
+            if not fault:
+                return
+        async with aclosing(self._best(takes)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
-        Closing the generator frees its slot and its windows.
-        """
-        prompt = self._prompts.speak(sentence.text, sentence.voice)
-        bound = max_semantic_tokens(sentence.text)
-        sampling = replace(request.sampling, seed=sentence.seed, max_tokens=min(bound, request.max_tokens or bound))
-        windows = Windows(self._plan)
-        tokens: list[int] = []
-        prompt_tokens = len(prompt.ids)
-        ended = False
-        async with (
-            self._lookahead.take(sentence.due),
-            aclosing(self._language_model.generate(prompt, sampling, sentence.due)) as answer,
-        ):
-            while not ended:
-                new = await anext(answer, None)
-                ended = new is None
-                tokens += [token - self._semantic.first for token in new or ()]
-                while window := windows.next(len(tokens), ended=ended):
-                    samples = await self._decode(tokens, window, sentence)
-                    yield AudioChunk(samples, Usage(prompt_tokens, window.keep_end - window.keep_start))
-                    prompt_tokens = 0  # counted once
+    async def _draw(self, take: Take, number: int) -> AsyncGenerator[AudioChunk, None]:
+        """Draw the rest of a take, and send what may be heard before it passed; all of it once it did."""
+        ids = self._parts.semantic.ids
+        prompt = replace(self._prompt, ids=(*self._prompt.ids, *(ids[token] for token in take.tokens)))
+        async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
+            async for new in answer:
+                for token in new:
+                    if token not in ids:
+                        continue
+                    take.push(token - self._parts.semantic.first)
+                    self._drawn += 1
+                    while not take.fault and (window := self._windows.next(len(take.tokens), ended=False)):
+                        await self._hear(take, window)
+                    while not take.fault and self._waiting and self._may_be_heard(take):
+                        yield self._send(take)
+                    if take.fault:
+                        return
+        while window := self._windows.next(len(take.tokens), ended=True):
+            await self._hear(take, window)
+        if not self._may_end_early or len(take.tokens) < self._bound:
+            take.end(bounded=len(take.tokens) == self._bound)
+        if self._request.verify and not take.fault:
+            await self._verify(take)
+        if not take.fault:
+            while self._waiting:
+                yield self._send(take)
+            yield AudioChunk(self._trimmer.end(), Usage(), self._warnings)
 
-    async def _decode(self, tokens: list[int], window: Window, sentence: Sentence) -> Samples:
-        """Decode the new samples of a window.
+    async def _verify(self, take: Take) -> None:
+        """Let the listener judge a whole take, of which nothing has been sent."""
+        listener, text = self._parts.listener, self._sentence.text
+        samples = np.concatenate([piece.samples for piece in self._waiting])
+        errors = None if listener is None else await listener.errors(samples, text)
+        if listener is None or errors is None:
+            self._warnings = (SpeechWarning(self._sentence.index, text, UNVERIFIED),)
+        elif errors > listener.bound:
+            take.errors = errors
+            take.fail(Fault.WORDS, len(take.tokens))
 
-        Sentences are joined without pauses: the model generates them.
-        """
-        semantic = np.array(tokens[window.start : window.end], np.int64)
-        kept = slice(window.keep_start - window.start, window.keep_end - window.start)
-        due = sentence.due + window.keep_start / TOKENS_PER_SECOND
-        samples = await self._codec.decode(Passage(semantic, sentence.voice.global_tokens, kept), due)
-        return fade(samples, start=window.keep_start == 0, end=window.last)
+    def _generate(self, prompt: Prompt, number: int, limit: int) -> AsyncGenerator[list[int], None]:
+        sampling = replace(self._request.sampling, seed=_seed(self._sentence.seed, number), max_tokens=limit)
+        return self._parts.language_model.generate(prompt, sampling, self._sentence.due)
+
+    def _may_be_heard(self, take: Take) -> bool:
+        """Whether the next samples are sent before the take has passed."""
+        window = self._waiting[0].window
+        if self._request.verify or not take.is_sure(window.keep_end):
+            return False
+        return self._drawn >= PACE * (self._sentence.slack * TOKENS_PER_SECOND + window.keep_start)
+
+    async def _hear(self, take: Take, window: Window) -> None:
+        tokens = take.tokens[window.start : window.end]
+        start, end = window.keep_start - window.start, window.keep_end - window.start
+        samples = await self._decode(tokens, start, end, window.keep_start)
+        take.hear(samples, last=window.last)
+        self._waiting.append(_Piece(window, tokens, fade(samples, start=window.keep_start == 0, end=window.last)))
+
+    async def _decode(self, tokens: list[int], start: int, end: int, at: int) -> Samples:
+        """Decode tokens, and return the samples of those from `start` to `end`; the first is `at` in the sentence."""
+        passage = Passage(np.array(tokens, np.int64), self._sentence.voice.global_tokens, slice(start, end))
+        return await self._parts.codec.decode(passage, self._sentence.due + at / TOKENS_PER_SECOND)
+
+    def _send(self, take: Take) -> AudioChunk:
+        piece = self._last = self._waiting.popleft()
+        window, samples = piece.window, piece.samples
+        if self._seam is not None:
+            samples = crossfade(self._seam, samples)
+            self._seam = None
+        sound = take.sound.frames[window.keep_start : window.keep_end]
+        usage = Usage(self._prompt_tokens, max(0, window.keep_end - self._counted))
+        self._prompt_tokens, self._counted = 0, max(self._counted, window.keep_end)
+        return AudioChunk(self._trimmer.push(samples, sound), usage)
+
+    async def _next_take(self, failed: Take) -> Take:
+        """A new take; if a part of the sentence was sent, one that goes on after it, before the fault."""
+        sent = await self._rewind()
+        if not sent:
+            return Take(failed.lengths)
+        keep = max(sent, min(failed.resume, self._bound - 1))
+        return Take(failed.lengths, failed.tokens[:keep], failed.sound.until(sent))
+
+    async def _rewind(self) -> int:
+        """Forget what was not sent, and return the number of frames that were."""
+        held = self._trimmer.rewind()
+        sent = self._trimmer.sent
+        self._waiting.clear()
+        self._windows = Windows(self._plan, sent)
+        self._seam = None
+        if sent and self._last is not None:
+            behind = sent - self._last.window.start
+            self._seam = held if held is not None else await self._decode(self._last.tokens, behind, behind + 1, sent)
+        return sent
+
+    async def _best(self, takes: list[Take]) -> AsyncGenerator[AudioChunk, None]:
+        """Send the good part of the best take, as all have failed, and end with a fade before the fault."""
+        sent = await self._rewind()
+        heard = takes[-1].tokens[:sent]
+        best = min((take for take in takes if take.tokens[:sent] == heard), key=lambda take: take.badness)
+        rest = Take(None, best.tokens[: max(sent, best.good)], takes[-1].sound.until(sent))
+        if len(rest.tokens) > sent:
+            while window := self._windows.next(len(rest.tokens), ended=True):
+                await self._hear(rest, window)
+            while self._waiting:
+                yield self._send(rest)
+        elif self._seam is not None:
+            yield AudioChunk(self._trimmer.push(self._seam, [True]), Usage())
+        warning = SpeechWarning(self._sentence.index, self._sentence.text, str(best.fault))
+        yield AudioChunk(self._trimmer.end(), Usage(), (warning,))
+
+
+def _seed(seed: int, number: int) -> int:
+    """The seed of a sentence's take: its own, then others that follow from it."""
+    if not number:
+        return seed
+    return int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)[0])

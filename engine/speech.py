@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import platformdirs
 
 from engine import checkpoints
+from engine.codec.sleeping import SleepingCodec
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
-from engine.config import EngineConfig
+from engine.config import SPARK_TTS, EngineConfig
+from engine.errors import CheckpointError
+from engine.listening import Listener
 from engine.llm.base import LanguageModel
+from engine.llm.sleeping import SleepingLanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.planning import Planner
 from engine.postprocess import PostProcessor
+from engine.rates import Rates
 from engine.runtime.compute import Compute, run_inline, run_on
+from engine.runtime.memory import release_memory
 from engine.runtime.native import Native
 from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
-from engine.speaking import Speaker
+from engine.speaking import Parts, Speaker
 from engine.text import speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
@@ -35,14 +42,25 @@ from engine.types import (
     Usage,
     no_progress,
 )
+from engine.voices.catalogue import VOICE_TEXT
 from engine.voices.consent_store import ConsentStore
 from engine.voices.consents import ConsentLibrary
 from engine.voices.database import Database
 from engine.voices.files import VoiceFiles
 from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
+from engine.voices.rates import VoiceRates
 from engine.voices.samples import SampleReader
 from engine.voices.store import VoiceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Loaders:
+    """Functions that load the models again after they were unloaded; both block."""
+
+    language_model: Callable[[], LanguageModel]
+    codec: Callable[[], Codec]
+
 
 FILTER_THREADS = 2  # a second of speech takes one of them a few milliseconds
 
@@ -61,22 +79,35 @@ class SpeechEngine:
         codec_compute: Compute = run_inline,
         cores: Executor | None = None,
         observer: Observer = UNOBSERVED,
+        loaders: Loaders | None = None,
     ) -> None:
-        """Compose an engine. `codec_compute` runs the codec; `cores` is shut down with the engine."""
+        """Compose an engine. `codec_compute` runs the codec; `cores` is shut down with the engine.
+
+        Without `loaders` the models cannot be unloaded.
+        """
         self._cores = cores
         self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
-        self._language_model = language_model
+        loaders = loaders or Loaders(lambda: language_model, lambda: codec)
+        self._language_model = language_model = SleepingLanguageModel(language_model, loaders.language_model)
+        self._sleeping_codec = codec = SleepingCodec(codec, loaders.codec)
+        self._codec_compute = codec_compute
+        form = checkpoints.prompt_form(config)
         self._codec = CodecWorker(ObservedCodec(codec, observer.batch), config.codec_batch_seconds, codec_compute)
-        prompts = Prompts(vocabulary)
+        prompts = Prompts(vocabulary, form)
         self._planner = Planner(config, prompts, language_model)
-        self._speaker = Speaker(config, prompts, vocabulary.semantic, language_model, self._codec)
+        semantic = vocabulary.semantic
+        self._rates = Rates(prompts, semantic, language_model, self._codec, VoiceRates(database, model))
+        self._listener = Listener(config.listener) if config.listener else None
+        parts = Parts(config, prompts, semantic, language_model, self._codec, self._rates, self._listener, observer)
+        self._speaker = Speaker(parts)
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        maker = VoiceMaker(vocabulary, language_model)
+        maker = VoiceMaker(prompts, vocabulary, language_model)
         store = VoiceStore(database, maker.check)
+        model = model if form == "published" else f"{model}-{form}"  # another form makes other voices
         self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
         self.voice_files = VoiceFiles(config, self.voices, store)
 
@@ -105,31 +136,65 @@ class SpeechEngine:
             import torch
 
             from engine.codec.bicodec import BiCodec
+            from engine.codec.selection import choose_form
             from engine.llm.registry import load_language_model
-            from engine.runtime.devices import resolve_for_codec
+            from engine.tuning.store import recall
 
         torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
-        directory = checkpoints.locate(config.model, config.hub)
-        vocabulary = Vocabulary(directory / "LLM" / "tokenizer.json")
-        device, dtype = resolve_for_codec(config.codec_device, config.codec_precision)
-        with timed("Loading the codec"):
-            codec = BiCodec.from_checkpoint(directory, device=device, dtype=dtype)
+        checkpoint = checkpoints.locate_checkpoint(config)
+        vocabulary = Vocabulary(checkpoint.language_model.tokenizer)
+        device, form = choose_form(config, recall(checkpoint, config))
+
+        def load_codec() -> BiCodec:
+            with timed("Loading the codec"):
+                return BiCodec.from_checkpoint(checkpoint.directory, device=device, form=form)
+
+        codec = load_codec()
+        _check_fit(vocabulary, codec.codebook_size, codec.global_codebook_size)
         database = open_database(config)
         compute = run_on(cores)
-        with timed("Loading the language model"):
-            language_model = load_language_model(directory, config, vocabulary, compute, progress, observer)
-        model = checkpoints.fingerprint(directory)
+
+        def load_llm() -> LanguageModel:
+            with timed("Loading the language model"):
+                return load_language_model(checkpoint, config, vocabulary, compute, progress, observer)
+
+        loaders = Loaders(lambda: cores.submit(load_llm).result(), load_codec)
+        language_model = load_llm()
         codec_compute = compute if device.type == "cpu" else run_inline
-        return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer)
+        model = checkpoint.fingerprint
+        return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
 
     @property
     def failure(self) -> str | None:
         """The reason why the engine cannot answer requests; None if it can."""
         return self._language_model.failure
 
+    @property
+    def asleep(self) -> bool:
+        """Whether the models are unloaded."""
+        return self._language_model.asleep and self._sleeping_codec.asleep
+
+    async def sleep(self) -> bool:
+        """Unload the models, and give their memory back; false if sentences are being generated.
+
+        The next request that needs a model loads it again.
+        """
+        if not await self._language_model.sleep():
+            return False
+        self._sleeping_codec.sleep()
+        await asyncio.to_thread(release_memory)
+        return True
+
+    async def wake(self) -> None:
+        """Load the models again, if they are unloaded; raises EngineError if that fails."""
+        await self._language_model.wake()
+        await asyncio.to_thread(self._codec_compute, self._sleeping_codec.wake)
+
     async def warm_up(self) -> None:
         """Synthesize and encode once, so that no request has to wait for one-time initialization."""
-        request = SpeechRequest("Hello.", "female", max_tokens=10, sampling=Sampling(seed=0))
+        # A self-voiced model makes its first voice here, for which one word would be little.
+        text = VOICE_TEXT if self.voices.self_voiced else "Hello."
+        request = SpeechRequest(text, "female", max_tokens=10, sampling=Sampling(seed=0))
         with timed("Warming up"):
             async with aclosing(self.synthesize(request)) as chunks:
                 async for _ in chunks:
@@ -143,7 +208,10 @@ class SpeechEngine:
         Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay or UnknownVoice
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
-        voice = await self.voices.tokens(request.voice, request.caller, request.gender, request.pitch)
+        self._speaker.check(request)
+        voice = await self.voices.tokens(
+            request.voice, request.caller, request.gender, request.pitch, request.rate, text=request.text
+        )
         now = asyncio.get_running_loop().time()
         sentences = await asyncio.to_thread(self._planner.sentences, request, voice, now)
         usage = Usage()
@@ -162,6 +230,9 @@ class SpeechEngine:
 
     async def close(self) -> None:
         """Stop all work. Running requests get EngineClosed."""
+        await self._rates.close()
+        if self._listener:
+            await self._listener.close()
         await self._language_model.close()
         await self._codec.close()
         await self.voices.close()
@@ -169,6 +240,17 @@ class SpeechEngine:
         for executor in (self._filters, self._cores):
             if executor is not None:
                 await asyncio.to_thread(executor.shutdown)
+
+
+def _check_fit(vocabulary: Vocabulary, semantic: int, voices: int) -> None:
+    """Raise CheckpointError unless the language model has the codec's numbers of semantic and of global tokens."""
+    pairs = (("semantic", vocabulary.semantic.count, semantic), ("global", vocabulary.globals.count, voices))
+    for kind, own, codecs in pairs:
+        if own != codecs:
+            raise CheckpointError(
+                f"The language model has {own} {kind} tokens, and the codec in `model` has {codecs}. Choose the "
+                f"`model` that the language model was trained with, such as {SPARK_TTS}."
+            )
 
 
 def expected_seconds(request: SpeechRequest) -> float:

@@ -73,6 +73,8 @@ class OutputGrammar(enum.Enum):
 
     SPEECH = enum.auto()  # semantic tokens, then the end
     VOICE_AND_SPEECH = enum.auto()  # acoustic block, 32 global tokens, semantic tokens, then the end
+    OWN_VOICE_AND_SPEECH = enum.auto()  # 32 global tokens, then as AFTER_VOICE
+    AFTER_VOICE = enum.auto()  # the end of the global and the start of the semantic tokens, or neither; then SPEECH
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,15 @@ class CreatedVoiceTokens:
     """The tokens of a created voice, which the language model made from `attributes`.
 
     `global_tokens` has shape (32,). `acoustic_ids` are the language model's ids from `<|start_acoustic_token|>` to
-    `<|end_acoustic_token|>`. Raises ValueError if the shape is wrong.
+    `<|end_acoustic_token|>`; a self-voiced model has none. For `text_prefix` and `language` see Voice. Raises
+    ValueError if the shape is wrong.
     """
 
     global_tokens: TokenIds
     attributes: VoiceAttributes
     acoustic_ids: tuple[int, ...]
+    text_prefix: str = ""
+    language: str | None = None
 
     def __post_init__(self) -> None:
         _check_shape(self.global_tokens)
@@ -114,12 +119,17 @@ class ClonedVoiceTokens:
     """The tokens of a cloned voice, which the codec's encoder made from a sample.
 
     `global_tokens` has shape (32,), `semantic_tokens` (T,). The semantic tokens are part of a prompt only together
-    with the `transcript` of the sample. Raises ValueError if the shape is wrong.
+    with the `transcript` of the sample. `pitch` and `rate` ask the language model for another manner. For
+    `text_prefix` and `language` see Voice. Raises ValueError if the shape is wrong.
     """
 
     global_tokens: TokenIds
     semantic_tokens: TokenIds = field(default_factory=lambda: np.zeros(0, np.int64))
     transcript: str | None = None
+    pitch: Level | None = None
+    rate: Level | None = None
+    text_prefix: str = ""
+    language: str | None = None
 
     def __post_init__(self) -> None:
         _check_shape(self.global_tokens)
@@ -142,8 +152,10 @@ Caller = str | None
 class Voice:
     """A voice as users see it. `attributes` is set for created voices only.
 
-    `owner` is the name of the API key that can change it, or "". Only its owner sees a private voice. `warnings` say
-    what reduces its quality.
+    Without attributes it is a cloned voice, made from a sample or, if `from_tokens` is set, from tokens. `text_prefix`
+    is the speaker's name that texts begin with in the training of some models. `language` is a BCP 47 tag, the language
+    of texts that do not say theirs. `owner` is the name of the API key that can change it, or "". Only its owner sees a
+    private voice. `warnings` say what reduces its quality.
     """
 
     id: str
@@ -155,6 +167,9 @@ class Voice:
     transcript: str | None = None
     consent: str | None = None
     built_in: bool = False
+    from_tokens: bool = False
+    text_prefix: str = ""
+    language: str | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -193,11 +208,13 @@ class Sample:
 class SpeechRequest:
     """A request to speak a text in a voice.
 
-    `voice` is the name or id of a voice that `caller` sees. `gender` and `pitch` override those of a created voice.
+    `voice` is the name or id of a voice that `caller` sees. `gender`, `pitch` and `rate` override those of a created
+    voice; a cloned voice takes `pitch` and `rate`.
     `speed` is the tempo factor, 0.25 to 4.
     `reading` has the options for text normalization, see `engine.text`.
     `max_tokens` limits the semantic tokens of each sentence, in addition to the limit from the sentence's length.
     `sample_rate` is the output rate, in Hz.
+    `retakes` overrides the setting. `verify` sends a sentence only after the listener has understood it.
     """
 
     text: str
@@ -205,11 +222,14 @@ class SpeechRequest:
     speed: float = 1.0
     gender: Gender | None = None
     pitch: Level | None = None
+    rate: Level | None = None
     sample_rate: int = 24_000
     max_tokens: int | None = None
     caller: Caller = ""
     sampling: Sampling = field(default_factory=Sampling)
     reading: TextOptions = field(default_factory=TextOptions)
+    retakes: int | None = None
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +246,19 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class SpeechEvent:
     """What a response says about itself, beside its samples. Subclasses say what."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechWarning(SpeechEvent):
+    """A sentence may not be heard as it was asked for: no take of it passed, or it could not be verified.
+
+    `sentence` counts from 0. `text` is the sentence as it was to be spoken. `fault` is a value of
+    `engine.takes.faults.Fault`, or "unverified".
+    """
+
+    sentence: int
+    text: str
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)

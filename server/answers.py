@@ -10,10 +10,11 @@ import numpy as np
 from fastapi import Request
 from starlette.responses import Response
 
-from engine import AudioChunk, Native, NothingToSay, SpeechEngine, SpeechRequest, Usage, expected_seconds
+from engine import AudioChunk, Native, NothingToSay, SpeechEngine, SpeechEvent, SpeechRequest, Usage, expected_seconds
 from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder, whole_file
 from server.schemas import Delivery
 from server.service import Service
+from server.speech_events import warning_header
 from server.streaming import Chunks, ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would buffer a stream
@@ -40,8 +41,8 @@ async def answer(
     media_type, rate = MEDIA_TYPES[audio_format], asked.sample_rate
     if delivery == "whole":
         async with aclosing(_written(chunks, whole_file(service.encoders, audio_format, rate))) as written:
-            data = await first_chunk_or_disconnect(request, written)
-        return Response(data, media_type=media_type, headers=headers)
+            data, events = await first_chunk_or_disconnect(request, written)
+        return Response(data, media_type=media_type, headers=headers | warning_header(events))
     first = await first_chunk_or_disconnect(request, chunks)
     encoder = stream_encoder(service.encoders, audio_format, rate)
     if delivery == "events":
@@ -64,12 +65,16 @@ async def speech(service: Service, engine: SpeechEngine, asked: SpeechRequest) -
         yield AudioChunk(np.zeros(round(SILENCE_SECONDS * asked.sample_rate), np.float32), Usage())
 
 
-async def _written(chunks: Chunks, file: Native[WholeFile]) -> AsyncGenerator[bytes, None]:
-    """All of the chunks as one file. It is written as they come: a long one would hold up others' at the end."""
+async def _written(
+    chunks: Chunks, file: Native[WholeFile]
+) -> AsyncGenerator[tuple[bytes, tuple[SpeechEvent, ...]], None]:
+    """All of the chunks as one file, and their events. It is written as they come: a long one would hold up others."""
     async with aclosing(chunks):
         first = await anext(chunks)
+        events = first.events
         async with file:
             await file.run(WholeFile.write, first.samples)
             async for chunk in chunks:
+                events += chunk.events
                 await file.run(WholeFile.write, chunk.samples)
-            yield await file.run(WholeFile.close)
+            yield await file.run(WholeFile.close), events

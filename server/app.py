@@ -18,7 +18,7 @@ from server import errors
 from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
 from server.methods import Methods
-from server.routes import consents, flashtts, health, metrics, models, root, speech, text, voice_files, voices
+from server.routes import admin, consents, flashtts, health, metrics, models, root, speech, text, voice_files, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
@@ -95,6 +95,7 @@ def create_app(
         app.include_router(routes.router, prefix="/v1", dependencies=security)
     if settings.flashtts:
         app.include_router(flashtts.router, dependencies=security)
+    app.include_router(admin.router, dependencies=security)
     app.include_router(root.router)
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -1,4 +1,4 @@
-"""The command `fast-spark`: serve, say, models, voices and bench."""
+"""The command `fast-spark`: serve, say, tune, models, voices and bench."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Generator
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, TextIO, cast
 
 import numpy as np
 import typer
@@ -44,11 +44,11 @@ from server.connections import ClientConnection
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
 from server.errors import invalid_field
-from server.options import ConfigOption, ModelOption
+from server.options import ConfigOption, LanguageModelOption, ModelOption, command_settings
 from server.schemas import CreateSpeechRequest
 from server.service import Service
-from server.settings import Settings, load_settings
 from server.text_command import text
+from server.tune_command import measure, tune_with_table
 from server.voice_commands import voices
 
 app = typer.Typer(
@@ -62,6 +62,7 @@ app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
 app.command()(text)
 app.command()(bench)
+app.command("tune")(measure)
 
 
 class _StandardError:
@@ -98,14 +99,18 @@ def main() -> None:
 def serve(
     config: ConfigOption = None,
     model: ModelOption = None,
+    language_model: LanguageModelOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 selects a free one.")] = None,
+    no_tune: Annotated[bool, typer.Option("--no-tune", help="Do not measure a model at its first start here.")] = False,
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
-    settings = _settings(config, model, host=host, port=port)
+    settings = command_settings(config, model, language_model, host=host, port=port)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     claim_processors(settings.nice)
     _prepare(settings.engine)
+    if not no_tune:
+        tune_with_table(settings.engine, console, again=False)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
 
@@ -134,9 +139,10 @@ def say(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same audio.")] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
+    language_model: LanguageModelOption = None,
 ) -> None:
     """Synthesize a text to a file, without a server."""
-    settings = _settings(config, model)
+    settings = command_settings(config, model, language_model)
     fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
     try:
         request = CreateSpeechRequest.model_validate({"model": settings.model_name, **fields})
@@ -193,21 +199,16 @@ def list_models() -> None:
     table = Table("Model", "State", "Directory")
     for name, directory in checkpoints.local_models():
         missing = checkpoints.missing_files(directory)
-        table.add_row(name, f"incomplete: no {missing[0]}" if missing else "ready", str(directory))
+        state = f"incomplete: no {missing[0]}" if missing else "ready"
+        if missing and checkpoints.is_language_model(directory):
+            state = "language model"
+        table.add_row(name, state, str(directory))
     Console(markup=False).print(table)
-
-
-def _settings(config: Path | None, model: str | None, **flags: str | int | None) -> Settings:
-    """The settings; flags have precedence."""
-    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    if model is not None:
-        given["engine"] = {"model": model}
-    return load_settings(config, given)
 
 
 def _prepare(config: EngineConfig) -> None:
     """Download and convert the model if necessary, with progress bars."""
-    with _progress_bar(f"Preparing {config.model}") as progress:
+    with _progress_bar(f"Preparing {config.language_model or config.model}") as progress:
         prepare_model(config, progress)
 
 

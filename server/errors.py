@@ -47,6 +47,13 @@ class NotReady(EngineError):
     """The engine is starting, is shutting down, or has failed."""
 
 
+class Busy(EngineError):
+    """The models cannot be unloaded now."""
+
+    def __init__(self) -> None:
+        super().__init__("Requests are running or waiting; the models can be unloaded when they have ended.")
+
+
 HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = {
     # status, type, param, code
     InvalidRequest: (400, INVALID, None, None),
@@ -56,6 +63,7 @@ HTTP_ERRORS: dict[type[EngineError], tuple[int, str, str | None, str | None]] = 
     ConsentRequired: (403, INVALID, "voice", "consent_required"),
     NotOwner: (403, INVALID, "voice_id", "not_owner"),
     VoiceExists: (409, INVALID, "name", "voice_exists"),
+    Busy: (409, INVALID, None, "busy"),
     UnknownModel: (404, INVALID, "model", "model_not_found"),
     NotReady: (503, FAILED, None, "not_ready"),
     EngineClosed: (503, FAILED, None, "not_ready"),

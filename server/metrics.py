@@ -10,7 +10,7 @@ from contextlib import aclosing
 from asgi_correlation_id import correlation_id
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, UnknownVoice, loggable
+from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, SpeechWarning, UnknownVoice, loggable
 from server.admission import Overloaded
 from server.playback import Playback
 from server.rate_limits import LimitReached
@@ -62,7 +62,15 @@ class Metrics:
             buckets=BATCH_BUCKETS,
             registry=self.registry,
         )
-        self.observer = Observer(step=sequences.observe, batch=windows.observe)
+        takes = Counter(
+            f"{prefix}takes",
+            "Takes of sentences by outcome: passed, or the fault for which a sentence was drawn again",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.observer = Observer(
+            step=sequences.observe, batch=windows.observe, take=lambda outcome: takes.labels(outcome).inc()
+        )
         running = Gauge(f"{prefix}requests_running", "Requests that are being answered", registry=self.registry)
         running.set_function(lambda: load()[0])
         waiting = Gauge(f"{prefix}requests_waiting", "Requests that wait for a slot", registry=self.registry)
@@ -76,6 +84,7 @@ class Metrics:
         first: float | None = None
         seconds = 0.0  # of audio
         tokens = 0
+        warnings: list[str] = []
         playback = Playback()
         outcome = "cancelled"  # if the generator is closed early
         try:
@@ -92,6 +101,7 @@ class Metrics:
                     self._tokens.inc(chunk.usage.output_tokens - tokens)
                     seconds += new_seconds
                     tokens = chunk.usage.output_tokens
+                    warnings += [f"{e.sentence}:{e.fault}" for e in chunk.events if isinstance(e, SpeechWarning)]
                     yield chunk
             outcome = "ok"
         except Exception as error:
@@ -103,7 +113,7 @@ class Metrics:
             if outcome == "ok" and seconds:
                 self._real_time_factor.observe(total / seconds)
             logger.info(
-                "speech id=%s voice=%s characters=%d audio=%.2f first=%s total=%.3f outcome=%s",
+                "speech id=%s voice=%s characters=%d audio=%.2f first=%s total=%.3f outcome=%s%s",
                 correlation_id.get(),
                 loggable(request.voice),
                 len(request.text),
@@ -111,6 +121,7 @@ class Metrics:
                 "-" if first is None else f"{first:.3f}",
                 total,
                 outcome,
+                f" warnings={','.join(warnings)}" if warnings else "",
             )
 
 

@@ -38,6 +38,14 @@ Transcript = Annotated[
         json_schema_extra=_pattern(r"[^\x00]*"),
     ),
 ]
+TextPrefix = Annotated[
+    str,
+    Field(
+        max_length=64,
+        description="The speaker's name that a text begins with, for models that were trained so: `NAME: TEXT`.",
+        json_schema_extra=_pattern(f"{_PLAIN}*"),
+    ),
+]
 LanguageTag = Annotated[str, Field(max_length=64, json_schema_extra=_pattern("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,6}"))]
 VoiceName = Annotated[str, Field(min_length=1, max_length=256)]
 ConsentId = Annotated[str, Field(max_length=256, json_schema_extra=_pattern(f"cons_{_ID}"))]
@@ -54,6 +62,11 @@ def form(schema: dict[str, Any]) -> None:
             field |= given[0] if len(given) == 1 else {"anyOf": given}
         if field.get("default", 0) is None:
             del field["default"]
+
+
+def any_of(*names: str) -> dict[str, Any]:
+    """Return a schema that requires at least one of the fields."""
+    return {"anyOf": [{"required": [name]} for name in names]}
 
 
 def one_of(*names: str) -> dict[str, Any]:

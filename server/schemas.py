@@ -7,10 +7,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from engine import Caller, Gender, Level, Sampling, SpeechRequest, TextOptions
+from engine import Caller, Gender, Level, Sampling, SpeechRequest, TextOptions, spoken_language
 from server.client_fields import IGNORED, UnknownFields, ignored_fields
 from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
-from server.languages import spoken_language
 from server.patterns import SampleRate, VoiceName
 
 OPENAI_MODELS: Final = re.compile(r"tts-1(-hd)?(-\d{4})?|gpt-([\w.]+-)*(tts|audio|realtime)(-[\w.]+)*", re.ASCII)
@@ -19,6 +18,10 @@ OPENAI_MODELS: Final = re.compile(r"tts-1(-hd)?(-\d{4})?|gpt-([\w.]+-)*(tts|audi
 Delivery = Literal["audio", "events", "whole"]
 """How the response is sent: as streamed audio, as server-sent events, or as one file of known length."""
 
+UNHEARD: Final = (
+    "For a cloned voice it asks the language model for this manner, which users report to work; it was not heard here "
+    "with the published weights."
+)
 MOST_TOKENS: Final = 3000  # a sentence: a minute
 
 
@@ -62,8 +65,9 @@ class ReadingOptions(BaseModel):
     language: str | None = Field(
         None,
         max_length=64,
-        description="A BCP 47 tag such as en-GB, or the name of a language. English or Chinese selects how numbers are "
-        "read if the text alone does not show it, for example if it has digits only. Other values have no effect.",
+        description="A BCP 47 tag such as en-GB, or the English name of a language. English or Chinese selects how "
+        "numbers are read if the text alone does not show it, for example if it has digits only. In another language "
+        "the whole text is read: its numbers where they are known, and its sentences. Without it, the voice's counts.",
     )
     normalize: bool = Field(True, description="If false, the text is not normalized.")
     emoji: Literal["drop", "name"] = Field("drop", description="drop removes emoji; name reads their names.")
@@ -110,8 +114,15 @@ class CreateSpeechRequest(ReadingOptions):
         None,
         description=f"Limit of semantic tokens per sentence, at 50 per second. Larger values mean {MOST_TOKENS}.",
     )
+    retakes: Annotated[int, Field(ge=0, le=10), BeforeValidator(_integer)] | None = Field(
+        None, description="How often a sentence is drawn again if it loops, falls silent, ends too early or not at all."
+    )
+    verify: bool = Field(
+        False, description="Whether a sentence is sent only after the server's listener has understood it."
+    )
     gender: Gender | None = Field(None, description="Overrides the gender of a created voice.")
-    pitch: Level | None = Field(None, description="Overrides the pitch of a created voice.")
+    pitch: Level | None = Field(None, description=f"Overrides the pitch of a created voice. {UNHEARD}")
+    rate: Level | None = Field(None, description=f"Overrides the speed of a created voice. {UNHEARD}")
     sample_rate: Annotated[SampleRate, BeforeValidator(_integer)] = Field(
         24_000, description="In Hz. opus supports 8000, 12000, 16000, 24000 and 48000 only."
     )
@@ -144,11 +155,14 @@ class CreateSpeechRequest(ReadingOptions):
             speed=self.speed,
             gender=self.gender,
             pitch=self.pitch,
+            rate=self.rate,
             sample_rate=self.sample_rate,
             max_tokens=self.max_tokens and min(self.max_tokens, MOST_TOKENS),
             caller=caller,
             sampling=sampling,
             reading=self.reading,
+            retakes=self.retakes,
+            verify=self.verify,
         )
 
 
@@ -165,6 +179,18 @@ class SpeechAudioDelta(BaseModel):
 
     type: Literal["speech.audio.delta"] = "speech.audio.delta"
     audio: str
+
+
+class SpeechAudioWarning(BaseModel):
+    """An event of `stream_format: sse`: a sentence may not be heard as it was asked for.
+
+    `sentence` counts from 0; `text` is the sentence as it was to be spoken.
+    """
+
+    type: Literal["speech.audio.warning"] = "speech.audio.warning"
+    sentence: int
+    text: str
+    fault: str
 
 
 class SpeechAudioDone(BaseModel):

@@ -16,7 +16,7 @@ from fastapi import Depends, Request
 
 from engine import EngineError, Observer, SpeechEngine
 from server.admission import Admission
-from server.errors import NotReady, UnknownModel
+from server.errors import Busy, NotReady, UnknownModel
 from server.metrics import Metrics
 from server.rate_limits import KeyLimits
 from server.schemas import OPENAI_MODELS
@@ -52,6 +52,8 @@ class Service:
         self._on_change = on_change
         self._engine: SpeechEngine | None = None
         self._draining = False
+        self._used_at = 0.0  # the event loop's time when the last request ended
+        self._falling_asleep: asyncio.Task[None] | None = None
         self._state = "The model is being loaded."
 
     @property
@@ -70,6 +72,8 @@ class Service:
             self._state = "The model is being warmed up."
             await engine.warm_up()
             self._engine = engine
+            if (seconds := self.settings.engine.unload_after_seconds) is not None:
+                self._falling_asleep = asyncio.create_task(self._sleep_after(engine, seconds))
         except (EngineError, OSError) as error:
             self.failure = str(error)
         except Exception as error:
@@ -89,7 +93,30 @@ class Service:
 
         `characters` counts for the caller's limit. `speech` is the expected seconds of speech, for the deadline.
         """
-        return self._limits.stream(caller, characters, self.admission.stream(items, speech))
+        return self._limits.stream(caller, characters, self._used(self.admission.stream(items, speech)))
+
+    async def _used(self, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
+        """Yield `items`, and note when they ended."""
+        try:
+            async with aclosing(items):
+                async for item in items:
+                    yield item
+        finally:
+            self._used_at = asyncio.get_running_loop().time()
+
+    async def sleep(self) -> None:
+        """Unload the models; raises Busy if requests run or wait."""
+        if not (self.idle and await self.engine.sleep()):
+            raise Busy
+
+    async def _sleep_after(self, engine: SpeechEngine, seconds: float) -> None:
+        """Unload the models whenever no request has run for this many seconds."""
+        clock = asyncio.get_running_loop().time
+        self._used_at = clock()
+        while True:
+            await asyncio.sleep(max(self._used_at + seconds - clock(), min(1, seconds)))
+            if self.idle and clock() >= self._used_at + seconds and not engine.asleep:
+                await engine.sleep()
 
     async def run(self, caller: str, work: Callable[[], Awaitable[Item]]) -> Item:
         """Return the result of `work`, which needs a slot as a speech request does."""
@@ -117,6 +144,8 @@ class Service:
     async def stop(self) -> None:
         """Refuse new requests, and close the engine."""
         self.drain()
+        if self._falling_asleep:
+            self._falling_asleep.cancel()
         if self._engine is not None:
             await self._engine.close()
         await asyncio.to_thread(self.encoders.shutdown)
@@ -124,7 +153,8 @@ class Service:
     def check_model(self, model: str) -> None:
         """Raise UnknownModel unless this name selects the served model."""
         settings = self.settings
-        if model not in (settings.model_name, settings.engine.model) and not OPENAI_MODELS.fullmatch(model):
+        names = settings.model_name, settings.engine.model, settings.engine.language_model
+        if model not in names and not OPENAI_MODELS.fullmatch(model):
             raise UnknownModel(model, self.settings.model_name)
 
 

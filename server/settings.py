@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from engine import EngineConfig, EngineError, RemoteConfig
+from engine import EngineConfig, EngineError, ListenerConfig, PauseConfig, RemoteConfig
 from server.client_fields import UnknownFields
 
 ENV_PREFIX = "FAST_SPARK_"
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535)
     """Port to listen on; 0 selects a free one."""
     served_name: str | None = None
-    """The model's name in the API. The default is the last part of the engine's `model`."""
+    """The model's name in the API. The default is the last part of the engine's `language_model`, or of its `model`."""
     max_upload_bytes: int = Field(10 * 2**20, ge=1)
     """Largest voice sample, in bytes. OpenAI's limit is 10 MiB."""
     max_json_bytes: int = Field(128 * 2**10, ge=2**10, le=2**20)
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     @property
     def model_name(self) -> str:
         """The name that /v1/models lists."""
-        return self.served_name or Path(self.engine.model).name
+        return self.served_name or Path(self.engine.language_model or self.engine.model).name.removesuffix(".gguf")
 
     def keys(self) -> dict[str, str]:
         """Return all keys, as `name: SHA-256 in hex`; raises SettingsError if their file cannot be used."""
@@ -173,7 +173,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        if where.startswith(("api_keys", "engine.remote")):
+        if where.startswith(("api_keys", "engine.remote", "engine.listener")):
             raise SettingsError(f"Setting {where}: {reason}.") from None  # a key must not be logged
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
@@ -191,7 +191,13 @@ def _refuse_unknown_variables() -> None:
 
     def names(model: type[BaseModel], prefix: str) -> set[str]:
         known = {prefix + name.upper() for name in model.model_fields}
-        for name, inner in (("engine", EngineConfig), ("remote", RemoteConfig)):
+        nested = (
+            ("engine", EngineConfig),
+            ("remote", RemoteConfig),
+            ("listener", ListenerConfig),
+            ("pauses", PauseConfig),
+        )
+        for name, inner in nested:
             if name in model.model_fields:
                 known |= names(inner, f"{prefix}{name.upper()}__")
         return known

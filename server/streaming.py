@@ -7,6 +7,7 @@ import base64
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeVar
 
 from fastapi import Request
@@ -15,10 +16,11 @@ from fastapi.sse import format_sse_event
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from engine import AudioChunk, EngineError, Native, Usage
+from engine import AudioChunk, EngineError, Native
 from server.encoding import Encoder
 from server.errors import error_body
 from server.schemas import ErrorResponse, SpeechAudioDelta, SpeechAudioDone, SpeechUsage
+from server.speech_events import event_model
 
 logger = logging.getLogger(__name__)
 
@@ -91,11 +93,13 @@ async def as_events(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder])
     usage = first.usage
     try:
         async with aclosing(_encoded(first, chunks, encoder)) as encoded:
-            async for data, so_far in encoded:
-                usage = so_far
+            async for data, chunk in encoded:
+                usage = chunk.usage
                 if data:
                     delta = SpeechAudioDelta(audio=base64.b64encode(data).decode())
                     yield format_sse_event(data_str=delta.model_dump_json())
+                for event in chunk.events:
+                    yield format_sse_event(data_str=event_model(event).model_dump_json())
     except EngineError as error:
         logger.error("A stream of events failed", exc_info=error)
         body = ErrorResponse(error=error_body(error)[1])
@@ -108,15 +112,15 @@ async def as_events(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder])
 
 async def _encoded(
     first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]
-) -> AsyncGenerator[tuple[bytes, Usage], None]:
-    """Yield each chunk's bytes with the usage so far, then the encoder's last bytes."""
+) -> AsyncGenerator[tuple[bytes, AudioChunk], None]:
+    """Yield each chunk with its bytes, then the encoder's last bytes with a chunk that has nothing new."""
 
-    async def encode(chunk: AudioChunk) -> tuple[bytes, Usage]:
-        return await encoder.run(lambda encoder: encoder.encode(chunk.samples)), chunk.usage
+    async def encode(chunk: AudioChunk) -> tuple[bytes, AudioChunk]:
+        return await encoder.run(lambda encoder: encoder.encode(chunk.samples)), chunk
 
     async with encoder:
         chunk = first
         yield await encode(chunk)
         async for chunk in chunks:
             yield await encode(chunk)
-        yield await encoder.run(lambda encoder: encoder.close()), chunk.usage
+        yield await encoder.run(lambda encoder: encoder.close()), replace(chunk, events=())

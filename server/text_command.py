@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from engine import EngineConfig, TextOptions, spoken_sentences
-from server.languages import spoken_language
+from engine import EngineConfig, TextOptions, spoken_language, spoken_sentences
 
 
 def text(
     text: Annotated[str, typer.Argument(help="The text.")],
-    language: Annotated[str | None, typer.Option(help="Language of texts that have digits only: en or zh.")] = None,
+    language: Annotated[str | None, typer.Option(help="A BCP 47 tag; it decides how numbers are read.")] = None,
     emoji: Annotated[bool, typer.Option("--emoji", help="Read the names of emoji.")] = False,
 ) -> None:
     """Print the normalized text, one sentence per line. Below each sentence: its changes and their rules."""

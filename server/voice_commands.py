@@ -24,11 +24,13 @@ from engine import (
     VoiceAttributes,
     VoiceStore,
     export_voice,
+    import_speakers,
     import_voice,
     open_database,
 )
-from server.options import ConfigOption, ModelOption
+from server.options import ConfigOption, LanguageModelOption, ModelOption, command_settings
 from server.settings import load_settings
+from server.voice_tokens import given_tokens
 
 PAGE = 1000
 
@@ -39,6 +41,8 @@ console = Console(stderr=True, highlight=False, markup=False)  # printed text ca
 
 NameOption = Annotated[str, typer.Option(help="The voice's name.")]
 ConsentOption = Annotated[str | None, typer.Option(help="The id of a consent, if the server requires one.")]
+PrefixOption = Annotated[str, typer.Option(help="The speaker's name that texts begin with, for some fine-tunes.")]
+LanguageOption = Annotated[str | None, typer.Option(help="A BCP 47 tag: the language of the voice's texts.")]
 VoiceArgument = Annotated[str, typer.Argument(help="A voice's name or id.")]
 
 
@@ -49,7 +53,8 @@ def list_voices(config: ConfigOption = None) -> None:
     with _store(load_settings(config).engine) as store:
         for voice in _all(store):
             owner = f"{voice.owner} (private)" if voice.private else voice.owner or "-"
-            made_from = "attributes" if voice.attributes else "sample and transcript" if voice.transcript else "sample"
+            made_from = "attributes" if voice.attributes else "tokens" if voice.from_tokens else "sample"
+            made_from += " and transcript" if voice.transcript else ""
             table.add_row(voice.name, voice.id, owner, made_from)
     Console(soft_wrap=True, markup=False).print(table)
 
@@ -60,29 +65,56 @@ def add(
     name: NameOption,
     transcript: Annotated[str | None, typer.Option(help="The exact words of the recording.")] = None,
     consent: ConsentOption = None,
+    text_prefix: PrefixOption = "",
+    language: LanguageOption = None,
     config: ConfigOption = None,
     model: ModelOption = None,
+    language_model: LanguageModelOption = None,
 ) -> None:
     """Add a cloned voice from a recording."""
-    sample = file.read_bytes()
-    _make(config, model, lambda engine: engine.voices.add(name, sample, transcript, consent=consent))
+    sample, prefix = file.read_bytes(), text_prefix
+    _make(
+        command_settings(config, model, language_model).engine,
+        lambda engine: engine.voices.add(
+            name, sample, transcript, consent=consent, text_prefix=prefix, language=language
+        ),
+    )
 
 
 @voices.command()
 def create(
-    gender: Annotated[Gender, typer.Option(help="female or male")],
     name: NameOption,
+    gender: Annotated[Gender | None, typer.Option(help="female or male")] = None,
     pitch: Annotated[Level, typer.Option(help="very_low, low, moderate, high or very_high")] = "moderate",
     speed: Annotated[Level, typer.Option(help="Same values as --pitch.")] = "moderate",
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Selects one of the voices with these attributes.")
     ] = 0,
+    global_tokens: Annotated[
+        str | None, typer.Option(help="32 global tokens instead of attributes: a JSON list, or a file with one.")
+    ] = None,
+    semantic_tokens: Annotated[str | None, typer.Option(help="The semantic tokens of --transcript.")] = None,
+    transcript: Annotated[str | None, typer.Option(help="The words of --semantic-tokens.")] = None,
+    consent: ConsentOption = None,
+    text_prefix: PrefixOption = "",
+    language: LanguageOption = None,
     config: ConfigOption = None,
     model: ModelOption = None,
+    language_model: LanguageModelOption = None,
 ) -> None:
-    """Create a voice from attributes."""
-    attributes = VoiceAttributes(gender, pitch, speed, seed)
-    _make(config, model, lambda engine: engine.voices.create(name, attributes))
+    """Create a voice from attributes (--gender) or from tokens (--global-tokens)."""
+    settings, prefix = command_settings(config, model, language_model).engine, text_prefix
+    if (gender is None) == (global_tokens is None):
+        raise InvalidRequest("A voice is made from --gender or from --global-tokens: give one of them.")
+    if gender:
+        attributes = VoiceAttributes(gender, pitch, speed, seed)
+        _make(settings, lambda made: made.voices.create(name, attributes, text_prefix=prefix, language=language))
+        return
+    tokens = given_tokens(_content(global_tokens) or "", _content(semantic_tokens), transcript)
+    _make(
+        settings,
+        lambda made: made.voices.add_tokens(name, tokens, consent=consent, text_prefix=prefix, language=language),
+    )
 
 
 @voices.command()
@@ -115,15 +147,23 @@ def export_file(
 
 @voices.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="An exported voice.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="An exported voice, or speakers in JSON as fine-tunes publish them.", dir_okay=False)
+    ],
     name: Annotated[str | None, typer.Option(help="A new name for the voice.")] = None,
     consent: ConsentOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Import a voice from another server, as a shared voice."""
-    settings = load_settings(config)
+    """Import a voice from another server, or the speakers of a fine-tune, as shared voices."""
+    settings, data = load_settings(config), file.read_bytes()
     with _store(settings.engine) as store:
-        _tell(import_voice(store, file.read_bytes(), settings.engine, name, consent))
+        if data.lstrip()[:1] not in (b"{", b"["):
+            _tell(import_voice(store, data, settings.engine, name, consent))
+            return
+        if name:
+            raise InvalidRequest("A file of speakers has their names; --name is for an exported voice.")
+        for voice in import_speakers(store, data, settings.engine, consent):
+            _tell(voice)
 
 
 @contextmanager
@@ -153,11 +193,18 @@ def _find(store: VoiceStore, name_or_id: str) -> Voice:
     return found[0]
 
 
-def _make(config: Path | None, model: str | None, make: Callable[[SpeechEngine], Awaitable[Voice]]) -> None:
-    settings = load_settings(config, {} if model is None else {"engine": {"model": model}})
+def _content(given: str | None) -> str | None:
+    """The content of a file of this name, or what was given itself."""
+    path = Path(given or "")
+    try:
+        return path.read_text(encoding="utf-8") if given and path.is_file() else given
+    except (OSError, UnicodeDecodeError):  # a list is not a path, and can be too long for one
+        return given
 
+
+def _make(config: EngineConfig, make: Callable[[SpeechEngine], Awaitable[Voice]]) -> None:
     async def run() -> Voice:
-        engine = await asyncio.to_thread(SpeechEngine.load, settings.engine)
+        engine = await asyncio.to_thread(SpeechEngine.load, config)
         try:
             return await make(engine)
         finally:

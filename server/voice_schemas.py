@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine import Consent, Gender, InvalidRequest, Level, Page, Voice, VoiceAttributes
-from server.patterns import ConsentId, LanguageTag, ListedVoice, Name, Transcript, form, one_of
+from engine import ClonedVoiceTokens, Consent, Gender, InvalidRequest, Level, Page, Voice, VoiceAttributes
+from server.patterns import ConsentId, LanguageTag, ListedVoice, Name, TextPrefix, Transcript, any_of, form, one_of
+from server.voice_tokens import GlobalTokens, SemanticTokens, given_tokens
 
 AUDIO = "One speaker, 1 s or longer: wav, flac, mp3, ogg, aac, mp4 or webm."
 
@@ -39,10 +40,14 @@ ConsentPageDependency = Annotated[ConsentPage, Query()]
 def _voice_form(schema: dict[str, Any]) -> None:
     """Add to the schema which fields require or exclude each other."""
     form(schema)
-    schema |= one_of("audio_sample", "gender")
+    schema |= one_of("audio_sample", "gender", "global_tokens")
     schema["dependentRequired"] = {
         **{name: ["gender"] for name in ("pitch", "speed", "seed")},
-        **{name: ["audio_sample"] for name in ("transcript", "consent")},
+        "semantic_tokens": ["global_tokens", "transcript"],
+    }
+    schema["dependentSchemas"] = {
+        "transcript": any_of("audio_sample", "semantic_tokens"),
+        "consent": any_of("audio_sample", "global_tokens"),
     }
 
 
@@ -55,7 +60,8 @@ Scope = Annotated[
 class CreateVoiceForm(BaseModel):
     """The form of POST /v1/audio/voices: OpenAI's fields, then the extensions.
 
-    `audio_sample` makes a cloned voice. `gender`, optionally with `pitch`, `speed` and `seed`, makes a created voice.
+    `audio_sample` makes a cloned voice, and so does `global_tokens`, from tokens. `gender`, optionally with `pitch`,
+    `speed` and `seed`, makes a created voice.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_voice_form)
@@ -71,6 +77,20 @@ class CreateVoiceForm(BaseModel):
     pitch: Level | None = None
     speed: Level | None = None
     seed: int | None = Field(None, ge=0, lt=2**31, description="Selects one of the voices with these attributes.")
+    global_tokens: GlobalTokens | None = None
+    semantic_tokens: SemanticTokens | None = None
+    text_prefix: TextPrefix | None = None
+    language: LanguageTag | None = Field(None, description="The language of texts that do not say theirs.")
+
+    def tokens(self) -> ClonedVoiceTokens | None:
+        """Return the tokens of a voice that is made from tokens, or None; raises InvalidRequest."""
+        if self.global_tokens is None:
+            if self.semantic_tokens is not None:
+                raise InvalidRequest("Missing required parameter: 'global_tokens'.", "global_tokens")
+            return None
+        if other := next((name for name in ("audio_sample", "gender") if getattr(self, name)), None):
+            raise InvalidRequest(f"A voice is made from tokens or from {other}, not both.", other)
+        return given_tokens(self.global_tokens, self.semantic_tokens, self.transcript)
 
     def attributes(self) -> VoiceAttributes | None:
         """Return the attributes of a created voice, or None for a cloned voice; raises InvalidRequest."""
@@ -96,16 +116,19 @@ class UpdateVoiceRequest(BaseModel):
 
     name: Name | None = None
     transcript: Transcript | None = Field(None, description="An empty string removes the transcript.")
+    language: LanguageTag | Literal[""] | None = Field(None, description="An empty string removes the language.")
 
 
-VoiceType = Literal["audio_sample", "created", "built_in"]
+VoiceType = Literal["audio_sample", "tokens", "created", "built_in"]
 
 
 def voice_type(voice: Voice) -> VoiceType:
     """The type of a voice, a required field in OpenAI's SDK. `audio_sample` is OpenAI's value for a cloned voice."""
     if voice.built_in:
         return "built_in"
-    return "created" if voice.attributes else "audio_sample"
+    if voice.attributes:
+        return "created"
+    return "tokens" if voice.from_tokens else "audio_sample"
 
 
 class VoiceResource(BaseModel):
@@ -146,6 +169,8 @@ class VoiceDetails(VoiceResource):
     attributes: Attributes | None = None
     transcript: str | None = None
     consent: str | None = None
+    text_prefix: str | None = None
+    language: str | None = None
 
     @classmethod
     def seen_by(cls, caller: str, voice: Voice) -> VoiceDetails:
@@ -161,6 +186,8 @@ class VoiceDetails(VoiceResource):
             attributes=Attributes(**asdict(attributes)) if attributes else None,
             transcript=voice.transcript if own else None,
             consent=voice.consent if own else None,
+            text_prefix=voice.text_prefix or None,
+            language=voice.language,
         )
 
 

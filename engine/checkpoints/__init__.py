@@ -1,5 +1,13 @@
 """Checkpoints: their location and layout, downloads, and synthetic checkpoints."""
 
+from engine.checkpoints.language_model import (
+    Checkpoint,
+    LanguageModelFiles,
+    is_language_model,
+    locate_checkpoint,
+    own_language_model,
+    prompt_form,
+)
 from engine.checkpoints.layout import (
     DEMO,
     cache_directory,
@@ -14,12 +22,18 @@ from engine.checkpoints.layout import (
 
 __all__ = [
     "DEMO",
+    "Checkpoint",
+    "LanguageModelFiles",
     "cache_directory",
     "download",
     "downloaded",
     "fingerprint",
+    "is_language_model",
     "local_models",
     "locate",
+    "locate_checkpoint",
     "missing_files",
+    "own_language_model",
+    "prompt_form",
     "verify",
 ]

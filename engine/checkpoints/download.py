@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +29,17 @@ class Remote:
     fetch: Callable[[Path, list[str]], object]
 
 
-def fetch(name: str, hub: Hub, directory: Path, required: Sequence[str], wanted: Sequence[str]) -> None:
-    """Download a model's files to `directory`: those `required`, and those `wanted` if the hub has them.
+def fetch(name: str, hub: Hub, directory: Path, select: Callable[[Collection[str]], list[str]]) -> None:
+    """Download files of a model to `directory`.
 
-    Files that exist are not downloaded again. Raises CheckpointError.
+    `select` returns the files to download, from the names of those that the hub has; it raises CheckpointError if the
+    model is of another kind. Files that exist are not downloaded again. Raises CheckpointError.
     """
     try:
         remote = _on_huggingface(name, directory) if hub == "huggingface" else _on_modelscope(name)
     except Exception as error:  # the clients raise errors of many libraries
         raise CheckpointError(_refusal(error, name, hub) or _unreachable(error, hub)) from error
-    if absent := [file for file in required if file not in remote.sizes]:
-        raise CheckpointError(f"{name} on {hub} is not a Spark-TTS checkpoint: it has no {absent[0]}. Try {SPARK_TTS}.")
-    files = [file for file in (*required, *wanted) if file in remote.sizes]
+    files = select(remote.sizes)
     _check_space(directory, sum(remote.sizes[file] for file in files))
     try:
         remote.fetch(directory, files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -27,6 +28,9 @@ LAYOUT = (
     "wav2vec2-large-xlsr-53/pytorch_model.bin",
 )
 """The required files: a checkpoint that lacks one is incomplete."""
+
+CODEC_LAYOUT = tuple(name for name in LAYOUT if not name.startswith("LLM/"))
+"""The files that are required beside another language model."""
 
 COMPANIONS = (
     "LLM/added_tokens.json",
@@ -61,8 +65,8 @@ def demo_directory() -> Path:
     return Path(__file__).parents[1] / "demo"
 
 
-def locate(model: str | os.PathLike[str], hub: Hub = "huggingface") -> Path:
-    """The directory of a complete checkpoint.
+def locate(model: str | os.PathLike[str], hub: Hub = "huggingface", layout: Sequence[str] = LAYOUT) -> Path:
+    """The directory of a checkpoint that has the files of `layout`.
 
     `model` is `demo`, a directory, or a name on `hub`, which is downloaded unless it was before. Raises
     CheckpointError, which says what is missing.
@@ -76,13 +80,13 @@ def locate(model: str | os.PathLike[str], hub: Hub = "huggingface") -> Path:
                 f"Give a checkpoint's directory, {DEMO!r}, or a name such as {SPARK_TTS}."
             )
         directory = downloaded(model)
-        if missing_files(directory):
-            download(model, hub)
-    verify(directory)
+        if missing_files(directory, layout):
+            download(model, hub, layout)
+    verify(directory, layout)
     return directory
 
 
-def download(name: str, hub: Hub) -> Path:
+def download(name: str, hub: Hub, layout: Sequence[str] = LAYOUT) -> Path:
     """Download a checkpoint with the hub's own client, which shows progress bars; return its directory.
 
     An interrupted download is continued. Raises CheckpointError, in one line, if the name is malformed, if the hub does
@@ -91,9 +95,18 @@ def download(name: str, hub: Hub) -> Path:
     if not is_hub_name(name):
         raise CheckpointError(f"{name!r} is not the name of a model. Give OWNER/NAME, such as {SPARK_TTS}.")
     directory = downloaded(name)
+
+    def select(there: Collection[str]) -> list[str]:
+        if absent := [file for file in layout if file not in there]:
+            raise CheckpointError(
+                f"{name} on {hub} is not a Spark-TTS checkpoint: it has no {absent[0]}. Try {SPARK_TTS}."
+            )
+        folders = {file.rpartition("/")[0] for file in layout}
+        return [*layout, *(file for file in COMPANIONS if file in there and file.rpartition("/")[0] in folders)]
+
     with alone(directory):
-        fetch(name, hub, directory, LAYOUT, COMPANIONS)
-    verify(directory)
+        fetch(name, hub, directory, select)
+    verify(directory, layout)
     return directory
 
 
@@ -106,15 +119,15 @@ def local_models() -> list[tuple[str, Path]]:
     return found
 
 
-def missing_files(directory: str | os.PathLike[str]) -> list[str]:
+def missing_files(directory: str | os.PathLike[str], layout: Sequence[str] = LAYOUT) -> list[str]:
     """The files of the layout that the directory lacks."""
-    return [name for name in LAYOUT if not (Path(directory) / name).is_file()]
+    return [name for name in layout if not (Path(directory) / name).is_file()]
 
 
-def verify(directory: str | os.PathLike[str]) -> None:
+def verify(directory: str | os.PathLike[str], layout: Sequence[str] = LAYOUT) -> None:
     """Raise CheckpointError, which names the first missing file, unless the layout is complete."""
     directory = Path(directory)
-    if missing := missing_files(directory):
+    if missing := missing_files(directory, layout):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         name = _name_of(directory)
         remedy = f" Continue with: fast-spark models download {name}" if directory == downloaded(name) else ""
@@ -123,21 +136,26 @@ def verify(directory: str | os.PathLike[str]) -> None:
         )
 
 
-def fingerprint(directory: str | os.PathLike[str]) -> str:
-    """A hash of the weights, which are needed to interpret a voice's tokens.
+def fingerprint(directory: str | os.PathLike[str], layout: Sequence[str] = LAYOUT) -> str:
+    """A hash of the weights, which are needed to interpret a voice's tokens."""
+    return digest((name, Path(directory) / name) for name in layout)
+
+
+def digest(files: Iterable[tuple[str, Path]]) -> str:
+    """A hash of files with their names.
 
     It covers each file's size, beginning and end; reading all 4 GB at each start would add little.
     """
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     edge = 1 << 16
-    for name in LAYOUT:
-        with (Path(directory) / name).open("rb") as file:
+    for name, path in files:
+        with path.open("rb") as file:
             size = file.seek(0, 2)
-            digest.update(f"{name}:{size};".encode())
+            hashed.update(f"{name}:{size};".encode())
             for position in (0, max(0, size - edge)):
                 file.seek(position)
-                digest.update(file.read(edge))
-    return digest.hexdigest()[:32]
+                hashed.update(file.read(edge))
+    return hashed.hexdigest()[:32]
 
 
 def _name_of(directory: Path) -> str:

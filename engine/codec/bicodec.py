@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from engine.codec.features import SpeechFeatures
+from engine.codec.form import FLOAT32, CodecForm
 from engine.codec.layers import lengths_if_padded
 from engine.codec.loader import load_features, load_network
 from engine.codec.network import CodecNetwork
@@ -23,10 +24,10 @@ REFERENCE_SAMPLES = 6 * CODEC_SAMPLE_RATE  # the voice is taken from the first 6
 class BiCodec:
     """Speech as tokens: 32 global tokens for the voice, and 50 semantic tokens per second.
 
-    Apart from rounding, the result for an item does not depend on the rest of its batch. `dtype` is the precision of
-    the large matrix products of decoding. Encoding is always float32, since a token is either right or wrong: with
-    wav2vec2 in bfloat16, 94 to 96 % of the golden clip's semantic tokens are the same. Only one thread may call at a
-    time.
+    Apart from rounding, the result for an item does not depend on the rest of its batch. On a CPU there is no rounding
+    either: passages are decoded one by one there, which takes no longer. `form` says how decoding is computed. Encoding
+    is always float32, since a token is either right or wrong: with wav2vec2 in bfloat16, 94 to 96 % of the golden
+    clip's semantic tokens are the same. Only one thread may call at a time.
     """
 
     def __init__(
@@ -35,13 +36,13 @@ class BiCodec:
         network: CodecNetwork,
         *,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        form: CodecForm = FLOAT32,
     ) -> None:
         self.device = torch.device(device)
-        self.dtype = dtype
+        self.dtype = form.dtype
         self.features = features.to(self.device)
         self.network = network.to(self.device)
-        self.network.prepare(dtype)
+        self.network.prepare(form)
 
     @classmethod
     def from_checkpoint(
@@ -49,11 +50,11 @@ class BiCodec:
         path: str | os.PathLike[str],
         *,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        form: CodecForm = FLOAT32,
     ) -> BiCodec:
         """Load the codec of the Spark-TTS checkpoint in the directory `path`; raises CheckpointError."""
         path = Path(path)
-        return cls(load_features(path), load_network(path), device=device, dtype=dtype)
+        return cls(load_features(path), load_network(path), device=device, form=form)
 
     @property
     def sample_rate(self) -> int:
@@ -113,12 +114,17 @@ class BiCodec:
         for voice in voices:
             if len(voice) != GLOBAL_TOKENS:
                 raise ValueError(f"global tokens have shape ({len(voice)},), expected ({GLOBAL_TOKENS},)")
+        passages = [(*tokens, item.kept) for *tokens, item in zip(semantic, voices, items, strict=True)]
+        batches = [[passage] for passage in passages] if self.device.type == "cpu" else [passages]
+        return [wave for batch in batches for wave in self._decode(*zip(*batch, strict=True))]
+
+    def _decode(
+        self, semantic: Sequence[Tensor], voices: Sequence[Tensor], slices: Sequence[slice]
+    ) -> Sequence[Samples]:
         lengths = [len(tokens) for tokens in semantic]
         padded = lengths_if_padded(lengths)
-        latent = self.network.quantizer.vectors(pad_sequence(semantic, batch_first=True))  # (B, T, C)
-        d_vector = self.network.speaker_encoder.d_vector(torch.stack(voices))  # (B, C)
-        frames = self.network.prenet(latent, d_vector, padded) + d_vector[:, None]  # (B, T, C)
-        kept = [item.kept.indices(length)[:2] for item, length in zip(items, lengths, strict=True)]
+        frames = self.network.frames(pad_sequence(list(semantic), batch_first=True), torch.stack(list(voices)), padded)
+        kept = [kept.indices(length)[:2] for kept, length in zip(slices, lengths, strict=True)]
         receptive_radius = self.network.decoder.receptive_radius
         inputs = [  # of the wave generator
             (max(0, a - receptive_radius), min(length, b + receptive_radius))

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
+import operator
+from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.codec.activation import Residual, Snake
 from engine.codec.config import PrenetConfig, WaveConfig
-from engine.codec.layers import Convolution, Lengths, Stages, VocosBackbone, convolve, prepack_weight, zero_padding
+from engine.codec.layers import (
+    USUAL_FRAMES,
+    Convolution,
+    Lengths,
+    Stages,
+    VocosBackbone,
+    convolve,
+    prepare_weight,
+    zero_padding,
+)
 
 DILATIONS = (1, 3, 9)  # one for each residual unit of a stage
 
@@ -34,30 +47,6 @@ class Prenet(nn.Module):
         return out
 
 
-class Snake(nn.Module):
-    """x + sin^2(alpha x) / alpha: a periodic activation, for periodic signals such as speech.
-
-    A second of audio has 29 million activations, and memory access takes most of the time. So on a CPU they are
-    computed in blocks that stay in its cache.
-    """
-
-    BLOCK = 2**17  # values
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.alpha = nn.Parameter(torch.empty(1, channels, 1))
-
-    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """(B, T, C) to the same, computed in the precision of alpha and rounded to `dtype`."""
-        alpha = self.alpha.flatten()  # (C,)
-        scale = 1 / (alpha + 1e-9)
-        out = torch.empty_like(x, dtype=dtype)
-        frames = max(1, self.BLOCK // (len(x) * len(alpha))) if x.is_cpu else x.shape[1]
-        for block, result in zip(torch.split(x, frames, dim=1), torch.split(out, frames, dim=1), strict=True):
-            torch.addcmul(block, (block * alpha).sin_().square_(), scale, out=result)
-        return out
-
-
 class Upsampling(nn.Module):
     """A transposed convolution over time: (B, T, C) to (B, rate * T, out).
 
@@ -65,16 +54,20 @@ class Upsampling(nn.Module):
     (B, rate * T, out). `prepare` must be called before the first use.
     """
 
-    def __init__(self, channels: int, out_channels: int, kernel_size: int, rate: int) -> None:
+    def __init__(self, channels: int, out_channels: int, kernel_size: int, rate: int, input_rate: int = 1) -> None:
+        """`input_rate` is the number of input frames in one of the codec's."""
         super().__init__()
         self.rate = rate
+        self.input_rate = input_rate
         self.padding = (kernel_size - rate) // 2
         self.taps = -(-kernel_size // rate)
         self.weight = nn.Parameter(torch.empty(channels, out_channels, kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
-    def prepare(self, dtype: torch.dtype) -> None:
+    def prepare(self, dtype: torch.dtype, *, packed: bool) -> None:
         """Convert the loaded weight (C, out, kernel) to that of a convolution, (rate * out, C, taps); call it once.
+
+        See `prepare_weight` for `packed`.
 
         An input frame contributes to `kernel` output frames, from its own first one on. Its contribution to the output
         frame number `rate * tap + r` is the convolution's value at this tap, in the channels of phase `r`.
@@ -83,7 +76,9 @@ class Upsampling(nn.Module):
         C, out, kernel = self.weight.shape
         weight = F.pad(self.weight, (0, self.taps * self.rate - kernel)).view(C, out, self.taps, self.rate)
         weight = weight.flip(2)  # a convolution's last tap is for the latest frame
-        self.weight = prepack_weight(weight.permute(3, 1, 0, 2).reshape(self.rate * out, C, self.taps))
+        weight = weight.permute(3, 1, 0, 2).reshape(self.rate * out, C, self.taps)
+        frames = self.input_rate * USUAL_FRAMES if packed else None
+        self.weight = prepare_weight(weight, self.taps - 1, packed_for=frames)
         self.bias = nn.Parameter(self.bias.repeat(self.rate), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,43 +92,45 @@ class Upsampling(nn.Module):
 class ResidualUnit(nn.Module):
     """A residual unit: a dilated convolution and one of kernel size 1, each after a Snake."""
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(self, channels: int, dilation: int, rate: int) -> None:
         super().__init__()
         self.block = nn.ModuleList(
             [
                 Snake(channels),
-                Convolution(channels, channels, kernel_size=7, dilation=dilation),
+                Convolution(channels, channels, kernel_size=7, dilation=dilation, rate=rate),
                 Snake(channels),
                 Convolution(channels, channels, kernel_size=1),
             ]
         )
 
-    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
-        """Add the unit's output to `x` (B, T, C), in place."""
-        snake_1, dilated, snake_2, pointwise = self.block
-        h = dilated(zero_padding(snake_1(x, dilated.weight.dtype), lengths))
-        return x.add_(pointwise(snake_2(h, pointwise.weight.dtype)))
+    def forward(self, x: Residual, lengths: Lengths) -> None:
+        """Add the unit's output to `x`, whose sum has the shape (B, T, C)."""
+        layers: list[Any] = list(self.block)
+        snake_1, dilated, snake_2, pointwise = layers
+        h = dilated(zero_padding(x.activate(snake_1, dilated.weight.dtype), lengths))
+        x.add(pointwise(snake_2(h, pointwise.weight.dtype)))
 
 
 class UpsamplingStage(nn.Module):
     """A transposed convolution to `rate` times the frames and half of the channels, then residual units."""
 
-    def __init__(self, channels: int, kernel_size: int, rate: int) -> None:
+    def __init__(self, channels: int, kernel_size: int, rate: int, input_rate: int) -> None:
         super().__init__()
         self.block = nn.ModuleList(
             [
                 Snake(channels),
-                Upsampling(channels, channels // 2, kernel_size, rate),
-                *(ResidualUnit(channels // 2, dilation) for dilation in DILATIONS),
+                Upsampling(channels, channels // 2, kernel_size, rate, input_rate),
+                *(ResidualUnit(channels // 2, dilation, rate * input_rate) for dilation in DILATIONS),
             ]
         )
 
-    def forward(self, x: Tensor, lengths: Lengths, longer: Lengths) -> Tensor:
-        """(B, T, C) with `lengths` to (B, rate * T, C / 2) with `longer`; residuals are summed in float32."""
-        snake, upsample, *units = self.block
-        x = upsample(zero_padding(snake(x, upsample.weight.dtype), lengths)).float()
+    def forward(self, x: Residual, lengths: Lengths, longer: Lengths) -> Residual:
+        """Sum (B, T, C) with `lengths` to a sum (B, rate * T, C / 2) with `longer`."""
+        layers: list[Any] = list(self.block)
+        snake, upsample, *units = layers
+        x = Residual(upsample(zero_padding(x.activate(snake, upsample.weight.dtype), lengths)))
         for unit in units:
-            x = unit(x, longer)
+            unit(x, longer)
         return x
 
 
@@ -144,13 +141,14 @@ class WaveGenerator(nn.Module):
         super().__init__()
         self.rates = config.rates
         widths = [config.channels // 2**stage for stage in range(len(config.rates) + 1)]
-        stages = zip(widths[:-1], config.kernel_sizes, config.rates, strict=True)
+        input_rates = accumulate(config.rates[:-1], operator.mul, initial=1)
+        stages = zip(widths[:-1], config.kernel_sizes, config.rates, input_rates, strict=True)
         self.model = nn.ModuleList(
             [
                 Convolution(config.input_channel, widths[0], kernel_size=7),
-                *(UpsamplingStage(width, kernel_size, rate) for width, kernel_size, rate in stages),
+                *(UpsamplingStage(*stage) for stage in stages),
                 Snake(widths[-1]),
-                Convolution(widths[-1], 1, kernel_size=7),
+                Convolution(widths[-1], 1, kernel_size=7, rate=math.prod(config.rates)),
             ]
         )
 
@@ -166,11 +164,13 @@ class WaveGenerator(nn.Module):
 
     def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """Frames (B, T, C) to samples (B, samples per frame * T)."""
-        conv_in, *stages, snake, conv_out = self.model
-        x = conv_in(zero_padding(x, lengths))  # (B, T, channels)
+        layers: list[Any] = list(self.model)
+        conv_in, *stages, snake, conv_out = layers
+        total = Residual(conv_in(zero_padding(x, lengths)))  # (B, T, channels)
         for stage, rate in zip(stages, self.rates, strict=True):
             longer = None if lengths is None else [rate * length for length in lengths]
-            x = stage(x, lengths, longer)
+            total = stage(total, lengths, longer)
             lengths = longer
-        wave: Tensor = torch.tanh(conv_out(zero_padding(snake(x, conv_out.weight.dtype), lengths)).float())
+        last = zero_padding(total.activate(snake, conv_out.weight.dtype), lengths)
+        wave: Tensor = torch.tanh(conv_out(last).float())
         return wave[..., 0]  # of (B, samples, 1)

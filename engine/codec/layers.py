@@ -1,4 +1,4 @@
-"""Layers that the encoder and the decoder share: the Vocos backbone and its blocks, and zeros over padding."""
+"""Layers of the encoder and the decoder: convolutions, the Vocos backbone and its blocks, zeros over padding."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from engine.codec.config import BackboneConfig
 
 EPS = 1e-6
 STAGE_LAYERS = 2  # ConvNeXt blocks in each stage beside the main backbone
+USUAL_FRAMES = 52  # of the codec, in a window
 
 
 Lengths = Sequence[int] | None
@@ -42,58 +43,59 @@ class Convolution(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        out_channels: int,
-        kernel_size: int,
-        dilation: int = 1,
-        groups: int = 1,
-        *,
-        ordered: bool = True,
+        self, channels: int, out_channels: int, kernel_size: int, dilation: int = 1, groups: int = 1, *, rate: int = 1
     ) -> None:
-        """`ordered` says whether the weights get oneDNN's own order, see `prepack_weight`."""
+        """`rate` is the number of this layer's frames in one of the codec's."""
         super().__init__()
-        self.ordered = ordered
+        self.rate = rate
         self.dilation = dilation
         self.groups = groups
         self.padding = dilation * (kernel_size - 1) // 2
         self.weight = nn.Parameter(torch.empty(out_channels, channels // groups, kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
-    def prepare(self, dtype: torch.dtype) -> None:
-        """Convert the loaded weights to those that `convolve` takes; call it once."""
+    def prepare(self, dtype: torch.dtype, *, packed: bool) -> None:
+        """Convert the loaded weights to those that `convolve` takes, see `prepare_weight`; call it once."""
         self.to(dtype)
-        self.weight = prepack_weight(self.weight, self.groups, ordered=self.ordered)
+        frames = self.rate * USUAL_FRAMES if packed else None
+        self.weight = prepare_weight(self.weight, self.padding, self.dilation, self.groups, packed_for=frames)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, C) to (B, T, out), in the precision of the weights."""
         return convolve(x, self.weight, self.bias, self.padding, self.dilation, self.groups)
 
 
-def prepack_weight(weight: Tensor, groups: int = 1, *, ordered: bool = True) -> nn.Parameter:
-    """Convert a convolution's weight (out, C / groups, kernel) to the form with which `convolve` is fastest.
+def prepare_weight(
+    weight: Tensor, padding: int, dilation: int = 1, groups: int = 1, *, packed_for: int | None
+) -> nn.Parameter:
+    """Convert a convolution's weight (out, C / groups, kernel) to the form that `convolve` takes.
 
-    On a CPU, oneDNN has its own order of weights. torch's convolution reorders them in each call, which takes a fifth
-    of the time for a window of half a second. So this and `convolve` use the operations that torch.compile uses. A
-    kernel of one frame becomes a matrix.
+    A kernel of one frame becomes a matrix. Other weights of a CPU can be packed in oneDNN's own order, as
+    torch.compile does, for an input of `packed_for` frames. torch's convolution packs them in each call: 22 ms of 25
+    for the layer with the largest weights and 24 frames. The order that oneDNN prefers depends on the input, so it
+    must be known: without it, some layers took twelve times as long for 24 frames, in bfloat16. Once packed, weights
+    were as fast for every number of frames.
     """
     if weight.shape[2] == 1:
         return nn.Parameter(weight[:, :, 0].contiguous(), requires_grad=False)
+    channels = weight.shape[1] * groups
     weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-    if ordered and weight.is_cpu and _orders(weight.dtype):
-        weight = torch.ops.mkldnn._reorder_convolution_weight(weight, groups=groups)
+    if packed_for is not None and weight.is_cpu and can_pack(weight.dtype):
+        weight = torch.ops.mkldnn._reorder_convolution_weight(
+            weight, [0, padding], [1, 1], [1, dilation], groups, [1, channels, 1, packed_for]
+        )
     return nn.Parameter(weight, requires_grad=False)
 
 
-def _orders(dtype: torch.dtype) -> bool:
-    """Whether oneDNN supports this precision on this machine's CPU."""
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether oneDNN computes in this precision on this machine's CPU."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: int, dilation: int = 1, groups: int = 1) -> Tensor:
-    """Convolve (B, T, C) with a weight from `prepack_weight`, in the weight's precision.
+    """Convolve (B, T, C) with a weight from `prepare_weight`, in the weight's precision.
 
     This is a two-dimensional convolution of height 1: only for two dimensions does torch have kernels for
     channels-last memory, which is the layout of (B, T, C).
@@ -101,11 +103,12 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: int, dilation: in
     if weight.ndim == 2:
         return F.linear(x.to(weight.dtype), weight, bias)
     image = x.to(weight.dtype).transpose(1, 2).unsqueeze(2)  # (B, C, 1, T)
-    geometry = [0, padding], [1, 1], [1, dilation], groups
+    paddings, strides, dilations = [0, padding], [1, 1], [1, dilation]
     if weight.is_mkldnn:
-        image = torch.ops.mkldnn._convolution_pointwise(image, weight, bias, *geometry, "none", [], "")
+        image = torch.ops.mkldnn._convolution_pointwise(
+            image, weight, bias, paddings, strides, dilations, groups, "none", [], ""
+        )
     else:
-        paddings, strides, dilations, _ = geometry
         image = F.conv2d(image, weight, bias, strides, paddings, dilations, groups)
     return image.squeeze(2).transpose(1, 2)
 
@@ -156,9 +159,7 @@ class VocosBackbone(nn.Module):
         self, input_dim: int, dim: int, intermediate_dim: int, layers: int, condition_dim: int | None = None
     ) -> None:
         super().__init__()
-        # For so few frames oneDNN is slow with weights in its own order: at 50 frames per second, a window of 24 frames
-        # took 86 ms in each of the prenet's three backbones. With torch's order it takes 1 ms.
-        self.embed = Convolution(input_dim, dim, kernel_size=7, ordered=False)
+        self.embed = Convolution(input_dim, dim, kernel_size=7)
         self.norm = make_norm(dim, condition_dim)
         self.convnext = nn.ModuleList(ConvNeXtBlock(dim, intermediate_dim, condition_dim) for _ in range(layers))
         self.final_layer_norm = nn.LayerNorm(dim, eps=EPS)

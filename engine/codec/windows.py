@@ -55,9 +55,10 @@ class Windows:
     the same samples under any load.
     """
 
-    def __init__(self, plan: WindowPlan) -> None:
+    def __init__(self, plan: WindowPlan, kept: int = 0) -> None:
+        """Begin after `kept` tokens, whose samples are known already."""
         self._plan = plan
-        self._kept = 0  # tokens whose samples were kept so far
+        self._kept = kept  # tokens whose samples were kept so far
         self._size = plan.first
         self._ahead = plan.first_lookahead
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib.util
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
 from engine.config import Backend, EngineConfig, Precision, Quantization
 from engine.errors import EngineError
+from engine.tuning.tables import Tuning
 
 logger = logging.getLogger(__name__)
 
-MANY = 8  # sequences at once; with more, torch in bfloat16 is faster than llama.cpp on a CPU with AMX
 VLLM_INSTALL = "vLLM is not installed. Install it with `pip install 'fast-spark[vllm]'`, on a host with a CUDA GPU."
 LLAMA_INSTALL = "llama-cpp-python is not installed. Build it for this machine with `make llama`."
 
@@ -24,8 +24,6 @@ class Host:
     """The properties of a machine that the choice depends on."""
 
     cuda: bool
-    amx: bool
-    """Whether the CPU multiplies bfloat16 matrices (Intel AMX)."""
     llama: bool
     """Whether llama-cpp-python is installed."""
     vllm: bool
@@ -36,7 +34,6 @@ class Host:
         """The properties of this machine."""
         return cls(
             cuda=torch.cuda.is_available(),
-            amx=bool(torch.cpu.get_capabilities().get("amx_bf16", False)),
             llama=importlib.util.find_spec("llama_cpp") is not None,
             vllm=importlib.util.find_spec("vllm") is not None,
         )
@@ -63,13 +60,14 @@ class LlamaCpp:
     quantization: Quantization
 
 
-def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp | Vllm:
+def choose(
+    config: EngineConfig, host: Host, measured: Tuning | None = None, *, demo: bool = False
+) -> Torch | LlamaCpp | Vllm:
     """The backend and the precision of its weights; raises EngineError if they are not available.
 
     `auto` means torch for the demo model. For other models it means vLLM on a GPU, or torch if vLLM is not installed.
-    On a CPU it means llama.cpp, which was faster than torch for any number of sequences on two cores without AMX. With
-    AMX, torch in bfloat16 is faster from somewhere between 4 and 8 sequences on, so it is chosen if `max_running` is
-    above 8. docs/benchmarks.md has the figures.
+    On a CPU it means what was fastest there by `measured`; without measurements llama.cpp with q8_0, or torch if
+    llama.cpp is not installed.
     """
     if config.llm_precision == "int8":
         if config.backend in ("auto", "torch") and not config.llm_device.startswith("cuda"):
@@ -78,6 +76,8 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
             "int8 needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
         )
     on_gpu = config.llm_device.startswith("cuda") or (config.llm_device == "auto" and host.cuda)
+    if config.llm_precision == "auto" and not on_gpu and not demo and (best := _fastest(config, host, measured)):
+        return best
     backend = config.backend
     if backend == "auto":
         backend = _automatic(config, host, demo=demo, on_gpu=on_gpu)
@@ -94,22 +94,31 @@ def choose(config: EngineConfig, host: Host, *, demo: bool) -> Torch | LlamaCpp 
         case "float32" | "bfloat16" as precision:
             return backend_class(precision)
         case "auto":
-            many = host.amx and config.max_running > MANY and not demo
-            return backend_class("bfloat16" if on_gpu or many else "float32")
+            return backend_class("bfloat16" if on_gpu else "float32")
     raise EngineError(
         f"The {backend} backend supports `llm_precision` float32 and bfloat16. "
         f"For {config.llm_precision} choose `backend: llama-cpp`."
     )
 
 
+def _fastest(config: EngineConfig, host: Host, measured: Tuning | None) -> Torch | LlamaCpp | None:
+    """What was fastest, if the settings leave it open."""
+    if measured is None or config.backend not in ("auto", "torch", "llama-cpp"):
+        return None
+    row = measured.best_language_model(None if config.backend == "auto" else config.backend)
+    if row is None or (row.backend == "llama-cpp" and not host.llama):
+        return None
+    if row.backend == "llama-cpp":
+        return LlamaCpp(cast("Quantization", row.precision))
+    return Torch(cast("Precision | Literal['int8']", row.precision))
+
+
 def _automatic(config: EngineConfig, host: Host, *, demo: bool, on_gpu: bool) -> Backend:
-    """What `backend: auto` means."""
+    """What `backend: auto` means without measurements."""
     if demo:
         return "torch"
     if on_gpu:
         return "vllm" if host.vllm else "torch"
-    if host.amx and config.max_running > MANY:
-        return "torch"
     if not host.llama:
         logger.warning("%s Until then torch runs the language model, which is several times slower.", LLAMA_INSTALL)
         return "torch"

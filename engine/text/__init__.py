@@ -11,6 +11,7 @@ r"""Text normalization and sentence splitting; pure functions.
 
 from engine.text.draft import Change
 from engine.text.fitting import NoRoom, fit
+from engine.text.languages import spoken_language
 from engine.text.length import is_speakable, max_semantic_tokens, speech_weight
 from engine.text.normalise import normalise
 from engine.text.options import Language, TextOptions
@@ -29,5 +30,6 @@ __all__ = [
     "normalise",
     "speech_weight",
     "split_sentences",
+    "spoken_language",
     "spoken_sentences",
 ]

@@ -18,9 +18,10 @@ def name_emoji(draft: Draft, language: Language | None) -> None:
     if not _MAY_HOLD.search(draft.text):
         return
     in_chinese = is_chinese(draft.text) if any(map(str.isalpha, draft.text)) else language == "zh"
-    code = "zh" if in_chinese else "en"
-    if in_chinese:
-        emoji.config.load_language("zh")
+    primary = (language or "en").partition("-")[0]
+    code = "zh" if in_chinese else primary if primary in emoji.LANGUAGES else "en"
+    if code != "en":
+        emoji.config.load_language(code)
     edits = []
     for found in emoji.emoji_list(draft.text):
         start, end = found["match_start"], found["match_end"]

@@ -7,6 +7,7 @@ from engine.text.characters import fold, mend, shorten_silence
 from engine.text.draft import Draft
 from engine.text.emojis import name_emoji
 from engine.text.grammar import RULES
+from engine.text.languages import RULES_FOR, speak_numbers
 from engine.text.lines import join_lines, tidy
 from engine.text.markup import strip_documents, strip_emphasis
 from engine.text.options import DEFAULT, TextOptions
@@ -33,11 +34,16 @@ def rewrite(text: str, options: TextOptions) -> Draft:
         if options.emoji == "name":
             name_emoji(draft, options.language)
         fold(draft)
-        speak_addresses(draft, options.language)
+        other = options.language if options.language not in (None, *RULES_FOR) else None
+        if other is None:
+            speak_addresses(draft, options.language)
         strip_emphasis(draft)
         join_lines(draft)
         tidy(draft)
-        draft.apply(RULES.edits(draft.text, options.language))
+        if other:
+            speak_numbers(draft, other)
+        else:
+            draft.apply(RULES.edits(draft.text, options.language))
         mend(draft)
     shorten_silence(draft)
     tidy(draft)

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 from sentencex import segment  # type: ignore[import-untyped]
 
+from engine.text.languages import RULES_FOR
 from engine.text.length import LATIN_SECONDS, cumulative_sizes, is_speakable, speech_weight
+from engine.text.options import Language
 from engine.text.script import CJK, is_chinese
 
 SHORT_SECONDS = 0.6  # "Hi.", "No problem": too short to be worth a prompt, and said badly alone
@@ -29,7 +31,7 @@ _CLAUSE = re.compile(rf"(?:{_PAUSE})[{_CLOSERS}]{{0,3}}\s?")
 _SPACE = re.compile(r"\s")
 
 
-def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
+def split_sentences(text: str, *, max_seconds: float = 12.0, language: Language | None = None) -> list[str]:
     """Split normalised `text` into pieces of at most `max_seconds` of speech, as `speech_weight` counts it.
 
     Sentences are not split unless they are too long. A long sentence is split until its parts fit: at the end of a
@@ -37,24 +39,26 @@ def split_sentences(text: str, *, max_seconds: float = 12.0) -> list[str]:
     parts. `cumulative_sizes` measures texts of marks and rare characters. Short sentences are joined with the next;
     later in the text, longer sentences are joined too: only the first piece delays the audio, and long pieces sound
     better and cost less. The pieces contain every letter and digit of the text, in order. A text without letters and
-    digits has no pieces.
+    digits has no pieces. A `language` other than English and Chinese decides where sentences end.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
     ['Hi. Dr. Smith paid 3.5 million.', '“真的吗？”他问。']
     """
     if not max_seconds >= MIN_MAX_SECONDS:
         raise ValueError(f"max_seconds is {max_seconds}; it must be at least {MIN_MAX_SECONDS}.")
-    sentences = _segment(" ".join(text.split()))
+    sentences = _segment(" ".join(text.split()), language)
     parts = [part for sentence in sentences for part in _divide(sentence, max_seconds)]
     return [piece.strip() for piece in _join_short(_join_silent(parts), max_seconds)]
 
 
-def _segment(text: str) -> list[str]:
+def _segment(text: str, language: Language | None = None) -> list[str]:
     """Return the sentences of `text`. Their concatenation is `text`."""
+    if language in (None, *RULES_FOR):
+        language = "zh" if is_chinese(text) else "en"
     # Without a space before "Dr.", the segmenter does not detect the abbreviation after a Chinese character.
     spaced = _SCRIPT_CHANGE.sub(_GAP, text)
     pieces: list[str] = []
-    for piece in segment("zh" if is_chinese(text) else "en", spaced):
+    for piece in segment(str(language).partition("-")[0], spaced):
         piece = piece.replace(_GAP, "")
         closing = _LEADING_CLOSERS.match(piece) if pieces else None
         if closing:

@@ -21,6 +21,6 @@ class SpokenSentence:
 def spoken_sentences(text: str, options: TextOptions = DEFAULT) -> list[SpokenSentence]:
     """Return the normalized sentences of `text`; none if it has no words. Never raises."""
     draft = rewrite(text, options)
-    sentences = split_sentences(draft.text)
+    sentences = split_sentences(draft.text, language=options.language)
     changes = draft.changes(sentences)
     return [SpokenSentence(*both) for both in zip(sentences, changes, strict=True)]

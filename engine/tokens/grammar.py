@@ -1,7 +1,9 @@
 """The grammar of answers: a finite automaton over kinds of tokens, and the ids of each kind.
 
-    VOICE_AND_SPEECH = [start] value+ [end]  start_global global{32} end_global start_semantic  SPEECH
-    SPEECH           = semantic+ end
+    VOICE_AND_SPEECH     = [start] value+ [end]  start_global global{32} end_global start_semantic  SPEECH
+    OWN_VOICE_AND_SPEECH = global{32} AFTER_VOICE
+    AFTER_VOICE          = [end_global start_semantic] SPEECH
+    SPEECH               = semantic+ end
 
 A value is a fine pitch, pitch variance, loudness or speed, each at most once and in any order. Language models
 compute logits for `Grammar.ids` only, the rows of the head that an answer can use: 13,500 of 166,000.
@@ -78,7 +80,13 @@ def _automaton(kinds: list[str]) -> tuple[npt.NDArray[np.int16], dict[OutputGram
         (f"global {GLOBAL_TOKENS}", "end_global_token", "semantic start"),
         ("semantic start", "start_semantic_token", "first semantic"),
     ]
-    edges += [(f"global {n}", "global", f"global {n + 1}") for n in range(GLOBAL_TOKENS)]
+    edges += [
+        (f"{own}global {n}", "global", f"{own}global {n + 1}") for own in ("", "own ") for n in range(GLOBAL_TOKENS)
+    ]
+    edges += [
+        (f"own global {GLOBAL_TOKENS}", "end_global_token", "semantic start"),
+        (f"own global {GLOBAL_TOKENS}", "semantic", "semantic"),
+    ]
     edges += [("voice", value, acoustic((value,))) for value in ACOUSTIC_VALUES]
     for used in (used for n in range(len(ACOUSTIC_VALUES) + 1) for used in combinations(ACOUSTIC_VALUES, n)):
         edges += [(acoustic(used), v, acoustic((*used, v))) for v in ACOUSTIC_VALUES if v not in used]
@@ -92,7 +100,12 @@ def _automaton(kinds: list[str]) -> tuple[npt.NDArray[np.int16], dict[OutputGram
     table = np.full((len(names), len(kinds)), FORBIDDEN, np.int16)
     for state, kind, successor in edges:
         table[names.index(state), kinds.index(kind)] = names.index(successor)
-    starts = {OutputGrammar.SPEECH: "first semantic", OutputGrammar.VOICE_AND_SPEECH: "voice"}
+    starts = {
+        OutputGrammar.SPEECH: "first semantic",
+        OutputGrammar.VOICE_AND_SPEECH: "voice",
+        OutputGrammar.OWN_VOICE_AND_SPEECH: "own global 0",
+        OutputGrammar.AFTER_VOICE: f"own global {GLOBAL_TOKENS}",
+    }
     return table, {answer: names.index(state) for answer, state in starts.items()}
 
 

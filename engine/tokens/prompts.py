@@ -1,9 +1,10 @@
-"""The prompts that Spark-TTS was trained on, as ids. Only the user's text is not fixed."""
+"""The prompts that Spark-TTS and its fine-tunes were trained on, as ids. Only the user's text is not fixed."""
 
 from __future__ import annotations
 
 import unicodedata
 
+from engine.config import PromptForm
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
     ClonedVoiceTokens,
@@ -12,7 +13,6 @@ from engine.types import (
     Level,
     OutputGrammar,
     Prompt,
-    TokenIds,
     VoiceAttributes,
     VoiceTokens,
 )
@@ -22,10 +22,21 @@ LEVELS: dict[Level, int] = {"very_low": 0, "low": 1, "moderate": 2, "high": 3, "
 
 
 class Prompts:
-    """Builds the prompts of one vocabulary."""
+    """Builds the prompts of one vocabulary, in the form that its language model was trained on."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, form: PromptForm = "published") -> None:
         self._vocabulary = vocabulary
+        self.form: PromptForm = form
+
+    @property
+    def self_voiced(self) -> bool:
+        """Whether the language model makes its own voices, not from attributes."""
+        return self.form != "published"
+
+    def own_voice(self, text: str, prefix: str = "") -> Prompt:
+        """The prompt of a self-voiced model for `text`. The answer begins with the voice."""
+        ids = [*self._content(text, prefix), *self._ids("<|start_global_token|>")]
+        return Prompt(tuple(ids), OutputGrammar.OWN_VOICE_AND_SPEECH)
 
     def create_voice(self, text: str, attributes: VoiceAttributes) -> Prompt:
         """The prompt for a new voice that says `text`. The answer holds the voice, then the speech."""
@@ -35,15 +46,23 @@ class Prompts:
         """The prompt for `text` in a known voice. The answer is speech alone.
 
         The prompt includes `<|start_semantic_token|>`. An answer always starts with it, so this saves a decode step.
+        Self-voiced models write that token themselves: some were trained without it.
         """
+        spoken: list[int] = []
         match voice:
             case CreatedVoiceTokens():
                 ids = self._created(text, voice)
             case ClonedVoiceTokens():
                 ids = self._cloned(text, voice)
+                if voice.transcript:
+                    spoken = [self._vocabulary.semantic.ids[token] for token in voice.semantic_tokens]
+        ids += [self._vocabulary.globals.ids[token] for token in voice.global_tokens]
+        if self.self_voiced and not spoken:
+            return Prompt(tuple(ids), OutputGrammar.AFTER_VOICE)
+        ids += [*self._ids("<|end_global_token|>", "<|start_semantic_token|>"), *spoken]
         return Prompt(tuple(ids), OutputGrammar.SPEECH)
 
-    def _styled(self, text: str, attributes: VoiceAttributes) -> list[int]:
+    def _styled(self, text: str, attributes: VoiceAttributes, prefix: str = "") -> list[int]:
         style = (
             f"<|gender_{GENDERS[attributes.gender]}|>",
             f"<|pitch_label_{LEVELS[attributes.pitch]}|>",
@@ -51,35 +70,35 @@ class Prompts:
         )
         return [
             *self._ids("<|task_controllable_tts|>", "<|start_content|>"),
-            *self._vocabulary.text(text),
+            *self._vocabulary.text(prefixed(text, prefix)),
             *self._ids("<|end_content|>", "<|start_style_label|>", *style, "<|end_style_label|>"),
         ]
 
     def _created(self, text: str, voice: CreatedVoiceTokens) -> list[int]:
-        return [*self._styled(text, voice.attributes), *voice.acoustic_ids, *self._globals(voice.global_tokens)]
+        styled = self._styled(text, voice.attributes, voice.text_prefix)
+        return [*styled, *voice.acoustic_ids, *self._ids("<|start_global_token|>")]
 
     def _cloned(self, text: str, voice: ClonedVoiceTokens) -> list[int]:
-        spoken: list[int] = []
         if voice.transcript:
             text = join(voice.transcript, text)
-            spoken = [self._vocabulary.semantic.ids[token] for token in voice.semantic_tokens]
-        return [
-            *self._ids("<|task_tts|>", "<|start_content|>"),
-            *self._vocabulary.text(text),
-            *self._ids("<|end_content|>"),
-            *self._globals(voice.global_tokens),
-            *spoken,
-        ]
+        style: tuple[str, ...] = ()
+        if voice.pitch or voice.rate:
+            pitch, rate = (LEVELS[level or "moderate"] for level in (voice.pitch, voice.rate))
+            labels = f"<|pitch_label_{pitch}|>", f"<|speed_label_{rate}|>"
+            style = ("<|start_style_label|>", *labels, "<|end_style_label|>")
+        return [*self._content(text, voice.text_prefix), *self._ids(*style, "<|start_global_token|>")]
 
-    def _globals(self, global_tokens: TokenIds) -> list[int]:
-        return [
-            *self._ids("<|start_global_token|>"),
-            *(self._vocabulary.globals.ids[token] for token in global_tokens),
-            *self._ids("<|end_global_token|>", "<|start_semantic_token|>"),
-        ]
+    def _content(self, text: str, prefix: str) -> list[int]:
+        text_ids = self._vocabulary.text(prefixed(text, prefix))
+        return [*self._ids("<|task_tts|>", "<|start_content|>"), *text_ids, *self._ids("<|end_content|>")]
 
     def _ids(self, *names: str) -> list[int]:
         return [self._vocabulary.id(name) for name in names]
+
+
+def prefixed(text: str, prefix: str) -> str:
+    """The text with the name of its speaker before it, if there is one."""
+    return f"{prefix}: {text}" if prefix else text
 
 
 def join(transcript: str, text: str) -> str:

@@ -23,10 +23,10 @@ from engine.types import Voice, VoiceAttributes, VoiceTokens
 from engine.voices import sandbox
 from engine.voices.catalogue import free_name
 from engine.voices.library import PREFIX
-from engine.voices.naming import new_id
+from engine.voices.naming import LANGUAGE_TAG, clean_prefix, new_id
 from engine.voices.rows import prompt_tokens, voice_tokens
 from engine.voices.samples import listen
-from engine.voices.store import VoiceStore
+from engine.voices.store import GIVEN, VoiceStore
 
 GLOBAL_CODES = 4096
 SEMANTIC_CODES = 8192
@@ -48,6 +48,8 @@ class Manifest(BaseModel):
     transcript: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
     attributes: str = ""
     cut: Literal["", "yes"] = ""
+    text_prefix: Annotated[str, Field(max_length=64)] = ""
+    language: Annotated[str, Field(pattern=f"^({LANGUAGE_TAG})?$")] = ""
 
 
 class Header(BaseModel):
@@ -58,18 +60,24 @@ class Header(BaseModel):
 
 def export_voice(store: VoiceStore, voice: Voice) -> bytes:
     """The file of a voice, without its owner and its consent."""
-    manifest = Manifest(name=voice.name, transcript=voice.transcript or "")
+    manifest = Manifest(
+        name=voice.name,
+        transcript=voice.transcript or "",
+        text_prefix=voice.text_prefix,
+        language=voice.language or "",
+    )
     tensors: Tensors = {}
     if voice.attributes:
         manifest.attributes = ATTRIBUTES.dump_json(voice.attributes).decode()
-    else:
+    elif not voice.from_tokens:
         sample = store.sample(voice.id)
         manifest.cut = "yes" if sample.cut else ""
         tensors["sample"] = np.frombuffer(sample.recording.data, np.uint8)
     for model, tokens in store.tokens_by_model(voice).items():
         tensors[f"{model}/global"] = tokens.global_tokens
         tensors[f"{model}/prompt"] = prompt_tokens(tokens)
-    return safetensors.numpy.save(tensors, manifest.model_dump())
+    newer = {name: value for name in ("text_prefix", "language") if (value := getattr(manifest, name))}
+    return safetensors.numpy.save(tensors, manifest.model_dump(exclude={"text_prefix", "language"}) | newer)
 
 
 def import_voice(
@@ -87,7 +95,8 @@ def import_voice(
         tensors: Tensors = safetensors.numpy.load(data)
         manifest = Header.model_validate_json(data[8 : 8 + int.from_bytes(data[:8], "little")]).manifest
         attributes = ATTRIBUTES.validate_json(manifest.attributes) if manifest.attributes else None
-        recording = None if attributes else _sample(tensors.pop("sample"))
+        from_tokens = f"{GIVEN}/global" in tensors
+        recording = None if attributes or from_tokens else _sample(tensors.pop("sample"))
         made = {model: _voice_tokens(tensors, model, attributes) for model in _models(tensors)}
     except (safetensors.SafetensorError, ValidationError, KeyError, ValueError) as error:
         raise InvalidRequest("The file is not a voice that Fast-Spark exported, or it is damaged.", "file") from error
@@ -100,6 +109,9 @@ def import_voice(
         private=private,
         transcript=manifest.transcript or None,
         consent=consent,
+        from_tokens=from_tokens,
+        text_prefix=clean_prefix(manifest.text_prefix),
+        language=manifest.language or None,
     )
     sample = None
     if recording is not None:

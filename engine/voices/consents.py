@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 
-from engine.errors import InvalidRequest, UnknownConsent
+from engine.errors import UnknownConsent
 from engine.types import Caller, Consent
 from engine.voices.consent_store import ConsentStore
-from engine.voices.naming import Page, check_cursor, clean_name, is_plain, new_id
+from engine.voices.naming import Page, check_cursor, check_language, clean_name, is_plain, new_id
 from engine.voices.samples import SampleReader
 
 PREFIX = "cons_"
@@ -25,10 +24,7 @@ class ConsentLibrary:
     async def add(self, name: str, recording: bytes, language: str, caller: Caller = "") -> Consent:
         """Save a recording; raises InvalidRequest if it has no speech or `language` is not a BCP 47 tag."""
         name = clean_name(name)
-        if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,6}", language):
-            raise InvalidRequest(
-                f"{language!r} is not a BCP 47 language tag. Send a tag such as en-US or zh-CN.", "language"
-            )
+        check_language(language)
         heard = await self._reader.read(recording, "recording")
         consent = Consent(new_id(PREFIX), name, language, int(time.time()))
         await asyncio.to_thread(self._store.add, consent, caller or "", heard.sample.recording)

@@ -6,10 +6,8 @@ import asyncio
 import logging
 import time
 import unicodedata
-from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import replace
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
@@ -17,7 +15,6 @@ from engine.errors import (
     ConsentRequired,
     InvalidRequest,
     NotOwner,
-    StoreFailed,
     UnknownConsent,
     UnknownVoice,
     VoiceExists,
@@ -33,12 +30,13 @@ from engine.types import (
     VoiceAttributes,
     VoiceTokens,
 )
-from engine.voices.catalogue import BUILT_IN, built_in_voices, free_name
+from engine.voices.catalogue import BUILT_IN, VOICE_TEXT, built_in_voices, free_name
 from engine.voices.consent_store import ConsentStore
+from engine.voices.made_tokens import MadeTokens
 from engine.voices.maker import VoiceMaker
-from engine.voices.naming import Page, check_cursor, is_plain, new_id
+from engine.voices.naming import Page, check_cursor, check_language, clean_prefix, is_plain, new_id
 from engine.voices.samples import SampleReader
-from engine.voices.store import VoiceStore
+from engine.voices.store import GIVEN, VoiceStore
 
 logger = logging.getLogger(__name__)
 
@@ -67,32 +65,45 @@ class VoiceLibrary:
         self._require_consent = config.require_consent
         self._model = model
         self._maker = maker
-        self._codec = codec
-        self._reader = reader
+        self._made = MadeTokens(model, maker, codec, reader, store)
         self._store = store
         self._consents = consents
-        self._being_made: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def tokens(
-        self, voice: str, caller: Caller = "", gender: Gender | None = None, pitch: Level | None = None
+        self,
+        voice: str,
+        caller: Caller = "",
+        gender: Gender | None = None,
+        pitch: Level | None = None,
+        rate: Level | None = None,
+        *,
+        text: str = VOICE_TEXT,
     ) -> VoiceTokens:
         """The tokens of the voice with this name, in any case if no name is exactly the same, or with this id.
 
-        `gender` and `pitch` change a created voice. Raises UnknownVoice, ConsentRequired, or InvalidRequest if the
-        voice was made from a sample and cannot change.
+        `gender`, `pitch` and `rate` change a created voice; a cloned voice, and any voice of a self-voiced model, takes
+        `pitch` and `rate`. A self-voiced model makes a voice that has no tokens yet for the beginning of `text`.
+        Raises UnknownVoice, ConsentRequired, or InvalidRequest if the voice cannot change.
         """
-        if attributes := BUILT_IN.get(voice):
-            return await self._created(_changed(attributes, gender, pitch))
-        found, saved = await asyncio.to_thread(self._look_up, voice, caller)
-        if attributes := found.attributes:
-            if (changed := _changed(attributes, gender, pitch)) != attributes or found.built_in:
-                return await self._created(changed)
-        elif gender or pitch:
-            param = "gender" if gender else "pitch"
-            raise InvalidRequest(f"{param} does not change {found.name!r}, which was made from a sample.", param)
-        elif self._require_consent and not found.consent:
+        found, saved = await self._look_up(voice, caller)
+        if gender and (self.self_voiced or not found.attributes):
+            raise InvalidRequest(
+                f"gender does not change {found.name!r}, which was not made from attributes.", "gender"
+            )
+        if not found.attributes and self._require_consent and not found.consent:
             raise ConsentRequired(found.name)
-        return self._maker.with_transcript(saved or await self._make(found), found.transcript)
+        prefix = self._prefix(found)
+        if found.attributes and not self.self_voiced:
+            changed = _changed(found.attributes, gender, pitch, rate)
+            if changed != found.attributes or found.built_in:
+                return replace(await self._made.created(changed), text_prefix=prefix, language=found.language)
+        tokens = saved or await self._made.of(found, text, prefix)
+        if isinstance(tokens, CreatedVoiceTokens):
+            if not self.self_voiced:
+                return replace(tokens, text_prefix=prefix, language=found.language)
+            tokens = ClonedVoiceTokens(tokens.global_tokens)
+        tokens = replace(tokens, pitch=pitch, rate=rate, text_prefix=prefix, language=found.language)
+        return self._maker.with_transcript(tokens, found.transcript)
 
     async def add(
         self,
@@ -103,28 +114,68 @@ class VoiceLibrary:
         consent: str | None = None,
         caller: Caller = "",
         private: bool = False,
+        text_prefix: str = "",
+        language: str | None = None,
     ) -> Voice:
         """Make a voice from an audio file; raises InvalidRequest, VoiceExists or UnknownConsent."""
-        voice = _new(name, caller, private)
+        voice = _new(name, caller, private, text_prefix, language)
         voice = await asyncio.to_thread(self._with_consent, voice, consent)
-        heard = await self._reader.read(sample)
-        tokens = ClonedVoiceTokens(*await self._codec.encode(heard.samples))
+        heard, tokens = await self._made.heard(sample)
         warnings = voice.warnings + heard.warnings
         if transcript := (transcript or "").strip():
-            warnings += self._maker.check_transcript(tokens, transcript, heard.sample)
+            warnings += self._maker.check_transcript(tokens, transcript, cut=heard.sample.cut)
         voice = replace(voice, transcript=transcript or None, warnings=warnings)
         await asyncio.to_thread(self._store.add, voice, heard.sample, {self._model: tokens})
         return voice
 
-    async def create(
-        self, name: str, attributes: VoiceAttributes, *, caller: Caller = "", private: bool = False
+    async def add_tokens(
+        self,
+        name: str,
+        tokens: ClonedVoiceTokens,
+        *,
+        consent: str | None = None,
+        caller: Caller = "",
+        private: bool = False,
+        text_prefix: str = "",
+        language: str | None = None,
     ) -> Voice:
-        """Create a voice from attributes; raises InvalidRequest or VoiceExists."""
-        voice = replace(_new(name, caller, private), attributes=attributes)
-        await asyncio.to_thread(self._check_free, voice)
-        tokens = await self._created(attributes)
-        await asyncio.to_thread(self._store.add, voice, None, {self._model: tokens})
+        """Make a voice from tokens, with their transcript if there is one.
+
+        Raises InvalidRequest, VoiceExists or UnknownConsent.
+        """
+        voice = replace(_new(name, caller, private, text_prefix, language), from_tokens=True)
+        voice = await asyncio.to_thread(self._with_consent, voice, consent)
+        self._maker.check_given(tokens)
+        if transcript := (tokens.transcript or "").strip():
+            warnings = voice.warnings + self._maker.check_transcript(tokens, transcript, cut=False)
+            voice = replace(voice, transcript=transcript, warnings=warnings)
+        await asyncio.to_thread(self._store.add, voice, None, {GIVEN: tokens})
         return voice
+
+    async def create(
+        self,
+        name: str,
+        attributes: VoiceAttributes,
+        *,
+        caller: Caller = "",
+        private: bool = False,
+        text_prefix: str = "",
+        language: str | None = None,
+    ) -> Voice:
+        """Create a voice from attributes; raises InvalidRequest or VoiceExists.
+
+        A self-voiced model makes the voice when it first speaks.
+        """
+        voice = replace(_new(name, caller, private, text_prefix, language), attributes=attributes)
+        await asyncio.to_thread(self._check_free, voice)
+        tokens = {} if self.self_voiced else {self._model: await self._made.created(attributes)}
+        await asyncio.to_thread(self._store.add, voice, None, tokens)
+        return voice
+
+    @property
+    def self_voiced(self) -> bool:
+        """Whether the language model makes its own voices, not from attributes."""
+        return self._maker.prompts.self_voiced
 
     async def list(self, caller: Caller = "", after: str | None = None, limit: int = 100) -> Page[Voice]:
         """Voices that the caller sees, starting after the id `after`: built-in ones first, then oldest first."""
@@ -147,30 +198,38 @@ class VoiceLibrary:
     async def sample(self, voice_id: str, caller: Caller = "") -> Recording:
         """The uploaded sample of a voice, for its owner; raises UnknownVoice, NotOwner or InvalidRequest."""
         voice = await self.get(voice_id, caller)
-        if voice.attributes:
+        if voice.attributes or voice.from_tokens:
             raise InvalidRequest(f"{voice.name!r} was not made from a sample.", "voice_id")
         if caller not in (None, voice.owner):
             raise NotOwner(voice.name)
         return (await asyncio.to_thread(self._store.sample, voice.id)).recording
 
     async def change(
-        self, voice_id: str, caller: Caller = "", *, name: str | None = None, transcript: str | None = None
+        self,
+        voice_id: str,
+        caller: Caller = "",
+        *,
+        name: str | None = None,
+        transcript: str | None = None,
+        language: str | None = None,
     ) -> Voice:
-        """Change the name or the transcript of a voice; an empty transcript removes it.
+        """Change the name, the transcript or the language of a voice; an empty transcript or language removes it.
 
         Raises UnknownVoice, NotOwner, VoiceExists or InvalidRequest.
         """
         voice = await self.get(voice_id, caller)
         _refuse_built_in(voice_id, "changed")
         name = name if name is None else free_name(name)
+        if language:
+            check_language(language)
         warnings: tuple[str, ...] = ()
         if transcript is not None and (transcript := transcript.strip()):
-            tokens = await asyncio.to_thread(self._store.tokens, voice, self._model) or await self._make(voice)
+            tokens = await asyncio.to_thread(self._store.tokens, voice, self._model) or await self._made.of(voice)
             if not isinstance(tokens, ClonedVoiceTokens):
                 raise InvalidRequest(f"{voice.name!r} was not made from a sample.", "transcript")
-            sample = await asyncio.to_thread(self._store.sample, voice_id)
-            warnings = self._maker.check_transcript(tokens, transcript, sample)
-        changed = await asyncio.to_thread(self._store.change, voice_id, caller, name, transcript)
+            cut = not voice.from_tokens and (await asyncio.to_thread(self._store.sample, voice_id)).cut
+            warnings = self._maker.check_transcript(tokens, transcript, cut=cut)
+        changed = await asyncio.to_thread(self._store.change, voice_id, caller, name, transcript, language)
         return replace(changed, warnings=warnings)
 
     async def delete(self, voice_id: str, caller: Caller = "") -> None:
@@ -180,10 +239,7 @@ class VoiceLibrary:
 
     async def close(self) -> None:
         """Stop making voices."""
-        tasks = list(self._being_made.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._made.close()
 
     def _with_consent(self, voice: Voice, consent: str | None) -> Voice:
         """The voice with its consent, checked before the costly work; raises an error if it may not be made."""
@@ -206,9 +262,16 @@ class VoiceLibrary:
         if self._store.is_taken(voice.namespace, voice.name):
             raise VoiceExists(voice.name)
 
-    def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, VoiceTokens | None]:
-        found = self._find(_checked(voice), caller)
-        return found, self._store.tokens(found, self._model)
+    def _prefix(self, voice: Voice) -> str:
+        """The speaker's name before the texts of a voice; where all speakers need one, the voice's own by default."""
+        always = self._maker.prompts.form == "speaker-prefix" and not voice.built_in
+        return voice.text_prefix or (voice.name if always else "")
+
+    async def _look_up(self, voice: str, caller: Caller) -> tuple[Voice, VoiceTokens | None]:
+        if attributes := BUILT_IN.get(voice):
+            return Voice(voice, voice, 0, attributes, built_in=True), None
+        found = await asyncio.to_thread(self._find, _checked(voice), caller)
+        return found, None if found.built_in else await asyncio.to_thread(self._store.tokens, found, self._model)
 
     def _find(self, voice: str, caller: Caller) -> Voice:
         try:
@@ -218,59 +281,6 @@ class VoiceLibrary:
                 return Voice(name, name, 0, attributes, built_in=True)
             return self._store.find_in_any_case(voice, caller)
 
-    async def _make(self, voice: Voice) -> VoiceTokens:
-        """Make and save this model's tokens of a voice that was made with another model."""
-
-        async def make() -> VoiceTokens:
-            tokens: VoiceTokens
-            if voice.attributes:
-                tokens = await self._created(voice.attributes)
-            else:
-                sample = await asyncio.to_thread(self._store.sample, voice.id)
-                try:
-                    heard = await self._reader.read(sample.recording.data)
-                except InvalidRequest as error:  # the request that needs the tokens is not at fault
-                    raise StoreFailed(f"The saved sample of {voice.name!r} cannot be used. {error}") from error
-                tokens = ClonedVoiceTokens(*await self._codec.encode(heard.samples))
-            return await _saved(tokens, partial(self._store.save_tokens, voice, self._model, tokens))
-
-        return await self._once(voice.id, make)
-
-    async def _created(self, attributes: VoiceAttributes) -> CreatedVoiceTokens:
-        """The tokens of a created voice, made at first use."""
-
-        async def create() -> CreatedVoiceTokens:
-            tokens = await self._maker.create(attributes)
-            return await _saved(tokens, partial(self._store.save_created_tokens, self._model, tokens))
-
-        if saved := await asyncio.to_thread(self._store.created_tokens, self._model, attributes):
-            return saved
-        return await self._once(attributes, create)
-
-    async def _once(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """The result of `make`. Callers that ask for the same key at the same time share one result."""
-        task = self._being_made.get(key)
-        if task is None:
-            task = self._being_made[key] = asyncio.create_task(make())
-
-            def forget(done: asyncio.Task[Any]) -> None:
-                del self._being_made[key]
-                if not done.cancelled():
-                    done.exception()  # asyncio logs it with its stack if nobody asks, and all callers may have gone
-
-            task.add_done_callback(forget)
-        result: Result = await asyncio.shield(task)  # one caller's cancellation does not stop it for the others
-        return result
-
-
-async def _saved(tokens: Result, save: Callable[[], Result]) -> Result:
-    """What `save` returns; `tokens` if they cannot be saved, as on a full disk: the next request makes them again."""
-    try:
-        return await asyncio.to_thread(save)
-    except StoreFailed as error:
-        logger.warning("The tokens of a voice are not saved: %s", error)
-        return tokens
-
 
 def check_scope(caller: Caller, private: bool) -> None:
     """Raise InvalidRequest if this caller cannot have a private voice."""
@@ -278,13 +288,28 @@ def check_scope(caller: Caller, private: bool) -> None:
         raise InvalidRequest("Only a request with an API key can make a private voice. Use scope shared.", "scope")
 
 
-def _new(name: str, caller: Caller, private: bool) -> Voice:
+def _new(name: str, caller: Caller, private: bool, text_prefix: str, language: str | None) -> Voice:
     check_scope(caller, private)
-    return Voice(new_id(PREFIX), free_name(name), int(time.time()), owner=caller or "", private=private)
+    return Voice(
+        new_id(PREFIX),
+        free_name(name),
+        int(time.time()),
+        owner=caller or "",
+        private=private,
+        text_prefix=clean_prefix(text_prefix),
+        language=check_language(language) if language else None,
+    )
 
 
-def _changed(attributes: VoiceAttributes, gender: Gender | None, pitch: Level | None) -> VoiceAttributes:
-    return replace(attributes, gender=gender or attributes.gender, pitch=pitch or attributes.pitch)
+def _changed(
+    attributes: VoiceAttributes, gender: Gender | None, pitch: Level | None, rate: Level | None
+) -> VoiceAttributes:
+    return replace(
+        attributes,
+        gender=gender or attributes.gender,
+        pitch=pitch or attributes.pitch,
+        speed=rate or attributes.speed,
+    )
 
 
 def _checked(voice: str) -> str:

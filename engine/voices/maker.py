@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.errors import InvalidRequest
 from engine.llm.base import LanguageModel
-from engine.text import speech_weight
+from engine.text import TextOptions, speech_weight, spoken_sentences
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -18,7 +18,6 @@ from engine.types import (
     TOKENS_PER_SECOND,
     ClonedVoiceTokens,
     CreatedVoiceTokens,
-    Sample,
     Sampling,
     TokenIds,
     VoiceAttributes,
@@ -35,27 +34,35 @@ UNLIKELY = 2.5  # times longer or shorter than speech of the transcript: it belo
 class VoiceMaker:
     """Makes and checks the tokens of voices for one language model."""
 
-    def __init__(self, vocabulary: Vocabulary, language_model: LanguageModel) -> None:
+    def __init__(self, prompts: Prompts, vocabulary: Vocabulary, language_model: LanguageModel) -> None:
         self._vocabulary = vocabulary
-        self._prompts = Prompts(vocabulary)
+        self.prompts = prompts
         self._language_model = language_model
         delimiters = (vocabulary.id("<|start_acoustic_token|>"), vocabulary.id("<|end_acoustic_token|>"))
         self._acoustic_ids = {*delimiters, *chain(*(family.ids for family in vocabulary.acoustic.values()))}
 
-    async def create(self, attributes: VoiceAttributes) -> CreatedVoiceTokens:
-        """Create a voice: the part of the model's answer that comes before the speech."""
-        vocabulary = self._vocabulary
-        start, end = vocabulary.id("<|start_global_token|>"), vocabulary.id("<|end_global_token|>")
+    async def create(self, attributes: VoiceAttributes, text: str, prefix: str = "") -> CreatedVoiceTokens:
+        """Create a voice: the part of the model's answer that comes before the speech.
+
+        A self-voiced model writes the voice for the first sentence of `text`, with the speaker's name `prefix` before
+        it. Of the attributes it knows the seed only.
+        """
+        voices = self._vocabulary.globals
+        if self.prompts.self_voiced:
+            sentences = spoken_sentences(text, TextOptions(normalize=False))
+            prompt = self.prompts.own_voice(sentences[0].text if sentences else VOICE_TEXT, prefix)
+        else:
+            prompt = self.prompts.create_voice(VOICE_TEXT, attributes)
         answer: list[int] = []
-        prompt = self._prompts.create_voice(VOICE_TEXT, attributes)
+        tokens: list[int] = []
         async with aclosing(self._language_model.generate(prompt, Sampling(seed=attributes.seed))) as ids:
             async for new in ids:
                 answer += new
-                if end in answer:
+                tokens = [token - voices.first for token in answer if token in voices.ids]
+                if len(tokens) >= GLOBAL_TOKENS:
                     break
-        first = answer.index(start)
-        codes = [token - vocabulary.globals.first for token in answer[first + 1 : first + 1 + GLOBAL_TOKENS]]
-        return CreatedVoiceTokens(np.array(codes, np.int64), attributes, tuple(answer[:first]))
+        acoustic = tuple(token for token in answer if token in self._acoustic_ids)
+        return CreatedVoiceTokens(np.array(tokens[:GLOBAL_TOKENS], np.int64), attributes, acoustic)
 
     def with_transcript(self, tokens: VoiceTokens, transcript: str | None) -> VoiceTokens:
         """The tokens of a cloned voice with the transcript of its sample, if both fit into a prompt."""
@@ -63,15 +70,17 @@ class VoiceMaker:
             return replace(tokens, transcript=transcript)
         return tokens
 
-    def check_transcript(self, tokens: ClonedVoiceTokens, transcript: str, sample: Sample) -> tuple[str, ...]:
-        """Warnings about the transcript of a sample.
+    def check_transcript(self, tokens: ClonedVoiceTokens, transcript: str, *, cut: bool) -> tuple[str, ...]:
+        """Warnings about the transcript of a sample, of which only the beginning is used if `cut` is true.
 
-        Raises InvalidRequest if the transcript cannot be used: if the sample was cut, or if the transcript leaves no
-        room in the context for a long sentence and its answer.
+        Raises InvalidRequest if the transcript cannot be used: if the sample was cut, if the voice has no semantic
+        tokens, or if the transcript leaves no room in the context for a long sentence and its answer.
         """
         if "\0" in transcript:
             raise InvalidRequest("The transcript contains control characters. Remove them.", "transcript")
-        if sample.cut:
+        if not len(tokens.semantic_tokens):
+            raise InvalidRequest("A transcript needs the semantic tokens of what it says.", "transcript")
+        if cut:
             raise InvalidRequest(
                 "Only the beginning of the sample is used, so a transcript does not match it. Send a shorter sample.",
                 "transcript",
@@ -87,6 +96,16 @@ class VoiceMaker:
         if not 1 / UNLIKELY < expected / seconds < UNLIKELY:
             return (f"The transcript takes about {expected:.0f} s to say, but the sample has {seconds:.0f} s.",)
         return ()
+
+    def check_given(self, tokens: ClonedVoiceTokens) -> None:
+        """Raise InvalidRequest if tokens that a user gives are not in the model's vocabulary."""
+        vocabulary = self._vocabulary
+        for name, given, family in (
+            ("global_tokens", tokens.global_tokens, vocabulary.globals),
+            ("semantic_tokens", tokens.semantic_tokens, vocabulary.semantic),
+        ):
+            if len(wrong := given[(given < 0) | (given >= family.count)]):
+                raise InvalidRequest(f"{name} must be from 0 to {family.count - 1}, not {wrong[0]}.", name)
 
     def check(self, tokens: VoiceTokens) -> None:
         """Raise ValueError if the tokens are not in the model's vocabulary."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 import unicodedata
@@ -14,6 +15,8 @@ from engine.types import Consent, Voice
 Item = TypeVar("Item", Voice, Consent)
 
 LONGEST_NAME = 256  # characters
+LONGEST_PREFIX = 64
+LANGUAGE_TAG = "[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,6}"  # BCP 47
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,26 @@ def clean_name(name: str) -> str:
     if not is_plain(name):
         raise InvalidRequest("A name must have no slashes, backslashes or control characters.", "name")
     return name
+
+
+def check_language(language: str) -> str:
+    """The language; raises InvalidRequest if it is not a BCP 47 tag."""
+    if not re.fullmatch(LANGUAGE_TAG, language):
+        raise InvalidRequest(
+            f"{language!r} is not a BCP 47 language tag. Send a tag such as en-US or zh-CN.", "language"
+        )
+    return language
+
+
+def clean_prefix(prefix: str) -> str:
+    """The name of a speaker before a text, without the colon that follows it; raises InvalidRequest if it is none."""
+    prefix = unicodedata.normalize("NFC", prefix).strip().removesuffix(":").rstrip()
+    if len(prefix) > LONGEST_PREFIX or not is_plain(prefix):
+        raise InvalidRequest(
+            f"text_prefix is the name of a speaker, such as 243: at most {LONGEST_PREFIX} characters, without slashes.",
+            "text_prefix",
+        )
+    return prefix
 
 
 def is_plain(text: str) -> bool:

@@ -66,9 +66,10 @@ def attributes_key(attributes: VoiceAttributes) -> str:
 
 def read_voice(row: VoiceRow) -> Voice:
     """The voice of a row; raises ValueError if the row is damaged."""
-    fields = _fields(row, "id", "name", "created_at", "owner", "transcript", "consent")
+    fields = _fields(row, "id", "name", "created_at", "owner", "transcript", "consent", "from_tokens", "language")
     attributes = None if row.attributes is None else _ATTRIBUTES.validate_json(row.attributes)
-    return _VOICE.validate_python(fields | {"attributes": attributes, "private": row.namespace != ""})
+    fields |= {"attributes": attributes, "private": row.namespace != ""}
+    return _VOICE.validate_python(fields | {"text_prefix": _fields(row, "text_prefix")["text_prefix"] or ""})
 
 
 def read_consent(row: ConsentRow) -> Consent:
@@ -78,7 +79,7 @@ def read_consent(row: ConsentRow) -> Consent:
 
 def write_tokens(voice_id: str, model: str, tokens: VoiceTokens) -> VoiceTokensRow:
     """The row for the tokens of a voice."""
-    global_tokens, prompt = _pack(tokens.global_tokens), _pack(prompt_tokens(tokens))
+    global_tokens, prompt = pack(tokens.global_tokens), pack(prompt_tokens(tokens))
     return VoiceTokensRow(voice=voice_id, model=model, global_tokens=global_tokens, prompt_tokens=prompt)
 
 
@@ -92,8 +93,8 @@ def write_created_tokens(model: str, tokens: CreatedVoiceTokens) -> CreatedToken
     return CreatedTokensRow(
         model=model,
         attributes=attributes_key(tokens.attributes),
-        acoustic_ids=_pack(tokens.acoustic_ids),
-        global_tokens=_pack(tokens.global_tokens),
+        acoustic_ids=pack(tokens.acoustic_ids),
+        global_tokens=pack(tokens.global_tokens),
     )
 
 
@@ -125,7 +126,8 @@ def _fields(row: Base, *names: str) -> dict[str, object]:
     return fields
 
 
-def _pack(tokens: TokenIds | Sequence[int]) -> bytes:
+def pack(tokens: TokenIds | Sequence[int]) -> bytes:
+    """Tokens as the store writes them."""
     return np.asarray(tokens, "<i4").tobytes()
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy import ColumnElement, Select, delete, select, true
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import EngineError, NotOwner, StoreFailed, UnknownConsent, UnknownVoice, VoiceExists
 from engine.types import Caller, CreatedVoiceTokens, Recording, Sample, Voice, VoiceAttributes, VoiceTokens
 from engine.voices.database import Database
+from engine.voices.rates import digest
 from engine.voices.rows import (
     attributes_key,
     read_created_tokens,
@@ -23,11 +24,15 @@ from engine.voices.rows import (
     write_created_tokens,
     write_tokens,
 )
-from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, VoiceRow, VoiceTokensRow
+from engine.voices.tables import ConsentRow, CreatedTokensRow, SampleRow, VoiceRateRow, VoiceRow, VoiceTokensRow
 
 Row = TypeVar("Row", VoiceRow, ConsentRow)
 TokensRow = TypeVar("TokensRow", VoiceTokensRow, CreatedTokensRow)
 Tokens = TypeVar("Tokens", bound=VoiceTokens)
+
+
+GIVEN = "given"
+"""Stands for a model in the tokens that a user gave: they are for all models."""
 
 
 class VoiceStore:
@@ -55,6 +60,9 @@ class VoiceStore:
             attributes=attributes_key(voice.attributes) if voice.attributes else None,
             transcript=voice.transcript,
             consent=voice.consent,
+            from_tokens=voice.from_tokens,
+            text_prefix=voice.text_prefix or None,
+            language=voice.language,
         )
         try:
             with self._database.writing() as session:
@@ -112,8 +120,10 @@ class VoiceStore:
         """The voice with this id; raises UnknownVoice."""
         return self._one(select(VoiceRow).where(VoiceRow.id == voice_id, _visible(caller)), voice_id)
 
-    def change(self, voice_id: str, caller: Caller, name: str | None, transcript: str | None) -> Voice:
-        """Change the name or the transcript of a voice. None keeps the old value; an empty transcript removes it.
+    def change(
+        self, voice_id: str, caller: Caller, name: str | None, transcript: str | None, language: str | None = None
+    ) -> Voice:
+        """Change a voice. None keeps the old value; an empty transcript or language removes it.
 
         Raises UnknownVoice, NotOwner or VoiceExists.
         """
@@ -122,6 +132,7 @@ class VoiceStore:
                 row = owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id))
                 row.name = row.name if name is None else name
                 row.transcript = row.transcript if transcript is None else transcript or None
+                row.language = row.language if language is None else language or None
                 if (changed := read_row(row, read_voice)) is None:
                     raise UnknownVoice(voice_id)
             return changed
@@ -130,8 +141,12 @@ class VoiceStore:
 
     def delete(self, voice_id: str, caller: Caller) -> None:
         """Delete a voice, its sample and its tokens; raises UnknownVoice or NotOwner."""
+        tokens = select(VoiceTokensRow).where(VoiceTokensRow.voice == voice_id)
         with self._database.writing() as session:
-            session.delete(owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id)))
+            row = owned(session.get(VoiceRow, voice_id, with_for_update=True), caller, UnknownVoice(voice_id))
+            digests = [digest(made.global_tokens, made.prompt_tokens) for made in session.scalars(tokens)]
+            session.execute(delete(VoiceRateRow).where(VoiceRateRow.voice.in_(digests)))
+            session.delete(row)
 
     def sample(self, voice_id: str) -> Sample:
         """The sample of a voice; raises UnknownVoice if there is none, or StoreFailed if it is damaged."""
@@ -144,9 +159,9 @@ class VoiceStore:
         return Sample(Recording(row.data, row.media_type), row.cut)
 
     def tokens(self, voice: Voice, model: str) -> VoiceTokens | None:
-        """The tokens that this model made of the voice; None if it made none yet."""
+        """The tokens that a user gave or that this model made of the voice; None if it made none yet."""
         with self._database.reading() as session:
-            row = session.get(VoiceTokensRow, (voice.id, model))
+            row = session.get(VoiceTokensRow, (voice.id, GIVEN if voice.from_tokens else model))
         return self._read(row, partial(read_tokens, attributes=voice.attributes))
 
     def tokens_by_model(self, voice: Voice) -> dict[str, VoiceTokens]:

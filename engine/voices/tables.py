@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import BigInteger, Dialect, Float, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -64,6 +64,9 @@ class VoiceRow(Base):
     attributes: Mapped[str | None] = mapped_column(String(256))
     transcript: Mapped[str | None] = mapped_column(String(4096))
     consent: Mapped[str | None] = mapped_column(ForeignKey("consents.id", ondelete="SET NULL"), index=True)
+    from_tokens: Mapped[bool] = mapped_column(server_default=false())
+    text_prefix: Mapped[str | None] = mapped_column(String(64))
+    language: Mapped[str | None] = mapped_column(String(64))
 
 
 class SampleRow(Base):
@@ -79,7 +82,7 @@ class SampleRow(Base):
 
 
 class VoiceTokensRow(Base):
-    """The tokens that a model made of a voice.
+    """The tokens that a model made of a voice, or that a user gave, for all models.
 
     `prompt_tokens` are the semantic tokens of a sample, or the acoustic ids of a created voice.
     """
@@ -101,3 +104,17 @@ class CreatedTokensRow(Base):
     attributes: Mapped[str] = mapped_column(String(256), primary_key=True)
     acoustic_ids: Mapped[bytes] = mapped_column(Blob)
     global_tokens: Mapped[bytes] = mapped_column(Blob)
+
+
+class VoiceRateRow(Base):
+    """How fast a voice speaks with a model: its lengths, divided by the estimates of them; 0 if that is not known.
+
+    `voice` is a digest of its tokens. `script` is what was spoken: `zh` or `en`.
+    """
+
+    __tablename__ = "voice_rates"
+
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    voice: Mapped[str] = mapped_column(String(64), primary_key=True)
+    script: Mapped[str] = mapped_column(String(8), primary_key=True)
+    rate: Mapped[float] = mapped_column(Float)

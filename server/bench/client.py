@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import av
 import httpx2
 from av.error import FFmpegError
+from prometheus_client.parser import text_string_to_metric_families
 
 from server.encoding import AudioFormat
 from server.playback import Playback
@@ -60,11 +61,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The results of one number of concurrent clients, and the total time in seconds."""
+    """The results of one number of concurrent clients, and the total time in seconds.
+
+    `failed_takes` are those that the server drew again; None if its metrics cannot be read.
+    """
 
     clients: int
     seconds: float
     answers: list[Answer]
+    failed_takes: int | None = None
 
 
 def connect(url: str, api_key: str | None = None) -> httpx2.AsyncClient:
@@ -94,12 +99,27 @@ async def measure(
             received.append(await _receive(http, workload.body(number)))
             on_answer()
 
+    failed_before = await _failed_takes(http)
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
             group.create_task(client())
     seconds = time.perf_counter() - begun
-    return Level(clients, seconds, [_judge(one, workload) for one in received])  # decoding is not measured
+    failed = await _failed_takes(http)
+    more = None if failed is None or failed_before is None else failed - failed_before
+    return Level(clients, seconds, [_judge(one, workload) for one in received], more)  # decoding is not measured
+
+
+async def _failed_takes(http: httpx2.AsyncClient) -> int | None:
+    """The takes so far that did not pass, by the server's metrics; None without them."""
+    try:
+        answer = (await http.get("/metrics")).raise_for_status()
+        families = list(text_string_to_metric_families(answer.text))
+    except (httpx2.HTTPError, ValueError):
+        return None
+    takes = [sample for family in families if family.name == "fast_spark_takes" for sample in family.samples]
+    failed = [take.value for take in takes if take.name.endswith("_total") and take.labels["outcome"] != "passed"]
+    return int(sum(failed)) if any(family.name.startswith("fast_spark_") for family in families) else None
 
 
 def seconds_of(data: bytes, audio_format: AudioFormat) -> float:

@@ -42,6 +42,8 @@ class Summary:
     audio_per_second: float
     """Seconds of audio per second, for all clients together."""
     underruns: int
+    failed_takes: int | None
+    """Takes of sentences that the server drew again."""
     errors: int
 
     @classmethod
@@ -54,6 +56,7 @@ class Summary:
             Percentiles.of([answer.total / answer.audio for answer in whole]),
             sum(answer.audio for answer in whole) / level.seconds,
             sum(answer.underruns for answer in whole),
+            level.failed_takes,
             len(level.answers) - len(whole),
         )
 
@@ -74,6 +77,7 @@ def as_table(levels: list[Level], title: str) -> Table:
         "Real-time\nfactor\np95",
         "Audio s\nper s",
         "Under-\nruns",
+        "Failed\ntakes",
         "Errors",
     ):
         table.add_column(heading, justify="right", vertical="bottom")
@@ -84,6 +88,7 @@ def as_table(levels: list[Level], title: str) -> Table:
             *_cells(summary.real_time_factor),
             f"{summary.audio_per_second:.2f}",
             str(summary.underruns),
+            "-" if summary.failed_takes is None else str(summary.failed_takes),
             str(summary.errors),
         )
     return table

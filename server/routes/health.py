@@ -18,7 +18,10 @@ async def live() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(engine: EngineDependency) -> dict[str, str]:
-    """Respond with 200 if the model is warm. While it starts, after a failure and at shutdown: 503 and the reason."""
+    """Respond with 200 if the model is warm, or unloaded until the next request (`asleep`).
+
+    While it starts, after a failure and at shutdown: 503 and the reason.
+    """
     if engine.failure:
         raise NotReady(engine.failure)
-    return {"status": "ready"}
+    return {"status": "asleep" if engine.asleep else "ready"}

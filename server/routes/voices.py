@@ -37,16 +37,22 @@ async def create_voice(
     form: Annotated[CreateVoiceForm, Form(media_type="multipart/form-data")],
 ) -> VoiceResource:
     """Make a cloned voice or a created voice. It is stored, and can be used immediately, by its name or id."""
-    private = form.scope == "private"
-    making: Callable[[], Awaitable[Voice]]
-    if attributes := form.attributes():
-        making = partial(engine.voices.create, form.name, attributes, caller=caller, private=private)
+    making: Callable[..., Awaitable[Voice]]
+    if tokens := form.tokens():
+        making = partial(engine.voices.add_tokens, form.name, tokens, consent=form.consent)
+    elif attributes := form.attributes():
+        making = partial(engine.voices.create, form.name, attributes)
     else:
         sample = await read_upload(form.audio_sample, "audio_sample", service.settings.max_upload_bytes)
-        making = partial(
-            engine.voices.add, form.name, sample, form.transcript, consent=form.consent, caller=caller, private=private
-        )
-    return VoiceResource.of(await service.run(caller, making))
+        making = partial(engine.voices.add, form.name, sample, form.transcript, consent=form.consent)
+    common = partial(
+        making,
+        caller=caller,
+        private=form.scope == "private",
+        text_prefix=form.text_prefix or "",
+        language=form.language,
+    )
+    return VoiceResource.of(await service.run(caller, common))
 
 
 @router.get("", response_model_exclude_none=True)
@@ -70,8 +76,15 @@ async def update_voice(
     engine: EngineDependency,
     caller: CallerDependency,
 ) -> VoiceDetails:
-    """Change the name of a voice, or the transcript of its sample."""
-    changing = partial(engine.voices.change, voice_id, caller, name=body.name, transcript=body.transcript)
+    """Change the name of a voice, the transcript of its sample, or its language."""
+    changing = partial(
+        engine.voices.change,
+        voice_id,
+        caller,
+        name=body.name,
+        transcript=body.transcript,
+        language=body.language,
+    )
     return VoiceDetails.seen_by(caller, await service.run(caller, changing))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.codec.windows import WindowPlan
-from engine.config import EngineConfig
+from engine.config import EngineConfig, PauseConfig
 from engine.errors import BackendFailed
 from engine.observer import UNOBSERVED, Observer
 from engine.speech import SpeechEngine
@@ -115,9 +115,10 @@ def fake_engine(
     observer: Observer = UNOBSERVED,
     database: Database | None = None,
 ) -> SpeechEngine:
-    """An engine of fakes with a real store."""
+    """An engine of fakes with a real store. Its sentences, of one token each, are neither checked nor trimmed."""
+    unchecked = {"retakes": 0, "pauses": PauseConfig(sentence_seconds=None)}
     return SpeechEngine(
-        config or EngineConfig(),
+        (config or EngineConfig()).model_copy(update=unchecked),
         model,
         vocabulary,
         language_model or FakeLanguageModel(vocabulary),

@@ -26,6 +26,7 @@ from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType as FileType
 from gguf import TokenType
 
+from engine.checkpoints.language_model import TOKENIZER
 from engine.config import Quantization
 from engine.errors import CheckpointError
 from engine.llm.weights import Qwen2Config, Qwen2File, open_weights
@@ -80,19 +81,23 @@ def model_file(
     elsewhere: Path,
     progress: Progress = no_progress,
     *,
+    adapter: Path | None = None,
+    tokenizer: Path | None = None,
     server: bool = False,
 ) -> Path:
-    """The GGUF file of the `LLM/` in `directory`; it is made now if there is none for these weights.
+    """The GGUF file of the weights in `directory`; it is made now if there is none for these weights.
 
-    It is in `directory` or, if that is not writable, in `elsewhere`.
+    It is in `directory` or, if that is not writable or a LoRA is merged, in `elsewhere`.
 
     Args:
-        directory: holds config.json and model.safetensors.
+        directory: holds config.json and the weights.
         source: the fingerprint of the weights (`checkpoints.fingerprint`); it is recorded in the file.
         ids: (rows,), the rows of the head, `Grammar.ids`.
         quantization: of the matrices; norms and biases are float32.
         elsewhere: a writable directory.
         progress: counts tensors.
+        adapter: the directory of a LoRA to merge.
+        tokenizer: the tokenizer.json, by default the one in `directory`.
         server: whether the file is for llama.cpp's own server.
 
     Raises CheckpointError if the weights cannot be read or the file cannot be written.
@@ -100,16 +105,18 @@ def model_file(
     """
     recorded = f"{source}-{FORMAT}"
     name = f"fast-spark-{'server-' if server else ''}{quantization}.gguf"
-    paths = [parent / name for parent in (directory, elsewhere / source)]
+    parents = [elsewhere / source] if adapter else [directory, elsewhere / source]
+    paths = [parent / name for parent in parents]
     for path in paths:
-        if _source_of(path) == recorded:
+        if source_of(path) == recorded:
             return path
-    path = paths[0] if _writable(directory) else paths[1]
+    path = paths[0] if _writable(paths[0].parent) else paths[-1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            if _source_of(path) != recorded:  # another process may have made it meanwhile
-                _convert(directory, recorded, ids, quantization, path, progress, server=server)
+            if source_of(path) != recorded:  # another process may have made it meanwhile
+                whole = (tokenizer or directory / TOKENIZER) if server else None
+                _convert(directory, adapter, recorded, ids, quantization, path, progress, whole)
     except OSError as error:
         free = shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free / 1e9
         raise CheckpointError(
@@ -120,24 +127,27 @@ def model_file(
 
 def _convert(
     directory: Path,
+    adapter: Path | None,
     recorded: str,
     ids: np.ndarray,
     quantization: Quantization,
     path: Path,
     progress: Progress,
-    *,
-    server: bool,
+    tokenizer: Path | None,
 ) -> None:
-    """Write under another name, and rename the complete file: an interrupted conversion leaves no model behind."""
+    """Write under another name, and rename the complete file: an interrupted conversion leaves no model behind.
+
+    With a `tokenizer` the file has the whole vocabulary.
+    """
     logger.info("Converting the language model to %s", path)
     partial, types = path.with_suffix(".partial"), TYPES[quantization]
     try:
-        with open_weights(directory) as file:
+        with open_weights(directory, adapter) as file:
             writer = gguf.GGUFWriter(partial, "qwen2")
             writer.add_string(SOURCE, recorded)
             _describe(writer, file.config, types)
-            if server:
-                _describe_vocabulary(writer, directory / "tokenizer.json", file.config.vocab_size)
+            if tokenizer:
+                _describe_vocabulary(writer, tokenizer, file.config.vocab_size)
                 head = _whole_head(file, ids, types)
             else:
                 writer.add_tokenizer_model("none")
@@ -196,14 +206,19 @@ Tensor = tuple[str, torch.Tensor, Type]
 
 
 def _audio_head(file: Qwen2File, ids: np.ndarray, types: Types) -> list[Tensor]:
-    head = torch.nn.functional.pad(file.head(ids), (0, 0, 0, padded(len(ids)) - len(ids)))
-    return [("token_embd.weight", head, types.head)]
+    """The rows of the head and, if they are others, of the embedding."""
+    rows = {"token_embd.weight": file.head(ids)}
+    if file.separate_head:
+        rows = {"token_embd.weight": file.embedding()[torch.from_numpy(ids)], "output.weight": file.head(ids)}
+    padding = (0, 0, 0, padded(len(ids)) - len(ids))
+    return [(name, torch.nn.functional.pad(tensor, padding), types.head) for name, tensor in rows.items()]
 
 
 def _whole_head(file: Qwen2File, ids: np.ndarray, types: Types) -> list[Tensor]:
     bias = torch.full((file.config.vocab_size,), NEVER)
     bias[torch.from_numpy(ids)] = 0
-    return [("token_embd.weight", file.embedding(), types.head), ("output.bias", bias, Type.F32)]
+    head = [("output.weight", file.whole_head(), types.head)] if file.separate_head else []
+    return [("token_embd.weight", file.embedding(), types.head), *head, ("output.bias", bias, Type.F32)]
 
 
 def _layers(file: Qwen2File, types: Types) -> list[Tensor]:
@@ -220,7 +235,7 @@ def padded(rows: int) -> int:
     return math.ceil(rows / TILE) * TILE
 
 
-def _source_of(path: Path) -> str | None:
+def source_of(path: Path) -> str | None:
     """The fingerprint that is recorded in the file; None if there is no such file, or it is incomplete."""
     try:
         reader = gguf.GGUFReader(path)

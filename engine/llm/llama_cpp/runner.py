@@ -7,6 +7,7 @@ import logging
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
@@ -60,6 +61,19 @@ class Batch:
         return self._batch
 
 
+class Embedding(Protocol):
+    """The embedding of the whole vocabulary, (vocabulary, C); a tensor is one."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """The size of the vocabulary, and the width."""
+        ...
+
+    def __getitem__(self, ids: torch.Tensor) -> torch.Tensor:
+        """The rows of these ids, (ids, C), of any float type."""
+        ...
+
+
 class LlamaCppModelRunner:
     """A ModelRunner in llama.cpp. The rows of the head are the vocabulary of the model's file."""
 
@@ -69,7 +83,7 @@ class LlamaCppModelRunner:
         self,
         path: Path,
         quantization: Quantization,
-        embedding: torch.Tensor,
+        embedding: Embedding,
         rows: int,
         *,
         slots: int,
@@ -77,12 +91,12 @@ class LlamaCppModelRunner:
         threads: int,
         repack: bool,
     ) -> None:
-        """Load a file that `gguf_file.model_file` made.
+        """Load a file that `gguf_file.model_file` or `ready_file.prepare_ready_file` made.
 
         Args:
             path: the file.
             quantization: the file's quantization.
-            embedding: (vocabulary, C), the checkpoint's embedding, for the prompts.
+            embedding: the checkpoint's, for the prompts.
             rows: how many of the head's rows are used.
             slots: sequences at once.
             context: the most ids of each sequence.

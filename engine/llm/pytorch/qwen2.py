@@ -86,7 +86,7 @@ class Qwen2(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.head = nn.Linear(config.hidden_size, rows, bias=False)  # also the embeddings of generated rows
+        self.head = nn.Linear(config.hidden_size, rows, bias=False)
 
     def forward(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Map embeddings (B, T, C) to the last position's logits (B, rows); the caches are (layers, B, G, S, D)."""

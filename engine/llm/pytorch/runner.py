@@ -22,6 +22,7 @@ class TorchModelRunner:
         directory: Path,
         ids: np.ndarray,
         *,
+        adapter: Path | None = None,
         slots: int,
         context: int,
         device: torch.device,
@@ -31,12 +32,14 @@ class TorchModelRunner:
     ) -> None:
         """Load `LLM/` of a checkpoint.
 
-        `ids` are the rows of the head (`Grammar.ids`). `int8` rounds the linear layers (`engine.llm.pytorch.int8`).
+        `ids` are the rows of the head (`Grammar.ids`). `adapter` is the directory of a LoRA to merge. `int8` rounds the
+        linear layers (`engine.llm.pytorch.int8`).
         `fixed` runs decode steps at fixed shapes. Raises CheckpointError if a file or tensor is missing or has the
         wrong shape.
         """
-        with open_weights(directory) as file:
+        with open_weights(directory, adapter) as file:
             weights, self._embedding = fused(file, ids), file.embedding()
+            separate_head = file.separate_head
             config = self._config = file.config
         self.slots, self.context, self.device = slots, min(context, config.max_position_embeddings), device
         self.chunk = 64 if device.type == "cpu" else 256
@@ -45,7 +48,8 @@ class TorchModelRunner:
             model = Qwen2(config, len(ids))
         model.load_state_dict(weights, assign=True)
         self._model = model.to(device, dtype).eval().requires_grad_(False)
-        self._answers = self._model.head.weight  # (rows, C): the embeddings of generated rows
+        # (rows, C): the embeddings of generated rows
+        self._answers = self._embedding[torch.from_numpy(ids)].to(device, dtype) if separate_head else model.head.weight
         if int8:
             round_linears(self._model)
         self._rope = rope_table(config, self.context).to(device, dtype)

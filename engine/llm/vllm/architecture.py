@@ -15,15 +15,17 @@ from vllm.config import VllmConfig
 from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
 from vllm.model_executor.models.qwen2 import Qwen2ForCausalLM
 
+from engine.llm.tensors import EMBEDDING, HEAD
 from engine.llm.vllm.plugin import embedding_permutation
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 
-EMBEDDING = "model.embed_tokens.weight"
-
 
 class FastSparkForCausalLM(Qwen2ForCausalLM):
-    """vLLM's Qwen2. `config.embedding_rows` counts the whole vocabulary, `config.vocab_size` the audio rows."""
+    """vLLM's Qwen2. `config.embedding_rows` counts the whole vocabulary, `config.vocab_size` the audio rows.
+
+    `config.separate_head` says whether the checkpoint's head has weights of its own.
+    """
 
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__(vllm_config=vllm_config, prefix=prefix)
@@ -37,8 +39,11 @@ class FastSparkForCausalLM(Qwen2ForCausalLM):
 
     def _permuted(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterable[tuple[str, torch.Tensor]]:
         for name, value in weights:
+            if name == (HEAD if self.config.separate_head else EMBEDDING):
+                yield HEAD, value[torch.from_numpy(self._ids)]
+            if name == HEAD:
+                continue
             if name == EMBEDDING:
-                yield "lm_head.weight", value[torch.from_numpy(self._ids)]
                 value = value[torch.from_numpy(embedding_permutation(self._ids, len(value)))]
             yield name, value
 

@@ -18,7 +18,7 @@ import numpy as np
 from engine.errors import BackendFailed, EngineClosed, EngineError
 from engine.llm.base import max_answer_tokens
 from engine.llm.vllm.plugin import embedding_permutation
-from engine.llm.weights import Qwen2Config
+from engine.llm.weights import open_weights
 from engine.observer import Observer
 from engine.tokens.grammar import Grammar
 from engine.types import Prompt, Sampling
@@ -43,18 +43,22 @@ class VllmModel:
         device: torch.device,
         dtype: torch.dtype,
         gpu_memory_utilization: float,
+        can_sleep: bool,
         observer: Observer,
     ) -> None:
         """Start the engine with `LLM/` of a checkpoint; blocks until it is loaded.
 
         At most `running` sequences share a step. `gpu_memory_utilization` is the share of the GPU's memory for the
-        engine, including the weights. Raises CheckpointError, or EngineError if vLLM cannot start.
+        engine, including the weights. `can_sleep` starts it in vLLM's sleep mode, if it is on a GPU. Raises
+        CheckpointError, or EngineError if vLLM cannot start.
         """
-        model = Qwen2Config.from_file(directory / "config.json")
+        with open_weights(directory) as file:
+            model, separate_head = file.config, file.separate_head
         self.context = min(context, model.max_position_embeddings)
         self._observer = observer
         self._watcher: asyncio.Task[None] | None = None
         self._closed = False
+        self._can_sleep = can_sleep and device.type == "cuda"
         self._numbers = count()
         self._running: set[str] = set()
         arguments = {
@@ -64,8 +68,13 @@ class VllmModel:
             "device_ids": None if device.index is None else [device.index],
             "dtype": str(dtype).removeprefix("torch."),
             "gpu_memory_utilization": gpu_memory_utilization,
-            "hf_overrides": {"vocab_size": len(grammar.ids), "embedding_rows": model.vocab_size},
+            "hf_overrides": {
+                "vocab_size": len(grammar.ids),
+                "embedding_rows": model.vocab_size,
+                "separate_head": separate_head,
+            },
             "enforce_eager": device.type == "cpu",
+            "enable_sleep_mode": self._can_sleep,
         }
         try:
             from engine.llm.vllm.engine import start
@@ -120,6 +129,16 @@ class VllmModel:
             raise BackendFailed(f"The language model failed: {error}") from error
         finally:
             self._running.discard(number)
+
+    async def sleep(self) -> bool:
+        """See OwnSleep.sleep. vLLM moves the weights to the host's memory and drops the KV cache."""
+        if self._can_sleep:
+            await self._llm.sleep()
+        return self._can_sleep
+
+    async def wake(self) -> None:
+        """See OwnSleep.wake."""
+        await self._llm.wake_up()
 
     async def close(self) -> None:
         """See LanguageModel.close."""

@@ -9,6 +9,7 @@ import torch
 
 from engine.codec import BiCodec
 from engine.codec.bicodec import REFERENCE_SAMPLES, reference_clip
+from engine.codec.form import CodecForm
 from engine.codec.layers import lengths_if_padded, zero_padding
 from engine.types import SAMPLES_PER_TOKEN, Passage, Samples
 from tests.engine.codec.conftest import Arrays, signal_to_noise
@@ -116,7 +117,7 @@ def test_only_the_first_six_seconds_make_the_voice(codec: BiCodec, small_numbers
 def test_bfloat16_decodes_to_nearly_the_same_and_encodes_to_the_same(
     codec: BiCodec, small_checkpoint: Path, small_numbers: Arrays
 ) -> None:
-    coarse = BiCodec.from_checkpoint(small_checkpoint, dtype=torch.bfloat16)
+    coarse = BiCodec.from_checkpoint(small_checkpoint, form=CodecForm(torch.bfloat16))
     for item, wave in zip(items(FRAMES), coarse.decode_batch(items(FRAMES)), strict=True):
         assert wave.dtype == np.float32
         assert 25 < signal_to_noise(codec.decode(*item), wave) < 60  # exact would mean that it was not bfloat16

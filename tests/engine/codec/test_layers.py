@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from engine.codec.decoder import Snake, Upsampling
+from engine.codec.activation import Snake
+from engine.codec.decoder import Upsampling
 from engine.codec.layers import Convolution
 
 
@@ -36,7 +37,7 @@ def test_a_convolution(kernel_size: int, dilation: int, groups: int, packed: boo
     expected = F.conv1d(
         x.transpose(1, 2), layer.weight, layer.bias, padding=padding, dilation=dilation, groups=groups
     ).transpose(1, 2)
-    layer.prepare(torch.float32)
+    layer.prepare(torch.float32, packed=True)
     if not packed:
         as_on_a_gpu(layer)
     torch.testing.assert_close(layer(x), expected)
@@ -55,7 +56,7 @@ def test_a_transposed_convolution(kernel_size: int, rate: int, packed: bool) -> 
         1, 2
     )
     assert expected.shape == (2, 30 * rate, 8)
-    layer.prepare(torch.float32)
+    layer.prepare(torch.float32, packed=True)
     if not packed:
         as_on_a_gpu(layer)
     torch.testing.assert_close(layer(x), expected)

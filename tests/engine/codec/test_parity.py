@@ -10,6 +10,7 @@ import torch
 
 from engine.codec import BiCodec
 from engine.codec.bicodec import reference_clip
+from engine.codec.form import CodecForm
 from tests.engine.codec.conftest import Arrays, signal_to_noise
 
 TOLERANCE = 1e-4
@@ -115,6 +116,6 @@ def test_wave_at_full_size(full_codec: BiCodec, full_numbers: Arrays) -> None:
 
 @pytest.mark.slow
 def test_wave_at_full_size_in_bfloat16(full_checkpoint: Path, full_numbers: Arrays) -> None:
-    codec = BiCodec.from_checkpoint(full_checkpoint, dtype=torch.bfloat16)
+    codec = BiCodec.from_checkpoint(full_checkpoint, form=CodecForm(torch.bfloat16))
     wave = codec.decode(full_numbers["decode_semantic_tokens"], full_numbers["global_tokens"])
     assert signal_to_noise(full_numbers["decode_wave"], wave) >= 35

@@ -5,13 +5,51 @@ import pytest
 from engine.config import EngineConfig
 from engine.errors import EngineError
 from engine.llm.selection import Host, LlamaCpp, Torch, Vllm, choose
+from engine.tuning.tables import LanguageModelRow, Tuning
 
-PLAIN = Host(cuda=False, amx=False, llama=True, vllm=False)
-AMX = Host(cuda=False, amx=True, llama=True, vllm=False)
-BARE = Host(cuda=False, amx=False, llama=False, vllm=False)
-GPU = Host(cuda=True, amx=True, llama=True, vllm=True)
-GPU_ALONE = Host(cuda=True, amx=True, llama=True, vllm=False)
-CPU_VLLM = Host(cuda=False, amx=False, llama=True, vllm=True)
+PLAIN = Host(cuda=False, llama=True, vllm=False)
+BARE = Host(cuda=False, llama=False, vllm=False)
+GPU = Host(cuda=True, llama=True, vllm=True)
+GPU_ALONE = Host(cuda=True, llama=True, vllm=False)
+CPU_VLLM = Host(cuda=False, llama=True, vllm=True)
+
+
+def row(backend: str, precision: str, rate: float, divergence: float = 0.001) -> LanguageModelRow:
+    return LanguageModelRow.model_validate(
+        {"backend": backend, "precision": precision, "rates": {1: rate}, "divergence": divergence}
+    )
+
+
+MEASURED = Tuning(
+    host="a processor",
+    threads=2,
+    date="2026-11-25",
+    versions={},
+    language_model=(
+        row("torch", "float32", 10, 0),
+        row("llama-cpp", "q8_0", 30),
+        row("torch", "int8", 50),
+        row("torch", "bfloat16", 90, 0.02),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "chosen"),
+    [
+        ({}, PLAIN, Torch("int8")),  # bfloat16 is faster, and too far from float32
+        ({"backend": "llama-cpp"}, PLAIN, LlamaCpp("q8_0")),
+        ({"backend": "torch"}, PLAIN, Torch("int8")),
+        ({"llm_precision": "q4_0"}, PLAIN, LlamaCpp("q4_0")),
+        ({"llm_precision": "bfloat16", "backend": "torch"}, PLAIN, Torch("bfloat16")),
+        ({}, GPU, Vllm("bfloat16")),
+        ({"llm_device": "cpu"}, GPU, Torch("int8")),
+    ],
+)
+def test_what_was_fastest_is_chosen_where_the_settings_leave_it_open(
+    settings: dict[str, object], host: Host, chosen: Torch | LlamaCpp | Vllm
+) -> None:
+    assert choose(EngineConfig.model_validate(settings), host, MEASURED) == chosen
 
 
 @pytest.mark.parametrize(
@@ -19,10 +57,7 @@ CPU_VLLM = Host(cuda=False, amx=False, llama=True, vllm=True)
     [
         ({}, PLAIN, LlamaCpp("q8_0")),
         ({"max_running": 32}, PLAIN, LlamaCpp("q8_0")),
-        ({}, AMX, LlamaCpp("q8_0")),
-        ({"max_running": 9}, AMX, Torch("bfloat16")),
-        ({"max_running": 9, "backend": "llama-cpp"}, AMX, LlamaCpp("q8_0")),
-        ({"backend": "torch"}, AMX, Torch("float32")),
+        ({"backend": "torch"}, PLAIN, Torch("float32")),
         ({"llm_precision": "q4_0"}, PLAIN, LlamaCpp("q4_0")),
         ({"llm_precision": "bfloat16", "backend": "torch"}, PLAIN, Torch("bfloat16")),
         ({"llm_precision": "int8"}, PLAIN, Torch("int8")),
@@ -38,12 +73,12 @@ CPU_VLLM = Host(cuda=False, amx=False, llama=True, vllm=True)
     ],
 )
 def test_the_choice(settings: dict[str, object], host: Host, chosen: Torch | LlamaCpp | Vllm) -> None:
-    assert choose(EngineConfig.model_validate(settings), host, demo=False) == chosen
+    assert choose(EngineConfig.model_validate(settings), host) == chosen
 
 
-@pytest.mark.parametrize("host", [PLAIN, BARE, AMX, CPU_VLLM])
+@pytest.mark.parametrize("host", [PLAIN, BARE, CPU_VLLM])
 def test_the_demo_model_runs_in_torch(host: Host) -> None:
-    assert choose(EngineConfig(max_running=16), host, demo=True) == Torch("float32")
+    assert choose(EngineConfig(max_running=16), host, MEASURED, demo=True) == Torch("float32")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +99,7 @@ def test_the_demo_model_runs_in_torch(host: Host) -> None:
 )
 def test_an_unavailable_choice_is_refused(settings: dict[str, object], host: Host, message: str) -> None:
     with pytest.raises(EngineError, match=message):
-        choose(EngineConfig.model_validate(settings), host, demo=False)
+        choose(EngineConfig.model_validate(settings), host)
 
 
 def test_this_machine_has_llama_cpp() -> None:

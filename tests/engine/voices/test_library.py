@@ -161,12 +161,22 @@ async def test_every_built_in_name_is_a_voice_of_its_own(parts: Parts) -> None:
     assert await attributes_of(parts, "alloy", gender="male") == replace(alloy, gender="male")
 
 
-@pytest.mark.parametrize("change", [{"pitch": "high"}, {"gender": "male"}])
-async def test_a_sampled_voice_cannot_be_changed(parts: Parts, change: dict[str, str]) -> None:
+async def test_a_sampled_voice_keeps_its_gender(parts: Parts) -> None:
     await parts.voices.add("Ada", recording())
-    with pytest.raises(InvalidRequest, match="made from a sample") as caught:
-        await parts.voices.tokens("Ada", **change)  # type: ignore[arg-type]
-    assert caught.value.param == next(iter(change))
+    with pytest.raises(InvalidRequest, match="not made from attributes") as caught:
+        await parts.voices.tokens("Ada", gender="male")
+    assert caught.value.param == "gender"
+
+
+async def test_a_sampled_voice_takes_another_pitch_and_rate(parts: Parts) -> None:
+    await parts.voices.add("Ada", recording())
+    tokens = await parts.voices.tokens("Ada", pitch="high", rate="low")
+    assert isinstance(tokens, ClonedVoiceTokens)
+    assert (tokens.pitch, tokens.rate) == ("high", "low")
+
+
+async def test_a_created_voice_takes_another_rate(parts: Parts) -> None:
+    assert await attributes_of(parts, "alloy", rate="very_low") == replace(BUILT_IN["alloy"], speed="very_low")
 
 
 async def test_a_voice_that_fails_when_nobody_waits_any_more_is_not_a_crash(parts: Parts) -> None:

@@ -33,6 +33,7 @@ from engine.types import (
 from engine.voices.consent_store import ConsentStore
 from engine.voices.database import Database
 from engine.voices.naming import new_id
+from engine.voices.rates import VoiceRates, digest_of
 from engine.voices.store import VoiceStore
 from engine.voices.tables import Base
 from tests.engine.voices.common import same
@@ -255,10 +256,14 @@ def test_a_change_leaves_what_it_does_not_name(store: VoiceStore) -> None:
         store.change(ada.id, "", "Bob", None)
 
 
-def test_a_deleted_voice_leaves_nothing(store: VoiceStore, raw: Engine) -> None:
+def test_a_deleted_voice_leaves_nothing(store: VoiceStore, database: Database, raw: Engine) -> None:
     made = voice("Ada")
     store.add(made, SAMPLE, {"weights": TOKENS, "others": TOKENS})
-    assert counts(raw) == {"consents": 0, "voices": 1, "samples": 1, "voice_tokens": 2, "created_tokens": 0}
+    rates = VoiceRates(database, "weights")
+    assert rates.get(digest_of(TOKENS), "en") is None
+    assert rates.save(digest_of(TOKENS), "en", 0.8) == rates.save(digest_of(TOKENS), "en", 0.9) == 0.8
+    made_rows = {"voices": 1, "samples": 1, "voice_tokens": 2, "voice_rates": 1}
+    assert counts(raw) == {"consents": 0, "created_tokens": 0, **made_rows}
     store.delete(made.id, "")
     assert set(counts(raw).values()) == {0}
     with pytest.raises(UnknownVoice):

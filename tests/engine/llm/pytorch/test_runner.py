@@ -39,12 +39,17 @@ class FollowGrammar(LogitsProcessor):
 
 def reference(checkpoint: Path, vocabulary: Vocabulary, count: int) -> list[list[int]]:
     """Greedy answers by transformers, without the end token."""
-    grammar = Grammar(vocabulary)
     model = Qwen2ForCausalLM.from_pretrained(checkpoint / "LLM", dtype=torch.float32).eval()
+    return greedy_by_transformers(model, vocabulary, count)
+
+
+def greedy_by_transformers(model: torch.nn.Module, vocabulary: Vocabulary, count: int) -> list[list[int]]:
+    """Greedy answers of a model of transformers or peft, without the end token."""
+    grammar = Grammar(vocabulary)
     answers = []
     for prompt in prompts(vocabulary):
-        output = model.generate(
-            torch.tensor([prompt.ids]),
+        output = model.generate(  # type: ignore[operator]
+            input_ids=torch.tensor([prompt.ids]),
             do_sample=False,
             max_new_tokens=count,
             logits_processor=[FollowGrammar(grammar, prompt)],

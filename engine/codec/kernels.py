@@ -1,0 +1,138 @@
+"""Compiled activations for the wave generator, see `engine.codec.activation`.
+
+torch's compiler writes and compiles them ahead of time (AOTInductor), one file for each function, precision and vector
+width. That needs a C++ compiler and a minute, once; the files need neither. `python -m engine.codec.kernels DIRECTORY`
+makes all files that this machine can make, for an image that has no compiler.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.codec.activation import FusedActivation
+from engine.config import Precision
+
+logger = logging.getLogger(__name__)
+
+Function = Literal["snake", "add_snake"]
+FUNCTIONS: Final[tuple[Function, ...]] = ("snake", "add_snake")
+WIDTHS: Final = {"AVX512": (512, "x86-64-v4"), "AVX2": (256, "x86-64-v3")}
+"""By torch's name of a CPU's vectors: their bits, and the processors that a file for them is for."""
+INSTALLED = Path(sys.prefix) / "share" / "fast-spark" / "kernels"
+"""Where an image has its files."""
+BUILD_SECONDS = 120
+
+
+class _Snake(nn.Module):
+    """The activation, as the compiler sees it: rows (N, C) with alpha (C,)."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def forward(self, x: Tensor, alpha: Tensor) -> Tensor:
+        x = x.float()
+        return (x + (x * alpha).sin().square() * (1 / (alpha + 1e-9))).to(self._dtype)
+
+
+class _AddSnake(_Snake):
+    def forward(self, x: Tensor, term: Tensor, alpha: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x.add_(term), alpha)
+
+
+def load(precision: Precision, directories: Sequence[Path]) -> FusedActivation | None:
+    """The compiled activations for this CPU from the first of the directories that has them; None if none has."""
+    for directory in directories:
+        files = [_file(directory, function, precision) for function in FUNCTIONS]
+        if all(file.is_file() for file in files):
+            try:
+                return FusedActivation(getattr(torch, precision), *(_function(file) for file in files))
+            except Exception as error:  # a damaged file raises many types
+                logger.warning("The compiled activations in %s cannot be loaded: %s", directory, error)
+    return None
+
+
+def build(precision: Precision, directory: Path, seconds: float = BUILD_SECONDS) -> bool:
+    """Make the files for this CPU in `directory`, in processes of their own; return whether they are there now.
+
+    Without a C++ compiler, or if it fails or takes more than `seconds`, there are none, and the log says so.
+    """
+    if _capability() not in WIDTHS or not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        logger.info("There is no C++ compiler here (Debian: apt install g++): activations are not compiled.")
+        return False
+    missing = [name for name in FUNCTIONS if not _file(directory, name, precision).is_file()]
+    commands = [[sys.executable, "-m", __name__, str(directory), name, precision, _capability()] for name in missing]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for command in commands]
+    for process in processes:
+        try:
+            _, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, errors = process.communicate()
+        if process.returncode:
+            logger.warning("The activations were not compiled: %s", errors.decode(errors="replace").strip()[-500:])
+    return all(_file(directory, name, precision).is_file() for name in FUNCTIONS)
+
+
+def compile_function(function: Function, precision: Precision, capability: str, directory: Path) -> None:
+    """Compile one function for CPUs with the vectors `capability`, a key of WIDTHS."""
+    import torch._inductor
+
+    dtype = getattr(torch, precision)
+    rows, term, alpha = torch.zeros(700, 96), torch.zeros(700, 96, dtype=dtype), torch.ones(96)
+    inputs = (term, alpha) if function == "snake" else (rows, term, alpha)
+    frames, channels = torch.export.Dim("frames", min=2), torch.export.Dim("channels", min=2, max=8192)
+    shapes = tuple({0: frames, 1: channels} if value.ndim == 2 else {0: channels} for value in inputs)
+    module = _Snake(dtype) if function == "snake" else _AddSnake(dtype)
+    bits, processors = WIDTHS[capability]
+    options = {"cpp.simdlen": bits, "cpp.march": processors, "cpp.dynamic_threads": True}
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory) as temporary, torch.inference_mode():
+        made = Path(temporary) / "function.pt2"
+        program = torch.export.export(module, inputs, dynamic_shapes=shapes)
+        torch._inductor.aoti_compile_and_package(program, package_path=str(made), inductor_configs=options)
+        made.rename(_file(directory, function, precision, capability))
+
+
+def _file(directory: Path, function: Function, precision: Precision, capability: str | None = None) -> Path:
+    name = f"{function}-{precision}-{capability or _capability()}-torch{torch.__version__}.pt2"
+    return directory / name.lower()
+
+
+def _capability() -> str:
+    return torch.backends.cpu.get_cpu_capability()
+
+
+def _function(file: Path) -> Callable[..., Tensor]:
+    import torch._inductor
+
+    return cast("Callable[..., Tensor]", torch._inductor.aoti_load_package(str(file)))
+
+
+def main(arguments: list[str]) -> None:
+    """Compile one function, or all that this machine's CPU can run."""
+    directory, *one = arguments
+    if one:
+        function, precision, capability = one
+        compile_function(cast("Function", function), cast("Precision", precision), capability, Path(directory))
+        return
+    wanted: tuple[Precision, ...] = ("float32", "bfloat16")
+    runnable = WIDTHS if _capability() == "AVX512" else {_capability()} & set(WIDTHS)
+    for capability in runnable:
+        for precision in wanted:
+            for name in FUNCTIONS:
+                compile_function(name, precision, capability, Path(directory))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,95 @@
+"""A take: one drawing of a sentence's tokens, watched while it comes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from engine.takes.faults import Fault
+from engine.takes.length import Lengths
+from engine.takes.loops import Loops
+from engine.takes.sound import Sound
+from engine.types import TOKENS_PER_SECOND, Samples
+
+LEADING = 7 * TOKENS_PER_SECOND // 10  # tokens, 0.7 s: longest silence before a sentence
+INNER = TOKENS_PER_SECOND  # tokens, 1 s: longest silence inside a sentence
+AROUND = 25  # tokens, 0.5 s: silence before and after a sentence
+
+
+class Take:
+    """One drawing, with the first fault that is found in it.
+
+    `good` is the number of tokens before the fault. Another take may go on after `resume` of its tokens; those after
+    them are to be drawn again. What is found depends on the tokens and their samples alone, and not on when they come.
+    """
+
+    def __init__(self, lengths: Lengths | None, kept: Sequence[int] = (), sound: Sound | None = None) -> None:
+        """Go on after the tokens `kept` of another take; `sound` is what was heard of them.
+
+        Without `lengths` nothing is judged.
+        """
+        self.lengths = lengths
+        self.tokens: list[int] = list(kept)
+        self.sound = sound or Sound()
+        self.fault: Fault | None = None
+        self.good = self.resume = 0
+        self.errors = 0.0  # the share of wrong words, by the listener
+        self._loops = Loops()
+        if lengths:
+            for token in kept:
+                self._loops.push(token)
+
+    def is_sure(self, tokens: int) -> bool:
+        """Whether the first `tokens` may be heard before the take has passed.
+
+        Not while the last tokens may be the beginning of a loop, and not if most sentences would have ended.
+        """
+        return not self._loops.suspicious and (not self.lengths or tokens <= self.lengths.usual)
+
+    def push(self, token: int) -> None:
+        """Take the next token."""
+        self.tokens.append(token)
+        if not self.lengths:
+            return
+        second_turn = self._loops.push(token)
+        if second_turn is not None:
+            self.fail(Fault.LOOP, second_turn)
+        elif len(self.tokens) > self.lengths.longest + AROUND:
+            self.fail(Fault.RUNAWAY, self.lengths.longest, resume=0)
+
+    def hear(self, samples: Samples, *, last: bool) -> None:
+        """Take the samples of the next tokens, shape (320 T,). Silence at the end of the `last` is no fault."""
+        self.sound.push(samples)
+        if not self.lengths:
+            return
+        for start, end in self.sound.silences():
+            trailing = last and end == len(self.sound.frames)
+            if not trailing and end - start > (INNER if start else LEADING):
+                self.fail(Fault.SILENCE, start)
+                break
+
+    def end(self, *, bounded: bool) -> None:
+        """Judge the whole, after the last token was heard; `bounded` if it has as many tokens as the model may draw."""
+        lengths, spoken = self.lengths, self.sound.spoken
+        if not lengths or self.fault:
+            return
+        if bounded:
+            self.fail(Fault.RUNAWAY, min(len(self.tokens), lengths.longest), resume=0)
+        elif spoken <= lengths.third:
+            self.fail(Fault.NOTHING, len(self.tokens) - self.sound.trailing)
+        elif not lengths.shortest <= spoken <= lengths.longest:
+            good = len(self.tokens) - self.sound.trailing
+            self.fail(Fault.LENGTH, good, resume=good if spoken < lengths.shortest else 0)
+
+    def fail(self, fault: Fault, good: int, resume: int | None = None) -> None:
+        """Note a fault after `good` tokens, unless one was found before."""
+        if self.fault is None:
+            self.fault, self.good = fault, good
+            self.resume = good if resume is None else resume
+
+    @property
+    def badness(self) -> float:
+        """How bad a failed take is: its share of wrong words, or more the further its length is from the expected."""
+        if self.fault is Fault.WORDS or not self.lengths:
+            return self.errors
+        return 1 + abs(math.log((self.good + 1) / (self.lengths.expected + 1)))

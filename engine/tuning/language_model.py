@@ -1,0 +1,98 @@
+"""Times the backends of the language model on a CPU."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.checkpoints import Checkpoint
+from engine.config import EngineConfig
+from engine.llm.base import ModelRunner
+from engine.llm.registry import load_runner
+from engine.llm.selection import Host, LlamaCpp, Torch
+from engine.tokens.grammar import Grammar
+from engine.tuning.tables import LanguageModelRow
+
+CONTEXT = 256
+PROMPT = 32  # ids
+STEPS = 12  # whose distributions are compared
+ROUNDS = 3
+
+
+def language_model_rows(
+    checkpoint: Checkpoint, config: EngineConfig, grammar: Grammar, host: Host, out_of_time: Callable[[], bool]
+) -> list[LanguageModelRow]:
+    """Measure what the settings allow, float32 in torch first: the others' distributions are compared with its.
+
+    Candidates that are left when the time is up are not measured.
+    """
+    small = config.model_copy(update={"max_context": CONTEXT})
+    candidates: list[Torch | LlamaCpp] = [Torch("float32")]
+    candidates += [LlamaCpp("q8_0")] if host.llama and config.backend != "torch" else []
+    candidates += [Torch("int8"), Torch("bfloat16")] if config.backend != "llama-cpp" else []
+    rows: list[LanguageModelRow] = []
+    reference: Tensor | None = None
+    for candidate in candidates:
+        if rows and out_of_time():
+            break
+        runner = load_runner(checkpoint, grammar, small, candidate)
+        logits = _logits(runner, grammar)
+        reference = logits if reference is None else reference
+        rates = {width: _rate(runner, grammar, width) for width in widths(config.max_running)}
+        backend, precision = (
+            ("torch", candidate.precision) if isinstance(candidate, Torch) else ("llama-cpp", candidate.quantization)
+        )
+        rows.append(
+            LanguageModelRow(
+                backend=backend, precision=precision, rates=rates, divergence=_divergence(reference, logits)
+            )
+        )
+        del runner
+        gc.collect()
+    return rows
+
+
+def widths(most: int) -> list[int]:
+    """The powers of two up to `most`, and `most`: numbers of sequences."""
+    return sorted({most, *(2**n for n in range(most.bit_length()) if 2**n <= most)})
+
+
+@torch.inference_mode()
+def _logits(runner: ModelRunner, grammar: Grammar) -> Tensor:
+    """The logits (STEPS, rows) after a fixed sequence."""
+    rng = np.random.default_rng(0)
+    prompt = [int(grammar.ids[row]) for row in rng.integers(0, len(grammar.ids), PROMPT)]
+    runner.prefill(0, prompt, 0)
+    steps = []
+    for step, row in enumerate(rng.integers(0, len(grammar.ids), STEPS).tolist()):
+        steps.append(runner.decode([0], [row], [PROMPT + step])[0].float().clone())
+    runner.release(0)
+    return torch.stack(steps)
+
+
+@torch.inference_mode()
+def _rate(runner: ModelRunner, grammar: Grammar, width: int) -> float:
+    """Tokens per second of `width` sequences."""
+    slots = list(range(width))
+    prompt = [int(id_) for id_ in grammar.ids[:PROMPT]]
+    for slot in slots:
+        runner.prefill(slot, prompt, 0)
+    least = float("inf")
+    for step in range(ROUNDS + 1):  # the first one warms up
+        begin = time.perf_counter()
+        runner.decode(slots, slots, [PROMPT + step] * width)
+        least = min(least, time.perf_counter() - begin) if step else least
+    for slot in slots:
+        runner.release(slot)
+    return width / least
+
+
+def _divergence(reference: Tensor, logits: Tensor) -> float:
+    """The mean divergence of the distributions, in nats."""
+    p, q = reference.double().log_softmax(-1), logits.double().log_softmax(-1)
+    return float((p.exp() * (p - q)).sum(-1).mean())

@@ -1,0 +1,52 @@
+"""The command `fast-spark tune`, and the measurement at the first start of a model on a host."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from engine import EngineConfig, Tuning, tune
+from server.options import ConfigOption, ModelOption
+from server.settings import load_settings
+
+BEST = "chosen"
+
+
+def measure(config: ConfigOption = None, model: ModelOption = None) -> None:
+    """Measure which form of a model is fastest on this host, and keep the result for the server: about a minute."""
+    settings = load_settings(config, {} if model is None else {"engine": {"model": model}})
+    console = Console(markup=False)
+    if not tune_with_table(settings.engine, console, again=True):
+        console.print("There is nothing to choose for this model here: it is the demo model, or it runs on a GPU.")
+
+
+def tune_with_table(config: EngineConfig, console: Console, *, again: bool) -> bool:
+    """Measure the model and print the result; return whether that was done. See `engine.tune`."""
+    with console.status("Measuring which form of the model is fastest on this host; this takes a minute, once"):
+        tuning = tune(config, again=again)
+    if tuning is None:
+        return False
+    for table in tables(tuning):
+        console.print(table)
+    return True
+
+
+def tables(tuning: Tuning) -> list[Table]:
+    """The result as two tables: the codec's decoder, and the language model."""
+    host = f"{tuning.host}, {tuning.threads} threads"
+    windows = sorted({window for row in tuning.codec for window in row.seconds})
+    headers = ("codec", *(f"{window} frames" for window in windows), "signal to noise", "")
+    codec = Table(*headers, title=f"{host}: seconds for a second of audio")
+    for row in tuning.codec:
+        name = f"{row.precision}, compiled activations" if row.fused else row.precision
+        noise = "" if row.snr is None else f"{row.snr:.1f} dB"
+        seconds = [f"{row.seconds[window]:.3f}" for window in windows]
+        codec.add_row(name, *seconds, noise, BEST if row == tuning.best_codec() else "")
+    widths = sorted({width for row in tuning.language_model for width in row.rates})
+    headers = ("language model", *(f"{width} at once" for width in widths), "divergence", "")
+    model = Table(*headers, title="tokens per second of all sequences")
+    for candidate in tuning.language_model:
+        rates = [f"{candidate.rates[width]:.0f}" for width in widths]
+        chosen = BEST if candidate == tuning.best_language_model() else ""
+        model.add_row(f"{candidate.backend} {candidate.precision}", *rates, f"{candidate.divergence:.4f}", chosen)
+    return [codec, model]
