@@ -1,5 +1,7 @@
 """The studio's routes: without its library, when the page cannot be rendered, and the way there."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,11 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 def test_there_are_no_routes_without_the_library() -> None:
     assert studio_routes("no_such_library") == []
+
+
+def test_the_server_does_not_import_the_library() -> None:
+    program = "import sys, server.app; print('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"
 
 
 @pytest.mark.parametrize("enabled", [True, False])

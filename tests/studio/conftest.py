@@ -11,6 +11,7 @@ import pytest
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.server.conftest import Server, running_command
@@ -69,8 +70,8 @@ class Studio:
         """Replace the text of a field."""
         wait_until(lambda: bool(self.all(f"#{field} textarea, #{field} input")))
         element = self.find(f"#{field} textarea, #{field} input")
-        element.clear()
-        element.send_keys(text)
+        element.send_keys(Keys.CONTROL + "a")
+        element.send_keys(text or Keys.BACKSPACE)
 
     def choose(self, field: str, option: str) -> None:
         """Choose from a menu."""

@@ -38,12 +38,17 @@ window.captured = new Promise((resolve) => player.audio.addEventListener("playin
 
 @pytest.fixture(scope="module")
 def page(server: Server, browse: Callable[..., Studio]) -> Studio:
-    return browse(server.url, "--window-size=1280,1000")
+    page = browse(server.url, "--window-size=1280,1000")
+    page.open()
+    return page
 
 
 @pytest.fixture
 def studio(page: Studio) -> Iterator[Studio]:
-    page.open()
+    page.click("#stop")
+    page.type("speak-input", "")
+    page.type("speak-seed", "")
+    page.driver.execute_script("document.querySelector('#speak-player .state').textContent = ''")
     yield page
     assert page.errors() == []
 

@@ -145,6 +145,7 @@ def test_a_voice_is_drawn_again_until_it_is_kept(studio: Studio, server: Server)
 def test_what_the_server_does_and_a_benchmark_are_plotted(studio: Studio, tmp_path: Path) -> None:
     studio.tab("Server")
     studio.says("fs-facts", "demo")
+    studio.says("fs-facts", "Backend")
     wait_until(lambda: bool(studio.all("#now-memory_plot path.line")))
     label = studio.find("#now-memory_plot svg").get_attribute("aria-label")
     assert float(str(label).split(": ")[1]) > 0.1  # gigabytes

@@ -25,8 +25,9 @@ export class Player extends HTMLElement {
       <audio controls aria-label="${t("player")}"></audio>
       <p class="state" role="status">${t("no_audio")}</p>
       <dl class="numbers"></dl>
-      <ol class="sentences" aria-label="${t("sentences")}"></ol>`;
-    [this.canvas, this.audio, this.state, this.numbers, this.list] = this.children;
+      <ol class="sentences" aria-label="${t("sentences")}"></ol>
+      <ul class="warnings" aria-live="polite"></ul>`;
+    [this.canvas, this.audio, this.state, this.numbers, this.list, this.warnings] = this.children;
     this.audio.addEventListener("pause", () => this.live && context.suspend());
     this.audio.addEventListener("play", () => {
       if (this.live) context.resume();
@@ -49,6 +50,7 @@ export class Player extends HTMLElement {
     this.spoken = [];
     this.numbers.replaceChildren();
     this.list.replaceChildren();
+    this.warnings.replaceChildren();
   }
 
   /** Seconds of speech that have arrived. */
@@ -73,6 +75,7 @@ export class Player extends HTMLElement {
         if (signal.aborted) return;
         if (event.type === "speech.audio.delta") this.push(fromBase64(event.audio), numbers);
         else if (event.type === "speech.audio.timestamps") this.addSentence(event);
+        else if (event.type === "speech.audio.warning") this.warn(event);
       }
       numbers.total = (performance.now() - numbers.begun) / 1000;
       this.show(numbers);
@@ -178,6 +181,13 @@ export class Player extends HTMLElement {
       "beforeend",
       `<li><button type="button" ${disabled} data-start="${start}">${escaped(text)}</button> <small>${times}</small></li>`,
     );
+  }
+
+  /** Show a warning of the server: a message, or a fault that it heard in a sentence. */
+  warn({ message, text, fault }) {
+    const item = document.createElement("li");
+    item.textContent = message ?? t("warning", { text, fault });
+    this.warnings.append(item);
   }
 
   show({ first, total, seed }) {

@@ -81,7 +81,7 @@ class Facts extends HTMLElement {
 
   show(values, models) {
     const ok = values[`${PREFIX}requests_total{outcome="ok"}`] ?? 0;
-    const info = Object.keys(values).find((name) => name.startsWith(`${PREFIX}info`));
+    const info = Object.keys(values).find((name) => name.startsWith(`${PREFIX}language_model_info`));
     const facts = {
       model: models,
       backend: info?.match(/backend="([^"]*)"/)?.[1],
