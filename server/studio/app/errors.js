@@ -5,7 +5,7 @@ import { ApiError } from "./api.js";
 const MARK = "fs-error";
 
 /** Show an error at the first of the elements with these ids that exists, and move the focus there. */
-export function showError(error, ...ids) {
+function showError(error, ...ids) {
   const place = ids.map((id) => document.getElementById(id)).find(Boolean);
   place.parentElement.closest(".fold")?.querySelector(".label-wrap:not(.open)")?.click();
   const message = document.createElement("p");
@@ -24,7 +24,7 @@ export function showError(error, ...ids) {
 }
 
 /** Remove the errors of a form. */
-export function clearErrors(form) {
+function clearErrors(form) {
   for (const message of document.querySelectorAll(`.${MARK}[id^="${form}-"]`)) {
     for (const field of document.querySelectorAll(`[aria-describedby="${message.id}"]`)) {
       field.removeAttribute("aria-invalid");

@@ -17,7 +17,7 @@ function unlock() {
   context ??= new AudioContext({ sampleRate: RATE });
 }
 
-export class Player extends HTMLElement {
+class Player extends HTMLElement {
   connectedCallback() {
     if (this.audio) return;
     this.innerHTML = `

@@ -9,7 +9,7 @@ const files = new Map();  // by the field's id: a fold that is closed removes it
 export const fileOf = (id) => files.get(id);
 
 /** A field for a file. It fires `chosen`. */
-export class FileField extends HTMLElement {
+class FileField extends HTMLElement {
   connectedCallback() {
     if (this.input) return;
     this.classList.add("file-field");
@@ -50,7 +50,7 @@ export class FileField extends HTMLElement {
 }
 
 /** A field for a recording, from the microphone or from a file. */
-export class Recorder extends FileField {
+class Recorder extends FileField {
   connectedCallback() {
     if (this.input) return;
     super.connectedCallback();
