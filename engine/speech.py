@@ -45,6 +45,7 @@ from engine.voices.catalogue import VOICE_TEXT
 from engine.voices.consent_store import ConsentStore
 from engine.voices.consents import ConsentLibrary
 from engine.voices.database import Database
+from engine.voices.files import VoiceFiles
 from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
 from engine.voices.rates import VoiceRates
@@ -110,6 +111,7 @@ class SpeechEngine:
         maker = VoiceMaker(prompts, vocabulary, self._language_model)
         store = VoiceStore(database, maker.check)
         self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
+        self.voice_files = VoiceFiles(config, self.voices, store)
 
     @classmethod
     def load(

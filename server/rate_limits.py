@@ -182,7 +182,8 @@ class KeyLimits:
         """Do the work with the shared counts, or with this process's own while Redis does not answer."""
         for counts in self._counts():
             try:
-                return await work(counts)
+                await work(counts)
+                return
             except StorageError as error:
                 logger.warning("Redis does not answer, so each process has its own limits: %s", error)
                 self._shared_from = time.monotonic() + AWAY_SECONDS

@@ -128,6 +128,8 @@ class Settings(BaseSettings):
     """Unknown fields of a speech request: an error 400, or ignored and named in the header `X-Ignored-Fields`."""
     speak_nothing: Literal["silence", "error"] = "silence"
     """The response to a text without words: 0.2 s of silence, or an error 400."""
+    studio: bool = True
+    """Whether /studio is served, if its libraries are installed (the extra `[studio]`)."""
     flashtts: bool = False
     """Whether the endpoints of FlashTTS are enabled: /speak, /clone_voice and others."""
     websocket: WebSocketSettings = WebSocketSettings()

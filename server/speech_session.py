@@ -201,7 +201,7 @@ class SpeechSession:
                 case _ if self._config is None:
                     raise InvalidRequest(f"The first message must be session.config, not {message.type}.", "type")
                 case InputText():
-                    self._write(message.text)
+                    await self._write(message.text)
                 case InputFlush() if turn := self._writing():
                     turn.flush()
                 case InputDone():
@@ -230,7 +230,7 @@ class SpeechSession:
         self._asked = replace(asked, reading=reading, timestamps=True, announce=True, separate=separate)
         self._config = config
 
-    def _write(self, text: str) -> None:
+    async def _write(self, text: str) -> None:
         if not text:
             return
         turn = self._writing() or self._begin()
