@@ -8,7 +8,7 @@ from engine.checkpoints.synthetic import write_checkpoint
 from engine.tokens.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parent / "golden"
-SLOW = {Path(__file__).parent / folder for folder in ("attacks", "clients", "cluster", "studio")}  # they start processes
+SLOW = {
     Path(__file__).parent / folder for folder in ("attacks", "clients", "cluster", "studio")
 }  # each starts processes
 
