@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import unicodedata
 from dataclasses import replace
-from typing import TypeVar
 
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
@@ -36,10 +34,6 @@ from engine.voices.maker import VoiceMaker
 from engine.voices.naming import Page, check_cursor, check_language, is_plain
 from engine.voices.samples import SampleReader
 from engine.voices.store import GIVEN, VoiceStore
-
-logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 class VoiceLibrary:
