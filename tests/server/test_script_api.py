@@ -53,7 +53,8 @@ def test_a_pause_is_heard_in_every_format(http: httpx.Client, audio_format: Audi
     body = BODY | {"input": TEXT, "response_format": audio_format, "stream": stream}
     samples, _ = decoded(http.post(URL, json=body).raise_for_status().content, audio_format)
     assert len(samples) == pytest.approx(1.9 * 24_000, abs=DELAY.get(audio_format, 0) + 1)
-    assert longest_silence(samples) == pytest.approx(36_000, abs=700)  # codecs blur an edge by up to a frame
+    blur = 3000 if audio_format == "opus" else 700  # samples; a constant, as the fakes speak, rings in Opus
+    assert longest_silence(samples) == pytest.approx(36_000, abs=blur)
 
 
 def test_sse_has_the_times_as_they_are_known(http: httpx.Client) -> None:
