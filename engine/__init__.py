@@ -23,6 +23,7 @@ from engine.runtime.processors import claim_processors
 from engine.speech import SpeechEngine, expected_seconds, open_database
 from engine.text import Language, SpokenSentence, TextOptions, spoken_language, spoken_sentences
 from engine.tuning.measure import tune
+from engine.tuning.store import host_and_versions
 from engine.tuning.tables import Tuning
 from engine.types import (
     CODEC_SAMPLE_RATE,
@@ -102,6 +103,7 @@ __all__ = [
     "convert",
     "expected_seconds",
     "export_voice",
+    "host_and_versions",
     "import_speakers",
     "import_voice",
     "loggable",

@@ -160,7 +160,11 @@ class SpeechEngine:
 
         loaders = Loaders(lambda: cores.submit(load_llm).result(), load_codec)
         language_model = load_llm()
-        codec_compute = compute if device.type == "cpu" else run_inline
+        codec_compute: Compute = run_inline
+        if device.type == "cpu":
+            codec_compute = compute
+            # Batches are not faster there, and a window that is due waits for the rest of its batch.
+            config = config.model_copy(update={"codec_batch_seconds": 0})
         model = checkpoint.fingerprint
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
 

@@ -146,12 +146,12 @@ def _remote(files: LanguageModelFiles, grammar: Grammar, config: EngineConfig, e
 
 
 def _torch(
-    files: LanguageModelFiles, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8"]
+    files: LanguageModelFiles, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8", "int4"]
 ) -> ModelRunner:
     from engine.llm.pytorch.runner import TorchModelRunner
     from engine.runtime.devices import resolve
 
-    device, dtype = resolve("cpu", "float32") if precision == "int8" else resolve(config.llm_device, precision)
+    device, _ = resolve("cpu" if precision in ("int8", "int4") else config.llm_device, "auto")
     return TorchModelRunner(
         files.path,
         grammar.ids,
@@ -159,9 +159,7 @@ def _torch(
         slots=config.max_running,
         context=config.max_context,
         device=device,
-        dtype=dtype,
-        int8=precision == "int8",
-        fixed=device.type == "cuda",
+        precision=precision,
     )
 
 
