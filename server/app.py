@@ -44,8 +44,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         by_type["application/x-www-form-urlencoded"] = SAMPLE_AS_TEXT
     app.add_middleware(BodyLimit, by_type=by_type, otherwise=settings.max_json_bytes)
     app.add_middleware(Methods, routes=app.routes)
-    keys = Keys(settings.keys())
-    app.add_middleware(Authentication, keys=keys, open_paths=tuple(open_paths), open_folders=(STUDIO,))
+    app.add_middleware(
+        Authentication,
+        keys=Keys(settings.keys()),
+        open_paths=tuple(open_paths),
+        open_folders=(STUDIO,),
+        origins=settings.cors_origins,
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -53,7 +58,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["Retry-After", "X-Ignored-Fields", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Ignored-Elements", "X-Ignored-Fields", "X-Request-Id"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 
@@ -62,8 +67,13 @@ def create_app(
     settings: Settings,
     load: Callable[[Observer], SpeechEngine] | None = None,
     on_change: Callable[[Service], None] = lambda service: None,
+    *,
+    ready_first: bool = False,
 ) -> FastAPI:
-    """Return the app. `load` makes the engine, by default from the settings. See `Service` for `on_change`."""
+    """Return the app. `load` makes the engine, by default from the settings. See `Service` for `on_change`.
+
+    `ready_first` is whether the app starts only after the engine; else /health/ready says when it is ready.
+    """
     load = load or (lambda observer: SpeechEngine.load(settings.engine, observer=observer))
     service = Service(settings, load, on_change)
 
@@ -71,6 +81,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         with watched(settings.watchdog_seconds, service.summary):
             starting = asyncio.create_task(service.start())
+            if ready_first:
+                await starting
             yield
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)

@@ -81,9 +81,16 @@ class Metrics:
         waiting.set_function(lambda: load()[1])
 
     async def observe(
-        self, request: SpeechRequest, chunks: AsyncGenerator[AudioChunk, None]
+        self,
+        request: SpeechRequest,
+        chunks: AsyncGenerator[AudioChunk, None],
+        written: Callable[[], int] | None = None,
     ) -> AsyncGenerator[AudioChunk, None]:
-        """Yield the chunks; count and log the outcome."""
+        """Yield the chunks; count and log the outcome.
+
+        `written` counts the characters of a text that is still being written. Its speech has neither underruns nor a
+        real-time factor: it waits for the text.
+        """
         begun = time.monotonic()
         first: float | None = None
         seconds = 0.0  # of audio
@@ -99,7 +106,7 @@ class Metrics:
                         first = now - begun
                         self._first_audio.observe(first)
                     new_seconds = len(chunk.samples) / request.sample_rate
-                    if playback.receive(now, new_seconds):
+                    if playback.receive(now, new_seconds) and written is None:
                         self._underruns.inc()
                     self._audio.inc(new_seconds)
                     self._tokens.inc(chunk.usage.output_tokens - tokens)
@@ -114,13 +121,13 @@ class Metrics:
         finally:
             total = time.monotonic() - begun
             self._requests.labels(outcome).inc()
-            if outcome == "ok" and seconds:
+            if outcome == "ok" and seconds and written is None:
                 self._real_time_factor.observe(total / seconds)
             logger.info(
                 "speech id=%s voice=%s characters=%d audio=%.2f first=%s total=%.3f outcome=%s%s",
                 correlation_id.get(),
                 loggable(request.voice),
-                len(request.text),
+                len(request.text) if written is None else written(),
                 seconds,
                 "-" if first is None else f"{first:.3f}",
                 total,
