@@ -36,7 +36,6 @@ from engine.tokens.vocabulary import TokenRange
 from engine.types import (
     TOKENS_PER_SECOND,
     AudioChunk,
-    OutputGrammar,
     Passage,
     Prompt,
     Samples,
@@ -130,7 +129,6 @@ class _Speech:
         self._last: _Piece | None = None  # that was sent
         self._seam: Samples | None = None  # how the last take went on
         self._warnings: tuple[SpeechWarning, ...] = ()
-        self._before_speech: list[int] = []  # ids that a model says first which makes its voice itself
         self._drawn = 0  # tokens, of all takes
         self._counted = 0  # tokens that the usage has
         self._prompt_tokens = len(self._prompt.ids)  # 0 once they are counted
@@ -160,17 +158,11 @@ class _Speech:
     async def _draw(self, take: Take, number: int) -> AsyncGenerator[AudioChunk, None]:
         """Draw the rest of a take, and send what may be heard before it passed; all of it once it did."""
         ids = self._parts.semantic.ids
-        prompt = self._prompt
-        if take.tokens:
-            spoken = (ids[token] for token in take.tokens)
-            prompt = Prompt((*prompt.ids, *self._before_speech, *spoken), OutputGrammar.SPEECH)
-        else:
-            self._before_speech.clear()
+        prompt = self._parts.prompts.continued(self._prompt, take.tokens)
         async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
             async for new in answer:
                 for token in new:
                     if token not in ids:
-                        self._before_speech.append(token)
                         continue
                     take.push(token - self._parts.semantic.first)
                     self._drawn += 1

@@ -65,10 +65,15 @@ def ignored_fields(sent: Iterable[str], own: Iterable[str], unknown: UnknownFiel
 
 
 def ignored_header(names: list[str]) -> dict[str, str]:
-    """Return the header with the names of ignored fields, cut to LONGEST_HEADER, and log them."""
+    """Return the header with the names of ignored fields, and log them."""
+    return names_header("X-Ignored-Fields", names)
+
+
+def names_header(header: str, names: list[str]) -> dict[str, str]:
+    """Return a header with these names, cut to LONGEST_HEADER, and log them; none without names."""
     if not names:
         return {}
     # Clients choose these names. Percent-encoding makes them safe in a header and in a log.
-    listed = ", ".join(quote(name) for name in names)[:LONGEST_HEADER]
-    logger.info("speech id=%s ignored=%s", correlation_id.get(), listed)
-    return {"X-Ignored-Fields": listed}
+    listed = ", ".join(quote(name, safe="@") for name in names)[:LONGEST_HEADER]
+    logger.info("speech id=%s %s=%s", correlation_id.get(), header.removeprefix("X-").lower().replace("-", "_"), listed)
+    return {header: listed}

@@ -149,8 +149,8 @@ def test_a_client_that_leaves_is_no_error(http: httpx.Client, server: Server) ->
     assert http.get("/health/ready").status_code == 200  # and the server's log has no trace, see its fixture
 
 
-def test_the_curl_line_that_the_server_prints_speaks(server: Server, tmp_path: Path) -> None:
-    printed = re.search(r"curl .*?-o hello\.mp3", server.log.read_text(), re.DOTALL)
+def test_the_curl_line_that_the_server_prints_speaks(one_process: Server, tmp_path: Path) -> None:
+    printed = re.search(r"curl .*?-o hello\.mp3", one_process.log.read_text(), re.DOTALL)
     assert printed
     subprocess.run(["bash", "-c", printed[0].replace("curl ", "curl --fail --silent ")], cwd=tmp_path, check=True)
     assert len(decoded((tmp_path / "hello.mp3").read_bytes(), "mp3")[0]) > 24_000
