@@ -36,7 +36,7 @@ from engine.runtime.batching import Batcher
 from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import ClonedVoiceTokens, Passage, Prompt, Samples, Sampling
+from engine.types import ClonedVoiceTokens, Passage, Prompt, Sampling
 
 ROOT = Path(__file__).resolve().parents[1]
 GREEDY_IDS = 40  # compared
