@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from engine.text.lexicon_files import read_lexicons
 from engine.text.options import TextOptions
 
 SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
@@ -57,6 +58,12 @@ class RemoteConfig(BaseModel):
     """Seconds that a server may stay silent, before the first token and between two."""
     retry_seconds: float = Field(5, gt=0)
     """Seconds between health checks of a server that failed."""
+
+
+def _readable(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files of a lexicon; raises ValueError if one of them cannot be used."""
+    read_lexicons(files)
+    return files
 
 
 class PauseConfig(BaseModel):
@@ -127,6 +134,11 @@ class EngineConfig(BaseModel):
     but one fewer if the process has no priority over others (`nice`)."""
     code_blocks: Literal["read", "skip"] = "read"
     """Whether fenced blocks of code in a text are read."""
+    lexicons: Annotated[tuple[Path, ...], AfterValidator(_readable)] = ()
+    """Files of respellings for words that the model reads wrongly: YAML, or PLS 1.0. A later file goes over an earlier
+    one, and the `lexicon` of a request over all."""
+    turn_pause_seconds: float = Field(0.3, ge=0, le=30)
+    """The pause where the speaker of a dialogue changes."""
     unload_after_seconds: float | None = Field(None, gt=0)
     """Seconds without work after which the models are unloaded; the next request loads them again. By default never."""
     max_running: int = Field(8, ge=1, le=1024)
@@ -168,4 +180,5 @@ class EngineConfig(BaseModel):
 
     def reading(self, asked: TextOptions) -> TextOptions:
         """The options of a request, with those that only the settings decide."""
-        return replace(asked, code_blocks=self.code_blocks)
+        lexicon = asked.lexicon.over(read_lexicons(self.lexicons))
+        return replace(asked, code_blocks=self.code_blocks, lexicon=lexicon)

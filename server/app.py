@@ -18,10 +18,11 @@ from server import errors
 from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
 from server.methods import Methods
-from server.routes import admin, consents, flashtts, health, metrics, models, root, speech, text, voices
+from server.routes import admin, consents, flashtts, health, metrics, models, root, speech, text, voice_files, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
+from server.studio import STUDIO, studio_routes
 from server.watchdog import watched
 
 SAMPLE_AS_TEXT = 2**20  # bytes of a form with a sample in base64; also the limit for a field of a multipart form
@@ -43,7 +44,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         by_type["application/x-www-form-urlencoded"] = SAMPLE_AS_TEXT
     app.add_middleware(BodyLimit, by_type=by_type, otherwise=settings.max_json_bytes)
     app.add_middleware(Methods, routes=app.routes)
-    app.add_middleware(Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths))
+    app.add_middleware(
+        Authentication,
+        keys=Keys(settings.keys()),
+        open_paths=tuple(open_paths),
+        open_folders=(STUDIO,),
+        origins=settings.cors_origins,
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -51,7 +58,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["Retry-After", "X-Ignored-Fields", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Ignored-Elements", "X-Ignored-Fields", "X-Request-Id", "X-Warning"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 
@@ -96,7 +103,7 @@ def create_app(
     errors.install(app)
     _add_middleware(app, settings)
     security = [Security(HTTPBearer(auto_error=False))] if settings.keys() else []  # for the documentation
-    for routes in (speech, text, voices, consents, models):
+    for routes in (speech, text, voices, voice_files, consents, models):
         app.include_router(routes.router, prefix="/v1", dependencies=security)
     if settings.flashtts:
         app.include_router(flashtts.router, dependencies=security)
@@ -104,4 +111,6 @@ def create_app(
     app.include_router(root.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    if settings.studio:
+        app.router.routes += studio_routes()
     return app

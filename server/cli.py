@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,11 +25,14 @@ from engine import (
     EngineConfig,
     EngineError,
     Hub,
+    InputFormat,
     InvalidRequest,
     Quantization,
     Samples,
+    SentenceTimes,
     Size,
     SpeechEngine,
+    SpeechEvent,
     SpeechRequest,
     checkpoints,
     claim_processors,
@@ -37,7 +41,7 @@ from engine import convert as convert_model
 from server.app import create_app
 from server.batch.command import batch
 from server.bench.command import bench
-from server.connections import ClientConnection
+from server.connections import protocols
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
 from server.errors import invalid_field
@@ -45,6 +49,7 @@ from server.options import ConfigOption, LanguageModelOption, ModelOption, comma
 from server.schemas import CreateSpeechRequest
 from server.service import Service
 from server.settings import Settings
+from server.subtitles import srt, vtt
 from server.terminal import console, prepare, progress_bar
 from server.text_command import text
 from server.tune_command import measure, tune_with_table
@@ -109,7 +114,7 @@ def serve(
 
     application = create_app(settings, on_change=tell)
     service = application.state.service
-    serving = uvicorn.Config(application, http=ClientConnection, log_level="info", timeout_graceful_shutdown=1)
+    serving = uvicorn.Config(application, **protocols(settings), log_level="info", timeout_graceful_shutdown=1)
     server = DrainingServer(serving, service)
     server.run(sockets=[listener])
     if service.failure:
@@ -132,6 +137,9 @@ def say(
     voice: Annotated[str, typer.Option(help="A voice's name or id.")] = "alloy",
     speed: Annotated[float, typer.Option(help="Tempo, 0.25 to 4.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same audio.")] = None,
+    input_format: Annotated[InputFormat, typer.Option(help="What the text is; see docs/script.md.")] = "text",
+    srt_file: Annotated[Path | None, typer.Option("--srt", help="Write subtitles to this SRT file.")] = None,
+    vtt_file: Annotated[Path | None, typer.Option("--vtt", help="Write subtitles to this WebVTT file.")] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
     language_model: LanguageModelOption = None,
@@ -139,17 +147,25 @@ def say(
     """Synthesize a text to a file, without a server."""
     settings = command_settings(config, model, language_model)
     fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
+    fields["input_format"] = input_format
     try:
         request = CreateSpeechRequest.model_validate({"model": settings.model_name, **fields})
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
-    if not output.parent.is_dir():
-        raise InvalidRequest(f"There is no directory {output.parent} to write to.")
+    for file in filter(None, (output, srt_file, vtt_file)):
+        if not file.parent.is_dir():
+            raise InvalidRequest(f"There is no directory {file.parent} to write to.")
     claim_processors(settings.nice)
     prepare(settings.engine)
-    samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
-    output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
+    asked = replace(request.to_engine(caller=None), timestamps=True)
+    samples, events = asyncio.run(_speak(settings.engine, asked))
+    sentences = [event for event in events if isinstance(event, SentenceTimes)]
+    if srt_file:
+        srt_file.write_text(srt(sentences), encoding="utf-8")
+    if vtt_file:
+        vtt_file.write_text(vtt(sentences), encoding="utf-8")
+    output.write_bytes(encode_all(samples, request.encoding, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
 
 
@@ -201,12 +217,15 @@ def list_models() -> None:
     Console(markup=False).print(table)
 
 
-async def _speak(config: EngineConfig, request: SpeechRequest) -> Samples:
-    """Return all samples of one response."""
+async def _speak(config: EngineConfig, request: SpeechRequest) -> tuple[Samples, list[SpeechEvent]]:
+    """Return all samples and events of one response."""
     engine = SpeechEngine.load(config)
     try:
         async with aclosing(engine.synthesize(request)) as chunks:
-            return np.concatenate([chunk.samples async for chunk in chunks])
+            heard = [chunk async for chunk in chunks]
+            return np.concatenate([chunk.samples for chunk in heard]), [
+                event for chunk in heard for event in chunk.events
+            ]
     finally:
         await engine.close()
 

@@ -170,15 +170,23 @@ class KeyLimits:
         Raises LimitReached before the first item.
         """
         async with aclosing(items), AsyncExitStack() as held:
-            for counts in self._counts():
-                try:
-                    await self._enter(counts, held, caller, characters, seconds)
-                    break
-                except StorageError as error:
-                    logger.warning("Redis does not answer, so each process has its own limits: %s", error)
-                    self._shared_from = time.monotonic() + AWAY_SECONDS
+            await self._try(lambda counts: self._enter(counts, held, caller, characters, seconds))
             async for item in items:
                 yield item
+
+    async def charge(self, caller: str, characters: int) -> None:
+        """Count more characters of a running request; raises LimitReached."""
+        await self._try(lambda counts: self._count(counts, caller, characters))
+
+    async def _try(self, work: Callable[[Counts], Awaitable[None]]) -> None:
+        """Do the work with the shared counts, or with this process's own while Redis does not answer."""
+        for counts in self._counts():
+            try:
+                await work(counts)
+                return
+            except StorageError as error:
+                logger.warning("Redis does not answer, so each process has its own limits: %s", error)
+                self._shared_from = time.monotonic() + AWAY_SECONDS
 
     def _counts(self) -> Iterator[Counts]:
         if self._shared and time.monotonic() >= self._shared_from:
@@ -192,5 +200,8 @@ class KeyLimits:
             if free is None:
                 raise LimitReached(f"{self._requests} requests at once", self._estimate())
             held.push_async_callback(free)
+        await self._count(counts, caller, characters)
+
+    async def _count(self, counts: Counts, caller: str, characters: int) -> None:
         if self._characters and (wait := await counts.characters.take(self._characters, caller, characters)):
             raise LimitReached(f"{self._characters.amount} characters a minute", wait)

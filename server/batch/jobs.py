@@ -63,6 +63,8 @@ def job_of(line: Line, settings: Settings, defaults: Mapping[str, Any]) -> Job:
         first = error.errors()[0]
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
     request.ignored(settings.unknown_fields)
+    if request.response_format == "json":
+        raise InvalidRequest("A line makes an audio file, so its format cannot be json.", "response_format")
     asked = request.to_engine(caller=None)
     models = [settings.engine.model, settings.engine.language_model]
     content = {"id": line.id, "models": models, **request.model_dump(mode="json")}

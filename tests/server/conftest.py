@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from server.connections import ClientConnection
+from server.connections import protocols
 
 COMMAND = Path(sys.executable).with_name("fast-spark")
 
@@ -100,8 +100,9 @@ def serve() -> Iterator[Callable[[FastAPI], Server]]:
 @contextmanager
 def serving(app: FastAPI) -> Generator[Server, None, None]:
     """An app, served with uvicorn in a thread."""
-    http = ClientConnection if hasattr(app.state, "service") else "h11"  # a bare app has no settings for it
-    server = uvicorn.Server(uvicorn.Config(app, http=http, port=0, log_config=None))
+    service = getattr(app.state, "service", None)
+    options = protocols(service.settings) if service else {"http": "h11"}  # a bare app has no settings
+    server = uvicorn.Server(uvicorn.Config(app, **options, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
