@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ from server.settings import Settings, SettingsError, load_settings
 NAME: Final = "fast-spark"
 BUSY: Final = 0.75  # share of a replica's slots from which on autoscaling adds another one
 LONGEST_SPEECH: Final = 300  # seconds, of the longest text
+CONNECT_SECONDS: Final = 5
 OTHER_REQUESTS: Final = 100  # for each replica: requests that need no slot, such as lists of voices
 
 Load = Callable[[Observer], SpeechEngine]
@@ -139,13 +141,15 @@ def connect(address: str) -> None:
     if address == "local":
         os.environ[VARIABLE] = IMPORT_PATH  # else it was in the environment of `ray start`
     try:
+        if found := re.fullmatch(r"(.+):(\d+)", address):  # Ray would wait for minutes
+            socket.create_connection((found[1].strip("[]"), int(found[2])), CONNECT_SECONDS).close()
         ray.init(
             address=None if address == "local" else address,
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.WARNING,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise EngineError(f"There is no Ray cluster at {address}: {reason(str(error))}") from error
 
 
