@@ -172,7 +172,7 @@ class Plan:
         seeds = iter(self._seeds.generate_state(number + count, np.uint64)[number:].tolist())
         self._offset = max(self._offset, now - self._starts[-1])
         items: list[Sentence | Pause] = []
-        for part, after in zip(parts, [*parts[1:], last], strict=True):
+        for part, after in zip(parts, [*parts[1:], last], strict=False):
             if isinstance(part, Pause):
                 items.append(part)
                 self._starts[-1] += part.seconds
