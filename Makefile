@@ -50,7 +50,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fast-Spark needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "Installing Fast-Spark and its libraries in $(VENV); this takes some minutes, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
+	$(PIP) --editable '.[studio]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

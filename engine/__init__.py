@@ -35,6 +35,7 @@ from engine.text import (
     spoken_sentences,
 )
 from engine.tuning.measure import tune
+from engine.tuning.store import host_and_versions
 from engine.tuning.tables import Tuning
 from engine.types import (
     CODEC_SAMPLE_RATE,
@@ -123,6 +124,7 @@ __all__ = [
     "convert",
     "expected_seconds",
     "export_voice",
+    "host_and_versions",
     "import_speakers",
     "import_voice",
     "loggable",

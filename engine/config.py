@@ -113,21 +113,22 @@ class EngineConfig(BaseModel):
     `language_model`, else published."""
     backend: Literal["auto", Backend] = "auto"
     """What runs the language model. `auto`: torch for the demo model; on a GPU vLLM, or torch without vLLM; on a CPU
-    llama.cpp, or torch if the CPU has AMX and `max_running` is above 8."""
+    what was fastest when this host was measured, or else llama.cpp."""
     remote: RemoteConfig | None = None
     """The servers of `backend: remote`."""
     llm_device: Device = "auto"
     """Where the language model computes: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA's first device, or else the CPU."""
     gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
     """Share of its GPU's memory that vLLM may take, weights included; leave room for a codec on the same GPU."""
-    llm_precision: Literal["auto", Quantization, "int8"] = "auto"
-    """How the language model's weights are held. vLLM and torch take float32 and bfloat16, torch on a CPU also int8;
-    llama.cpp takes all but int8. `auto`: bfloat16 on CUDA, q8_0 in llama.cpp, else float32."""
+    llm_precision: Literal["auto", Quantization, "int8", "int4"] = "auto"
+    """How the language model's weights are held. vLLM and torch take float32 and bfloat16, torch on a CPU also int8 and
+    int4 (for up to four sentences at once); llama.cpp takes all but these two. `auto`: bfloat16 on CUDA; on a CPU the
+    fastest of those that are as good as exact, or without measurements q8_0 in llama.cpp and float32 in torch."""
     codec_device: Device = "auto"
     """Where the codec computes; it may be another device than the language model's."""
     codec_precision: Literal["auto", Precision] = "auto"
-    """How the codec's decoder computes; `auto` is bfloat16 on CUDA and on CPUs with AMX, else float32. The encoder
-    always computes in float32."""
+    """How the codec's decoder computes; `auto` is bfloat16 on CUDA and on CPUs where it was measured to be faster, else
+    float32. The encoder always computes in float32."""
     threads: int | None = Field(None, ge=1)
     """Cores that the language model and the codec compute on, in turns. By default all cores that this process may use,
     but one fewer if the process has no priority over others (`nice`)."""
@@ -154,7 +155,8 @@ class EngineConfig(BaseModel):
     pauses: PauseConfig = PauseConfig()
     """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)
-    """Seconds of audio, padding included, in one batch of the codec; the next batch waits until it is done."""
+    """Seconds of audio, padding included, in one batch of a codec on a GPU; the next batch waits until it is done. On a
+    CPU a batch is one window."""
     window_context: int = Field(24, ge=1, le=200)
     """Tokens on both sides of a window that are decoded with it, and thrown away."""
     window_first: int = Field(16, ge=1)

@@ -45,6 +45,7 @@ from engine.voices.catalogue import VOICE_TEXT
 from engine.voices.consent_store import ConsentStore
 from engine.voices.consents import ConsentLibrary
 from engine.voices.database import Database
+from engine.voices.files import VoiceFiles
 from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
 from engine.voices.rates import VoiceRates
@@ -87,26 +88,30 @@ class SpeechEngine:
         self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
         loaders = loaders or Loaders(lambda: language_model, lambda: codec)
-        self._language_model = language_model = SleepingLanguageModel(language_model, loaders.language_model)
-        self._sleeping_codec = codec = SleepingCodec(codec, loaders.codec)
+        self._language_model = SleepingLanguageModel(language_model, loaders.language_model)
+        self._sleeping_codec = SleepingCodec(codec, loaders.codec)
         self._codec_compute = codec_compute
         form = checkpoints.prompt_form(config)
-        self._codec = CodecWorker(ObservedCodec(codec, observer.batch), config.codec_batch_seconds, codec_compute)
+        self._codec = CodecWorker(
+            ObservedCodec(self._sleeping_codec, observer.batch), config.codec_batch_seconds, codec_compute
+        )
         prompts = Prompts(vocabulary, form)
-        self._planner = Planner(config, prompts, language_model)
-        semantic = vocabulary.semantic
-        self._rates = Rates(prompts, semantic, language_model, self._codec, VoiceRates(database, model))
+        self._planner = Planner(config, prompts, self._language_model)
+        semantic, model = vocabulary.semantic, model if form == "published" else f"{model}-{form}"
+        self._rates = Rates(prompts, semantic, self._language_model, self._codec, VoiceRates(database, model))
         self._listener = Listener(config.listener) if config.listener else None
-        parts = Parts(config, prompts, semantic, language_model, self._codec, self._rates, self._listener, observer)
+        parts = Parts(
+            config, prompts, semantic, self._language_model, self._codec, self._rates, self._listener, observer
+        )
         self._speaker = Speaker(parts)
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        maker = VoiceMaker(prompts, vocabulary, language_model)
+        maker = VoiceMaker(prompts, vocabulary, self._language_model)
         store = VoiceStore(database, maker.check)
-        model = model if form == "published" else f"{model}-{form}"  # another form makes other voices
         self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
+        self.voice_files = VoiceFiles(config, self.voices, store)
 
     @classmethod
     def load(
@@ -157,7 +162,11 @@ class SpeechEngine:
 
         loaders = Loaders(lambda: cores.submit(load_llm).result(), load_codec)
         language_model = load_llm()
-        codec_compute = compute if device.type == "cpu" else run_inline
+        codec_compute: Compute = run_inline
+        if device.type == "cpu":
+            codec_compute = compute
+            # Batches are not faster there, and a window that is due waits for the rest of its batch.
+            config = config.model_copy(update={"codec_batch_seconds": 0})
         model = checkpoint.fingerprint
         return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
 

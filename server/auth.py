@@ -39,22 +39,30 @@ class Keys:
 
 
 class Authentication:
-    """ASGI middleware: answers 401 to requests without a valid key, except on open paths.
+    """ASGI middleware: answers 401 to requests without a valid key, except on open paths and in open folders.
 
     WebSockets of web pages get 403 unless the page is one of `origins`, or this server's own.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, open_paths: tuple[str, ...], origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        open_paths: tuple[str, ...],
+        open_folders: tuple[str, ...] = (),
+        origins: Sequence[str] = (),
+    ) -> None:
         self._app = app
         self._keys = keys
-        self._open_paths = open_paths
+        self._open_paths = open_paths + open_folders
+        self._open_folders = tuple(f"{folder}/" for folder in open_folders)
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Store the caller's name in the request's state, or answer 401."""
         if scope["type"] in ("http", "websocket"):
             caller = self._keys.caller(_authorization(scope))
-            if caller is None and (scope["path"].rstrip("/") or "/") not in self._open_paths:
+            if caller is None and not self._is_open(scope["path"]):
                 await unauthorised()(scope, receive, send)
                 return
             if scope["type"] == "websocket" and not self._from_here(Headers(scope=scope)):
@@ -64,6 +72,9 @@ class Authentication:
                 return
             scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return (path.rstrip("/") or "/") in self._open_paths or path.startswith(self._open_folders)
 
     def _from_here(self, headers: Headers) -> bool:
         """Whether a WebSocket comes from an allowed page, or from none: browsers leave this check to the server."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from asgi_correlation_id import correlation_id
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, SpeechWarning, UnknownVoice, loggable
 from server.admission import Overloaded
@@ -68,8 +68,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        language_model = Info(f"{prefix}language_model", "The language model's backend", registry=self.registry)
         self.observer = Observer(
-            step=sequences.observe, batch=windows.observe, take=lambda outcome: takes.labels(outcome).inc()
+            step=sequences.observe,
+            batch=windows.observe,
+            take=lambda outcome: takes.labels(outcome).inc(),
+            backend=lambda name: language_model.info({"backend": name}),
         )
         running = Gauge(f"{prefix}requests_running", "Requests that are being answered", registry=self.registry)
         running.set_function(lambda: load()[0])

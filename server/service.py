@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
+SESSION_SECONDS = 3600  # of a request whose text grows, for limits that processes share
 ENCODER_THREADS = min(8, os.cpu_count() or 1)  # a second of MP3 takes one of them 5 to 12 ms
 
 
@@ -46,7 +47,12 @@ class Service:
         self.admission = Admission(
             settings.max_requests, settings.max_waiting, settings.deadline_seconds, settings.deadline_factor
         )
-        self._limits = KeyLimits(settings.requests_per_key, settings.characters_per_minute, self.admission.retry_after)
+        self._limits = KeyLimits(
+            settings.requests_per_key,
+            settings.characters_per_minute,
+            self.admission.retry_after,
+            redis=settings.limits_storage,
+        )
         self.metrics = Metrics(lambda: (self.admission.running, self.admission.waiting))
         self.encoders = ThreadPoolExecutor(ENCODER_THREADS, "encoder")
         self._load = load
@@ -100,11 +106,13 @@ class Service:
         `characters` counts for the caller's limit. `speech` is the expected seconds of speech, for the deadline, if
         none is given.
         """
-        return self._limits.stream(caller, characters, self._used(self.admission.stream(items, speech, deadline)))
+        admitted = self._used(self.admission.stream(items, speech, deadline))
+        seconds = self.admission.seconds(speech) if deadline is None else SESSION_SECONDS
+        return self._limits.stream(caller, characters, admitted, seconds)
 
-    def charge(self, caller: str, characters: int) -> None:
+    async def charge(self, caller: str, characters: int) -> None:
         """Count more characters of a running request for the caller's limit; raises LimitReached."""
-        self._limits.charge(caller, characters)
+        await self._limits.charge(caller, characters)
 
     async def _used(self, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
         """Yield `items`, and note when they ended."""

@@ -119,12 +119,17 @@ class Settings(BaseSettings):
     """Maximum number of requests of one key at once. Further requests get 429."""
     characters_per_minute: int | None = Field(None, ge=4096)
     """Maximum number of characters per minute and key. Further requests get 429."""
+    limits_storage: str | None = Field(None, pattern=r"^rediss?://[^\s]+$")
+    """The Redis that counts the two limits for several servers, such as redis://10.0.0.5:6379. By default, each server
+    counts for itself; it also does so while Redis does not answer."""
     cors_origins: list[str] = []
     """Origins of web pages that can use the server from a browser, such as https://example.com; `*` means all."""
     unknown_fields: UnknownFields = "error"
     """Unknown fields of a speech request: an error 400, or ignored and named in the header `X-Ignored-Fields`."""
     speak_nothing: Literal["silence", "error"] = "silence"
     """The response to a text without words: 0.2 s of silence, or an error 400."""
+    studio: bool = True
+    """Whether /studio is served, if its libraries are installed (the extra `[studio]`)."""
     flashtts: bool = False
     """Whether the endpoints of FlashTTS are enabled: /speak, /clone_voice and others."""
     websocket: WebSocketSettings = WebSocketSettings()
@@ -185,7 +190,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        if where.startswith(("api_keys", "engine.remote", "engine.listener")):
+        if where.startswith(("api_keys", "engine.remote", "engine.listener", "limits_storage")):
             raise SettingsError(f"Setting {where}: {reason}.") from None  # a key must not be logged
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:

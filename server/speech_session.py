@@ -60,7 +60,7 @@ class Turn:
         )
         self.audio = TurnAudio(session.send, service.encoders, options, number)
 
-    def write(self, text: str) -> None:
+    async def write(self, text: str) -> None:
         """Add to the text; raises InvalidRequest or LimitReached."""
         service, caller = self._session.service, self._asked.caller or ""
         most = service.settings.websocket.turn_characters
@@ -69,7 +69,7 @@ class Turn:
                 f"The text of a turn is longer than {most} characters; send input.done between.", "text"
             )
         if self.text:
-            service.charge(caller, len(text))
+            await service.charge(caller, len(text))
         self.text += text
         self._deadline.restart(service.admission.seconds(speech_weight(self.text) / min(self._asked.speed, 1)))
         self._steps.put_nowait(text)
@@ -201,7 +201,7 @@ class SpeechSession:
                 case _ if self._config is None:
                     raise InvalidRequest(f"The first message must be session.config, not {message.type}.", "type")
                 case InputText():
-                    self._write(message.text)
+                    await self._write(message.text)
                 case InputFlush() if turn := self._writing():
                     turn.flush()
                 case InputDone():
@@ -230,12 +230,12 @@ class SpeechSession:
         self._asked = replace(asked, reading=reading, timestamps=True, announce=True, separate=separate)
         self._config = config
 
-    def _write(self, text: str) -> None:
+    async def _write(self, text: str) -> None:
         if not text:
             return
         turn = self._writing() or self._begin()
         try:
-            turn.write(text)
+            await turn.write(text)
         except EngineError:
             turn.end()
             raise

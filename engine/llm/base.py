@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import InvalidRequest
@@ -51,21 +52,32 @@ def max_answer_tokens(prompt: Prompt, sampling: Sampling, context: int) -> int:
     return min(sampling.max_tokens, room)
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Ids of a prompt, at the positions from `start` on, for the sequence in `slot`."""
+
+    slot: int
+    ids: Sequence[int]
+    start: int
+
+
 class ModelRunner(Protocol):
     """A model that computes one step at a time, called from one thread. `Scheduler` makes a LanguageModel of it.
 
-    It has a KV cache with `slots` slots, each for a sequence of at most `context` ids. Prompts are prefilled in chunks
-    of at most `chunk` ids, which bounds how long a prompt delays the other sequences. Logits are for the rows of
-    `Grammar.ids`, and valid until the next step.
+    It has a KV cache with `slots` slots, each for a sequence of at most `context` ids. The prompts of several sequences
+    are prefilled in one pass. A pass has at most `budget` ids, which bounds how long prompts delay the other sequences;
+    a prompt that is longer is divided at multiples of `chunk`, and its results do not depend on where. `budget` is at
+    least `chunk`. Logits are for the rows of `Grammar.ids`, and valid until the next step.
     """
 
     slots: int
     context: int
     chunk: int
+    budget: int
     device: torch.device
 
-    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
-        """Prefill `ids` at the positions from `start` on; return the logits after the last id, shape (rows,)."""
+    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """Prefill one chunk in each of B slots; return the logits after the last id of each, shape (B, rows)."""
         ...
 
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:

@@ -50,10 +50,13 @@ def load_language_model(
         checkpoint = Checkpoint(checkpoint, own_language_model(checkpoint))
     files, grammar = checkpoint.language_model, Grammar(vocabulary)
     if config.backend == "remote":
+        observer.backend("remote")
         return _remote(files, grammar, config, vocabulary.ends)
     if files.is_gguf:
+        observer.backend("llama-cpp")
         return Scheduler(_ready_gguf(files, grammar, config), grammar, cores, observer.step)
     chosen = choose(config, Host.this(), recall(checkpoint, config), demo=_is_demo(config))
+    observer.backend(str(chosen))
     if isinstance(chosen, Vllm):
         return _vllm(checkpoint, grammar, config, chosen.precision, observer)
     runner = load_runner(checkpoint, grammar, config, chosen, progress)
@@ -143,12 +146,12 @@ def _remote(files: LanguageModelFiles, grammar: Grammar, config: EngineConfig, e
 
 
 def _torch(
-    files: LanguageModelFiles, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8"]
+    files: LanguageModelFiles, grammar: Grammar, config: EngineConfig, precision: Precision | Literal["int8", "int4"]
 ) -> ModelRunner:
     from engine.llm.pytorch.runner import TorchModelRunner
     from engine.runtime.devices import resolve
 
-    device, dtype = resolve("cpu", "float32") if precision == "int8" else resolve(config.llm_device, precision)
+    device, _ = resolve("cpu" if precision in ("int8", "int4") else config.llm_device, "auto")
     return TorchModelRunner(
         files.path,
         grammar.ids,
@@ -156,9 +159,7 @@ def _torch(
         slots=config.max_running,
         context=config.max_context,
         device=device,
-        dtype=dtype,
-        int8=precision == "int8",
-        fixed=device.type == "cuda",
+        precision=precision,
     )
 
 

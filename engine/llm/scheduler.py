@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from engine.errors import BackendFailed, EngineClosed, EngineError
-from engine.llm.base import ModelRunner, max_answer_tokens
+from engine.llm.base import Chunk, ModelRunner, max_answer_tokens
 from engine.llm.sampling import random_numbers, sample
 from engine.observer import ignore
 from engine.runtime.compute import Compute, run_inline
@@ -135,12 +135,11 @@ class Scheduler:
             self._fail_all(error)
 
     def _step(self) -> None:
-        """One decode step of all running sequences, then one chunk of the prompt that is due first."""
+        """One decode step of all running sequences, then one pass of prompts, those that are due first."""
         for sequence in [s for s in self._active if s.closed]:
             self._finish(sequence)
         self._decode([s for s in self._active if not s.prefilling])
-        if prefilling := [s for s in self._active if s.prefilling]:
-            self._prefill(min(prefilling, key=lambda s: s.due))
+        self._prefill(self._next_chunks())
 
     def _admit(self) -> None:
         """Give the free slots to waiting sequences, earliest deadline first. The slots in use have no gaps."""
@@ -151,15 +150,39 @@ class Scheduler:
             self._seen[sequence.slot] = False
             self._active.append(sequence)
 
-    def _prefill(self, sequence: Sequence) -> None:
-        chunk = sequence.prompt.ids[sequence.num_computed_tokens : sequence.num_computed_tokens + self._runner.chunk]
+    def _next_chunks(self) -> list[tuple[Sequence, Chunk]]:
+        """What the next pass of prompts computes, earliest deadline first; a prompt is divided where `chunk` says."""
+        room, chunks = self._runner.budget, []
+        for sequence in sorted((s for s in self._active if s.prefilling), key=lambda s: s.due):
+            start, ids = sequence.num_computed_tokens, sequence.prompt.ids
+            size = len(ids) - start
+            if size > room:
+                size = room - room % self._runner.chunk
+            if size:
+                chunks.append((sequence, Chunk(sequence.slot, ids[start : start + size], start)))
+                room -= size
+        return chunks
+
+    def _prefill(self, chunks: list[tuple[Sequence, Chunk]]) -> None:
+        if not chunks:
+            return
         try:
-            logits = self._runner.prefill(sequence.slot, chunk, sequence.num_computed_tokens)
-            sequence.num_computed_tokens += len(chunk)
-            if not sequence.prefilling:
-                self._sample([sequence], logits[None])
+            logits = self._runner.prefill([chunk for _, chunk in chunks])
         except Exception as error:
-            self._fail([sequence], error)
+            if len(chunks) == 1:
+                self._fail([chunks[0][0]], error)
+            for one in chunks if len(chunks) > 1 else ():  # it may be the fault of one of them
+                self._prefill([one])
+            return
+        for sequence, chunk in chunks:
+            sequence.num_computed_tokens += len(chunk.ids)
+        ready = [index for index, (sequence, _) in enumerate(chunks) if not sequence.prefilling]
+        if ready:
+            sequences = [chunks[index][0] for index in ready]
+            try:
+                self._sample(sequences, logits[ready])
+            except Exception as error:
+                self._fail(sequences, error)
 
     def _decode(self, running: list[Sequence]) -> None:
         if not running:

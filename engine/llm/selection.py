@@ -43,7 +43,10 @@ class Host:
 class Torch:
     """The language model runs in torch."""
 
-    precision: Precision | Literal["int8"]
+    precision: Precision | Literal["int8", "int4"]
+
+    def __str__(self) -> str:
+        return f"torch {self.precision}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,18 @@ class Vllm:
 
     precision: Precision
 
+    def __str__(self) -> str:
+        return f"vllm {self.precision}"
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaCpp:
     """The language model runs in llama.cpp."""
 
     quantization: Quantization
+
+    def __str__(self) -> str:
+        return f"llama-cpp {self.quantization}"
 
 
 def choose(
@@ -69,11 +78,12 @@ def choose(
     On a CPU it means what was fastest there by `measured`; without measurements llama.cpp with q8_0, or torch if
     llama.cpp is not installed.
     """
-    if config.llm_precision == "int8":
+    precision = config.llm_precision
+    if precision == "int8" or precision == "int4":
         if config.backend in ("auto", "torch") and not config.llm_device.startswith("cuda"):
-            return Torch("int8")
+            return Torch(precision)
         raise EngineError(
-            "int8 needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
+            f"{precision} needs torch on a CPU: choose `backend: torch` and `llm_device: cpu`, or another precision."
         )
     on_gpu = config.llm_device.startswith("cuda") or (config.llm_device == "auto" and host.cuda)
     if config.llm_precision == "auto" and not on_gpu and not demo and (best := _fastest(config, host, measured)):
@@ -86,7 +96,7 @@ def choose(
             raise EngineError(LLAMA_INSTALL)
         if config.llm_device.startswith("cuda"):
             raise EngineError("llama-cpp runs on the CPU only here. For a GPU choose `backend: vllm` or `torch`.")
-        return LlamaCpp("q8_0" if config.llm_precision == "auto" else config.llm_precision)
+        return LlamaCpp("q8_0" if precision == "auto" else precision)
     if backend == "vllm" and not host.vllm:
         raise EngineError(VLLM_INSTALL)
     backend_class = Vllm if backend == "vllm" else Torch

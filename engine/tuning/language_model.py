@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.checkpoints import Checkpoint
 from engine.config import EngineConfig
-from engine.llm.base import ModelRunner
+from engine.llm.base import Chunk, ModelRunner
 from engine.llm.registry import load_runner
 from engine.llm.selection import Host, LlamaCpp, Torch
 from engine.tokens.grammar import Grammar
@@ -67,7 +67,7 @@ def _logits(runner: ModelRunner, grammar: Grammar) -> Tensor:
     """The logits (STEPS, rows) after a fixed sequence."""
     rng = np.random.default_rng(0)
     prompt = [int(grammar.ids[row]) for row in rng.integers(0, len(grammar.ids), PROMPT)]
-    runner.prefill(0, prompt, 0)
+    runner.prefill([Chunk(0, prompt, 0)])
     steps = []
     for step, row in enumerate(rng.integers(0, len(grammar.ids), STEPS).tolist()):
         steps.append(runner.decode([0], [row], [PROMPT + step])[0].float().clone())
@@ -81,7 +81,7 @@ def _rate(runner: ModelRunner, grammar: Grammar, width: int) -> float:
     slots = list(range(width))
     prompt = [int(id_) for id_ in grammar.ids[:PROMPT]]
     for slot in slots:
-        runner.prefill(slot, prompt, 0)
+        runner.prefill([Chunk(slot, prompt, 0)])
     least = float("inf")
     for step in range(ROUNDS + 1):  # the first one warms up
         begin = time.perf_counter()

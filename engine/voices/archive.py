@@ -81,7 +81,14 @@ def export_voice(store: VoiceStore, voice: Voice) -> bytes:
 
 
 def import_voice(
-    store: VoiceStore, data: bytes, config: EngineConfig, name: str | None = None, consent: str | None = None
+    store: VoiceStore,
+    data: bytes,
+    config: EngineConfig,
+    name: str | None = None,
+    consent: str | None = None,
+    *,
+    owner: str = "",
+    private: bool = False,
 ) -> Voice:
     """Save an exported voice under its own or another name; raises InvalidRequest, VoiceExists or UnknownConsent."""
     try:
@@ -98,6 +105,8 @@ def import_voice(
         name=free_name(name or manifest.name),
         created_at=int(time.time()),
         attributes=attributes,
+        owner=owner,
+        private=private,
         transcript=manifest.transcript or None,
         consent=consent,
         from_tokens=from_tokens,

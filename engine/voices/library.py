@@ -282,9 +282,14 @@ class VoiceLibrary:
             return self._store.find_in_any_case(voice, caller)
 
 
-def _new(name: str, caller: Caller, private: bool, text_prefix: str, language: str | None) -> Voice:
+def check_scope(caller: Caller, private: bool) -> None:
+    """Raise InvalidRequest if this caller cannot have a private voice."""
     if private and not caller:
         raise InvalidRequest("Only a request with an API key can make a private voice. Use scope shared.", "scope")
+
+
+def _new(name: str, caller: Caller, private: bool, text_prefix: str, language: str | None) -> Voice:
+    check_scope(caller, private)
     return Voice(
         new_id(PREFIX),
         free_name(name),

@@ -15,6 +15,7 @@ from demo.train_speaker import SpeakerTask
 from demo.trainable import trainable
 from demo.waveform_basis import LENGTH, SHAPES, overlapped
 from engine.codec import BiCodec
+from engine.llm.base import Chunk
 from engine.llm.pytorch.runner import TorchModelRunner
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
@@ -71,9 +72,9 @@ def test_the_language_model_is_the_one_that_was_trained(untrained: tuple[Path, d
     directory, modules = untrained
     ids = Grammar(Vocabulary(directory / "LLM" / "tokenizer.json")).ids
     runner = TorchModelRunner(
-        directory / "LLM", ids, slots=1, context=256, device=torch.device("cpu"), dtype=torch.float32
+        directory / "LLM", ids, slots=1, context=256, device=torch.device("cpu"), precision="float32"
     )
     prompt = list(range(100, 140))
     with torch.inference_mode():
         expected = export.SHARPNESS * modules["model"](torch.tensor([prompt])).logits[0, -1, torch.from_numpy(ids)]
-    assert torch.allclose(runner.prefill(0, prompt, 0), expected, atol=1e-3)
+    assert torch.allclose(runner.prefill([Chunk(0, prompt, 0)])[0], expected, atol=1e-3)

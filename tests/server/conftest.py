@@ -57,11 +57,26 @@ def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def one_process(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server as `fast-spark serve` starts it, for tests of its log."""
     log = tmp_path_factory.mktemp("server") / "log"
     with running_command(log, "--model", str(small_checkpoint)) as running:
         yield running
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture(scope="session", params=["process", pytest.param("cluster", marks=pytest.mark.slow)])
+def server(
+    request: pytest.FixtureRequest, small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The server in one process, and on a cluster: what it promises is the same."""
+    if request.param == "process":
+        yield request.getfixturevalue("one_process")
+        return
+    from tests.cluster.running import served
+
+    with served(small_checkpoint, tmp_path_factory.mktemp("cluster")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def main(path: str, repack: str) -> None:
     import gguf
     import torch
 
+    from engine.llm.base import Chunk
     from engine.llm.llama_cpp.runner import LlamaCppModelRunner
 
     field = gguf.GGUFReader(path).get_field("qwen2.embedding_length")
@@ -102,7 +103,7 @@ def main(path: str, repack: str) -> None:
         threads=torch.get_num_threads(),
         repack=repack == "1",
     )
-    runner.prefill(0, [0] * 8, 0)
+    runner.prefill([Chunk(0, [0] * 8, 0)])
     runner.decode([0, 1], [0, 0], [8, 0])
 
 

@@ -15,12 +15,14 @@ import torch
 
 from engine.config import Quantization
 from engine.errors import CheckpointError
+from engine.llm.base import Chunk
 
 logger = logging.getLogger(__name__)
 
 LIBRARY = Path(llama.__file__).with_name("lib")
 SPLIT = 255  # from this position on llama.cpp may split a sequence's attention: its cache grows in blocks of 256 cells
 CHUNK = 64  # ids of a prompt at once: 0.2 to 0.3 s at full size on two cores; larger chunks are little faster
+BUDGET = 128  # ids of several prompts at once
 LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}  # ggml_log_level: info, warn, error
 
 
@@ -107,6 +109,7 @@ class LlamaCppModelRunner:
 
         """
         self.slots, self.context, self.chunk = slots, context, CHUNK
+        self.budget = BUDGET
         self._embedding, self._rows = embedding, rows
         self._float = quantization in ("float32", "bfloat16", "float16")
         llama.llama_log_set(log_callback, ctypes.c_void_p(0))
@@ -124,7 +127,7 @@ class LlamaCppModelRunner:
         params = llama.llama_context_default_params()
         params.n_seq_max = entries = max(slots, 2)
         params.n_ctx = entries * context
-        params.n_batch = params.n_ubatch = max(CHUNK, entries)
+        params.n_batch = params.n_ubatch = max(BUDGET, entries)
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = False  # with a unified cache each sequence would attend to the cells of all, and mask them
         params.no_perf = True
@@ -139,21 +142,41 @@ class LlamaCppModelRunner:
             )
         weakref.finalize(self, llama.llama_free, self._context).atexit = False  # before the model: last in, first out
         self._memory = llama.llama_get_memory(self._context)
-        self._prompt = Batch(CHUNK, embedding.shape[1])
+        self._prompt = Batch(BUDGET, embedding.shape[1])
         self._step = Batch(entries)
         self._step.sequences[:] = np.arange(entries)
         self._step.wanted[:] = 1
         self._lengths = np.zeros(entries, np.int32)
 
-    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
-        """See ModelRunner.prefill."""
-        n, batch = len(ids), self._prompt
-        batch.embeddings[:n] = self._embedding[torch.tensor(ids)].float().numpy()
-        batch.positions[:n] = np.arange(start, start + n)
-        batch.sequences[:n] = slot
-        self._lengths[slot] = start + n
-        batch.wanted[: n - 1], batch.wanted[n - 1] = 0, 1
-        return self._decode(batch.first(n), 1)[0]
+    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """See ModelRunner.prefill.
+
+        llama.cpp divides a batch so that each sequence has equally many ids in a part, and rounds differently if the
+        parts are others. So a batch has pieces of one length at one position; the lengths depend on the prompt alone.
+        """
+        pieces: dict[tuple[int, int], list[tuple[int, Chunk]]] = {}
+        for index, chunk in enumerate(chunks):
+            for start in range(0, len(chunk.ids), CHUNK):
+                piece = Chunk(chunk.slot, chunk.ids[start : start + CHUNK], chunk.start + start)
+                pieces.setdefault((piece.start, len(piece.ids)), []).append((index, piece))
+        logits = torch.empty(len(chunks), self._rows)
+        for _, together in sorted(pieces.items(), key=lambda item: item[0]):
+            indices, batch = zip(*together, strict=True)
+            logits[list(indices)] = self._prefill_pieces(batch)  # of a prompt's pieces the last one stays
+        return logits
+
+    def _prefill_pieces(self, pieces: Sequence[Chunk]) -> torch.Tensor:
+        """Prefill pieces of the same length; return the logits after the last id of each."""
+        size, batch = len(pieces[0].ids), self._prompt
+        n = size * len(pieces)
+        batch.embeddings[:n] = self._embedding[torch.tensor([token for piece in pieces for token in piece.ids])].float()
+        batch.positions[:n] = np.concatenate([np.arange(piece.start, piece.start + size) for piece in pieces])
+        batch.sequences[:n] = np.repeat([piece.slot for piece in pieces], size)
+        batch.wanted[:n] = 0
+        batch.wanted[size - 1 : n : size] = 1
+        for piece in pieces:
+            self._lengths[piece.slot] = piece.start + size
+        return self._decode(batch.first(n), len(pieces))
 
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """See ModelRunner.decode.

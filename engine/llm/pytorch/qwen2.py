@@ -1,6 +1,9 @@
-"""Qwen2 in torch for serving: many sequences in each step, each in a slot of a static KV cache."""
+"""Qwen2 in torch for serving: the rows of many sequences in each pass, each in a slot of a static KV cache."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,6 +11,24 @@ import torch.nn.functional as F
 from torch import nn
 
 from engine.llm.weights import Qwen2Config, Qwen2File
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows of a pass whose attention is computed in one call: T adjacent positions of each of n adjacent slots.
+
+    `mask` is (n, 1, T * H / G, S) and is added to the products of queries and keys: 0, or minus infinity where the
+    key's position is in the future. S is the number of cached positions that are attended to.
+    """
+
+    rows: slice
+    slots: slice
+    mask: torch.Tensor
+
+    @property
+    def length(self) -> int:
+        """S."""
+        return self.mask.shape[-1]
 
 
 class Layer(nn.Module):
@@ -28,55 +49,60 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(C, 2 * config.intermediate_size, bias=False)
         self.down = nn.Linear(config.intermediate_size, C, bias=False)
 
-    def forward(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Map (B, T, C) to (B, T, C), and write this step's keys and values to the cache, each (B, G, S, D)."""
-        x = x + self.out(self._attend(self.input_norm(x), step, keys, values))
+    def forward(self, x: torch.Tensor, step: Step, cache: torch.Tensor) -> torch.Tensor:
+        """Map (N, C) to (N, C), and write this pass's keys and values to the cache, (slots, 2 G, context, D)."""
+        x = x + self.out(self._attend(self.qkv(self.input_norm(x)), step, cache))
         gate, up = self.gate_up(self.post_norm(x)).chunk(2, dim=-1)
         mixed: torch.Tensor = self.down(F.silu(gate) * up)
         return x + mixed
 
-    def _attend(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        B, T, _ = x.shape
+    def _attend(self, qkv: torch.Tensor, step: Step, cache: torch.Tensor) -> torch.Tensor:
+        """Attend with the queries in `qkv` (N, (H + 2 G) D); return (N, H D), the heads ordered as in `fused`."""
         H, G, D = self.heads, self.kv_heads, self.head_dim
-        qk, v = self.qkv(x).view(B, T, H + 2 * G, D).transpose(1, 2).split((H + G, G), dim=1)  # (B, _, T, D)
-        qk = step.rotate(qk)
-        q, k = qk[:, :H], qk[:, H:]
-        step.write(keys, k)
-        step.write(values, v)
-        # The H / G heads that share a key are queries at the same positions, so keys are not copied.
-        q = q.reshape(B, G, H // G * T, D)
-        S = step.mask.shape[-1]
-        y = F.scaled_dot_product_attention(q, keys[:, :, :S], values[:, :, :S], step.mask)
-        return y.view(B, H, T, D).transpose(1, 2).reshape(B, T, H * D)
+        N, R = len(qkv), H // G
+        qkv = qkv.view(N, H + 2 * G, D)
+        step.rotate(qkv[:, : H + G])
+        cache[step.slots, :, step.positions] = qkv[:, H:]
+        y = []
+        for segment in step.segments:
+            kv = cache[segment.slots, :, : segment.length]
+            # The R heads that share a key are queries at the same positions, so keys are not copied.
+            n = len(kv)
+            q = qkv[segment.rows, :H].view(n, -1, G, R, D).transpose(1, 2).flatten(2, 3)  # (n, G, T R, D)
+            z = F.scaled_dot_product_attention(q, kv[:, :G], kv[:, G:], segment.mask)
+            y.append(z.transpose(1, 2).reshape(-1, R * G * D))  # (n T, R G D)
+        return y[0] if len(y) == 1 else torch.cat(y)
 
 
 class Step:
-    """What all layers of one step share: rotations, the mask, and the indices for writing to the cache.
+    """What all layers of one pass share: rotations, masks, and the places in the cache that are written.
 
-    `positions` has shape (B, T). All are below `length`, S, the number of cached positions that are attended to.
-    `rope` is from `rope_table`. `mask` is (B, 1, H / G * T, S) and is added to the products of queries and keys: 0, or
-    minus infinity where the key's position is in the future.
+    `slots` and `positions` have shape (N,). `rope` is from `rope_table`.
     """
 
-    def __init__(self, positions: torch.Tensor, length: int, rope: torch.Tensor, config: Qwen2Config) -> None:
-        B, S = len(positions), length
-        device = positions.device
-        future = torch.arange(S, device=device) > positions[:, :, None]  # (B, T, S)
-        mask = torch.zeros(future.shape, dtype=rope.dtype, device=device).masked_fill_(future, -torch.inf)
-        self.mask = mask[:, None].repeat(1, 1, config.num_attention_heads // config.num_key_value_heads, 1)
-        self._cos, self._sin = rope[:, positions].unsqueeze(2)  # each (B, 1, T, D)
-        sequences = torch.arange(B, device=device)[:, None, None]
-        groups = torch.arange(config.num_key_value_heads, device=device)[None, :, None]
-        self._indices = (sequences, groups, positions[:, None, :])
+    def __init__(
+        self, slots: torch.Tensor, positions: torch.Tensor, segments: Sequence[Segment], rope: torch.Tensor
+    ) -> None:
+        self.slots, self.positions, self.segments = slots, positions, segments
+        self._rope = rope[positions][:, None]  # (N, 1, D / 2)
 
-    def rotate(self, x: torch.Tensor) -> torch.Tensor:
-        """Rotary embedding (Su et al. 2021) of (B, heads, T, D), the halves of D paired, as Qwen2 does."""
-        first, second = x.chunk(2, dim=-1)
-        return torch.addcmul(x * self._cos, torch.cat((-second, first), dim=-1), self._sin)
+    def rotate(self, x: torch.Tensor) -> None:
+        """Rotary embedding (Su et al. 2021) of (N, heads, D) in place, with adjacent numbers paired."""
+        pairs = x.view(*x.shape[:2], -1, 2)
+        rotated = torch.view_as_complex(pairs.float()).mul_(self._rope)  # in float32, `float` returns `pairs` itself
+        if x.dtype != torch.float32:
+            pairs.copy_(torch.view_as_real(rotated))
 
-    def write(self, cache: torch.Tensor, new: torch.Tensor) -> None:
-        """Write `new` (B, G, T, D) to the cache (B, G, S, D) at the step's positions."""
-        cache[self._indices] = new
+
+def segment(
+    rows: slice, slots: slice, positions: torch.Tensor, length: int, config: Qwen2Config, dtype: torch.dtype
+) -> Segment:
+    """A Segment of T positions in each of n slots, `positions` (n, T), all below `length`."""
+    n, T = positions.shape
+    R = config.num_attention_heads // config.num_key_value_heads
+    future = torch.arange(length, device=positions.device) > positions[:, :, None]  # (n, T, S)
+    mask = torch.zeros(future.shape, dtype=dtype, device=positions.device).masked_fill_(future, -torch.inf)
+    return Segment(rows, slots, mask[:, None, :, None].expand(n, 1, T, R, length).reshape(n, 1, T * R, length))
 
 
 class Qwen2(nn.Module):
@@ -88,33 +114,44 @@ class Qwen2(nn.Module):
         self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.head = nn.Linear(config.hidden_size, rows, bias=False)
 
-    def forward(self, x: torch.Tensor, step: Step, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Map embeddings (B, T, C) to the last position's logits (B, rows); the caches are (layers, B, G, S, D)."""
-        for index, layer in enumerate(self.layers):
-            x = layer(x, step, keys[index], values[index])
-        logits: torch.Tensor = self.head(self.norm(x[:, -1]))
+    def forward(self, x: torch.Tensor, step: Step, cache: torch.Tensor, last: slice | list[int]) -> torch.Tensor:
+        """Map embeddings (N, C) to the logits of the rows `last`; the cache is (layers, slots, 2 G, context, D)."""
+        for layer, own in zip(self.layers, cache, strict=True):
+            x = layer(x, step, own)
+        logits: torch.Tensor = self.head(self.norm(x[last]))
         return logits
 
 
 def rope_table(config: Qwen2Config, positions: int) -> torch.Tensor:
-    """Cosines and sines of the rotary embedding, float32, shape (2, positions, D)."""
-    D = config.head_dim
-    frequencies = config.rope_theta ** (-torch.arange(0, D, 2, dtype=torch.float32) / D)
+    """The rotations of the rotary embedding as complex numbers, complex64, shape (positions, D / 2)."""
+    frequencies = config.rope_theta ** (-torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim)
     angles = torch.arange(positions, dtype=torch.float32)[:, None] * frequencies
-    angles = torch.cat((angles, angles), dim=-1)
-    return torch.stack((angles.cos(), angles.sin()))
+    return torch.polar(torch.ones_like(angles), angles)
 
 
 def fused(file: Qwen2File, ids: np.ndarray) -> dict[str, torch.Tensor]:
-    """The weights of `Qwen2` by name; projections that share an input are concatenated. Raises CheckpointError."""
+    """The weights of `Qwen2` by name. Raises CheckpointError.
+
+    Projections that share an input are concatenated. The rows of queries and keys are reordered from Qwen2's pairs,
+    n and n + D / 2, to adjacent ones. The inputs of `out` are reordered from (G, R, D) to (R, G, D), R = H / G, the
+    order in which attention returns its results.
+    """
+    config = file.config
+    D, G, H = config.head_dim, config.num_key_value_heads, config.num_attention_heads
+
+    def paired(value: torch.Tensor) -> torch.Tensor:
+        return value.view(-1, 2, D // 2, *value.shape[1:]).transpose(1, 2).reshape(value.shape)
+
     weights = {"norm.weight": file.norm(), "head.weight": file.head(ids)}
-    for n in range(file.config.num_hidden_layers):
+    for n in range(config.num_hidden_layers):
         layer = file.layer(n)
+        q, k, v = ([layer[f"self_attn.{name}_proj.{kind}"] for kind in ("weight", "bias")] for name in "qkv")
+        out = layer["self_attn.o_proj.weight"].view(-1, G, H // G, D).transpose(1, 2).flatten(1)
         parts = {
             "input_norm.weight": layer["input_layernorm.weight"],
-            "qkv.weight": torch.cat([layer[f"self_attn.{name}_proj.weight"] for name in "qkv"]),
-            "qkv.bias": torch.cat([layer[f"self_attn.{name}_proj.bias"] for name in "qkv"]),
-            "out.weight": layer["self_attn.o_proj.weight"],
+            "qkv.weight": torch.cat((paired(q[0]), paired(k[0]), v[0])),
+            "qkv.bias": torch.cat((paired(q[1]), paired(k[1]), v[1])),
+            "out.weight": out,
             "post_norm.weight": layer["post_attention_layernorm.weight"],
             "gate_up.weight": torch.cat([layer[f"mlp.{name}_proj.weight"] for name in ("gate", "up")]),
             "down.weight": layer["mlp.down_proj.weight"],

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from engine.llm.base import Chunk
 from engine.llm.pytorch.cuda_graphs import CudaGraphRunner
-from engine.llm.pytorch.int8 import round_linears
-from engine.llm.pytorch.qwen2 import Qwen2, Step, fused, rope_table
-from engine.llm.weights import open_weights
+from engine.llm.pytorch.linear import TorchPrecision, prepare
+from engine.llm.pytorch.qwen2 import Qwen2, Segment, Step, fused, rope_table, segment
+from engine.llm.weights import Qwen2File, open_weights
+
+LEAST_LENGTH = 64  # positions
 
 
 class TorchModelRunner:
-    """A ModelRunner in torch."""
+    """A ModelRunner in torch.
+
+    On a CPU the results for a sequence have the same bits whatever else is in the batch: linear layers see to that
+    (`engine.llm.pytorch.linear`), and the shapes in which attention is computed depend on the sequence alone.
+    """
 
     def __init__(
         self,
@@ -26,83 +34,127 @@ class TorchModelRunner:
         slots: int,
         context: int,
         device: torch.device,
-        dtype: torch.dtype,
-        int8: bool = False,
-        fixed: bool = False,
+        precision: TorchPrecision,
+        fixed: bool | None = None,
     ) -> None:
         """Load `LLM/` of a checkpoint.
 
-        `ids` are the rows of the head (`Grammar.ids`). `adapter` is the directory of a LoRA to merge. `int8` rounds the
-        linear layers (`engine.llm.pytorch.int8`).
-        `fixed` runs decode steps at fixed shapes. Raises CheckpointError if a file or tensor is missing or has the
-        wrong shape.
+        `ids` are the rows of the head (`Grammar.ids`). `adapter` is the directory of a LoRA to merge. `fixed` runs
+        decode steps at fixed shapes, as graphs on CUDA; by default on CUDA only. Raises CheckpointError if a file or
+        tensor is missing or has the wrong shape, and EngineError if the precision is not available on this device.
         """
+        self._dtype = dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         with open_weights(directory, adapter) as file:
-            weights, self._embedding = fused(file, ids), file.embedding()
-            separate_head = file.separate_head
             config = self._config = file.config
+            self._model = self._prefilling = _load(file, ids, device, dtype, precision)
+            if precision == "int4":  # many rows are slow at 4 bits, so prompts are prefilled at 8
+                self._prefilling = _load(file, ids, device, dtype, "int8")
+            self._embedding = file.embedding()
+        self._answers = self._embedding[torch.from_numpy(ids)].to(device, dtype)  # (rows, C): of generated rows
         self.slots, self.context, self.device = slots, min(context, config.max_position_embeddings), device
-        self.chunk = 64 if device.type == "cpu" else 256
-        self._dtype = dtype
-        with torch.device("meta"):
-            model = Qwen2(config, len(ids))
-        model.load_state_dict(weights, assign=True)
-        self._model = model.to(device, dtype).eval().requires_grad_(False)
-        # (rows, C): the embeddings of generated rows
-        self._answers = self._embedding[torch.from_numpy(ids)].to(device, dtype) if separate_head else model.head.weight
-        if int8:
-            round_linears(self._model)
-        self._rope = rope_table(config, self.context).to(device, dtype)
-        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, self.context, config.head_dim)
-        self._keys = torch.zeros(shape, dtype=dtype, device=device)
-        self._values = torch.zeros(shape, dtype=dtype, device=device)
+        self.chunk, self.budget = (64, 128) if device.type == "cpu" else (256, 2048)
+        self._rope = rope_table(config, self.context).to(device)
+        shape = (config.num_hidden_layers, slots, 2 * config.num_key_value_heads, self.context, config.head_dim)
+        self._cache = torch.zeros(shape, dtype=dtype, device=device)
         self._lengths = [0] * slots
-        self._fixed = CudaGraphRunner(self._step_rows, slots, self.context, device) if fixed else None
+        fixed = device.type == "cuda" if fixed is None else fixed
+        self._fixed = CudaGraphRunner(self._fixed_step, slots, self.context, device) if fixed else None
 
     @torch.inference_mode()
-    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
+    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """See ModelRunner.prefill."""
-        x = self._embedding[torch.tensor(ids)].to(self.device, self._dtype)
-        positions = torch.arange(start, start + len(ids), device=self.device)
-        self._lengths[slot] = start + len(ids)
-        return self._step(x[None], positions[None], start + len(ids), slice(slot, slot + 1))[0]
+        ids = torch.tensor([token for chunk in chunks for token in chunk.ids])
+        slots: list[int] = []
+        positions: list[int] = []
+        segments = []
+        for chunk in chunks:
+            end = self._lengths[chunk.slot] = chunk.start + len(chunk.ids)
+            for start in range(chunk.start, end, self.chunk):
+                stop, rows = min(start + self.chunk, end), len(positions)
+                positions += range(start, stop)
+                slots += [chunk.slot] * (stop - start)
+                within = torch.arange(start, stop, device=self.device)[None]
+                segments.append(self._segment(slice(rows, len(positions)), chunk.slot, within, stop))
+        ends = np.cumsum([len(chunk.ids) for chunk in chunks]) - 1
+        batch_slots, batch_positions = torch.tensor([slots, positions], device=self.device)
+        step = Step(batch_slots, batch_positions, segments, self._rope)
+        x = self._embedding[ids].to(self.device, self._dtype)
+        logits: torch.Tensor = self._prefilling(x, step, self._cache, ends.tolist())
+        return logits
 
     @torch.inference_mode()
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
-        """See ModelRunner.decode.
-
-        All slots up to the highest, or up to the next fixed width, are computed, so that the cache need not be
-        copied. The results of idle slots are discarded. What they write to the cache is overwritten by their next id.
-        """
-        B = max(slots) + 1
-        if self._fixed:
-            B = self._fixed.width(B)
-        batch_rows, batch_positions = [0] * B, [min(length, self.context - 1) for length in self._lengths[:B]]
-        for slot, row, position in zip(slots, rows, positions, strict=True):
-            batch_rows[slot], batch_positions[slot] = row, position
+        """See ModelRunner.decode."""
+        for slot, position in zip(slots, positions, strict=True):
             self._lengths[slot] = position + 1
-        batch = torch.tensor([batch_rows, batch_positions], device=self.device)  # (2, B)
-        step = self._fixed or self._step_rows
-        return step(batch, max(batch_positions) + 1)[list(slots)]
+        if self._fixed:
+            return self._decode_fixed(self._fixed, slots, rows, positions)
+        order = sorted(range(len(slots)), key=slots.__getitem__)
+        own = [[values[n] for n in order] for values in (slots, rows, positions)]
+        batch_slots, batch_rows, batch_positions = torch.tensor(own, device=self.device)
+        lengths = [attended(position + 1, self.context) for position in own[2]]
+        # A run: rows in adjacent slots that attend to the same number of positions.
+        runs = groupby(range(len(order)), key=lambda n: (own[0][n] - n, lengths[n]))
+        starts = [next(run) for _, run in runs] + [len(order)]
+        segments = [
+            self._segment(slice(a, b), own[0][a], batch_positions[a:b, None], lengths[a]) for a, b in pairwise(starts)
+        ]
+        step = Step(batch_slots, batch_positions, segments, self._rope)
+        logits: torch.Tensor = self._model(self._answers[batch_rows], step, self._cache, slice(None))
+        return logits if order == sorted(order) else logits[torch.tensor(order).argsort()]
 
     def move(self, source: int, target: int) -> None:
         """See ModelRunner.move."""
         n = self._lengths[target] = self._lengths[source]
-        for cache in (self._keys, self._values):
-            cache[:, target, :, :n] = cache[:, source, :, :n]
+        self._cache[:, target, :, :n] = self._cache[:, source, :, :n]
         self.release(source)
 
     def release(self, slot: int) -> None:
         """See ModelRunner.release."""
         self._lengths[slot] = 0
 
+    def _segment(self, rows: slice, slot: int, positions: torch.Tensor, length: int) -> Segment:
+        """A Segment of the slots from `slot` on."""
+        return segment(rows, slice(slot, slot + len(positions)), positions, length, self._config, self._dtype)
+
+    def _decode_fixed(
+        self, fixed: CudaGraphRunner, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]
+    ) -> torch.Tensor:
+        """Compute all slots up to the next fixed width.
+
+        The results of idle slots are discarded. What they write to the cache is overwritten by their next id.
+        """
+        B = fixed.width(max(slots) + 1)
+        batch_rows, batch_positions = [0] * B, [min(length, self.context - 1) for length in self._lengths[:B]]
+        for slot, row, position in zip(slots, rows, positions, strict=True):
+            batch_rows[slot], batch_positions[slot] = row, position
+        batch = torch.tensor([batch_rows, batch_positions], device=self.device)  # (2, B)
+        return fixed(batch, max(batch_positions) + 1)[list(slots)]
+
     @torch.inference_mode()
-    def _step_rows(self, batch: torch.Tensor, length: int) -> torch.Tensor:
+    def _fixed_step(self, batch: torch.Tensor, length: int) -> torch.Tensor:
         """A `DecodeStep` of the first B slots."""
         rows, positions = batch
-        return self._step(self._answers[rows][:, None], positions[:, None], length, slice(0, len(rows)))
-
-    def _step(self, x: torch.Tensor, positions: torch.Tensor, length: int, slots: slice) -> torch.Tensor:
-        step = Step(positions, length, self._rope, self._config)
-        logits: torch.Tensor = self._model(x, step, self._keys[:, slots], self._values[:, slots])
+        B = len(rows)
+        whole = self._segment(slice(0, B), 0, positions[:, None], length)
+        step = Step(torch.arange(B, device=self.device), positions, [whole], self._rope)
+        logits: torch.Tensor = self._model(self._answers[rows], step, self._cache, slice(None))
         return logits
+
+
+def attended(length: int, most: int) -> int:
+    """`length` rounded up, so that sequences of similar lengths share a call: by at most a quarter, or to 64."""
+    step = max(LEAST_LENGTH, 1 << max(0, (length - 1).bit_length() - 2))
+    return min(-(-length // step) * step, most)
+
+
+def _load(
+    file: Qwen2File, ids: np.ndarray, device: torch.device, dtype: torch.dtype, precision: TorchPrecision
+) -> Qwen2:
+    with torch.device("meta"):
+        model = Qwen2(file.config, len(ids))
+    model.load_state_dict(fused(file, ids), assign=True)
+    model.to(device, dtype).eval().requires_grad_(False)
+    if device.type == "cpu":
+        prepare(model, precision)
+    return model

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engine.errors import BackendFailed, EngineClosed, InvalidRequest
+from engine.llm.base import Chunk
 from engine.llm.scheduler import Scheduler
 from engine.runtime.batching import Batcher
 from engine.runtime.compute import run_on
@@ -26,12 +27,13 @@ class CountingModelRunner:
     """Answers a prompt of n ids with the semantic tokens n, n + 1, n + 2 ..., and notes what it was asked for."""
 
     device = torch.device("cpu")
-    chunk = 256
+    chunk = 64
+    budget = 300
 
     def __init__(self, grammar: Grammar, vocabulary: Vocabulary, slots: int = 2, context: int = 1000) -> None:
         self.slots, self.context = slots, context
         self.batches: list[list[int]] = []
-        self.chunks: list[tuple[int, int, int]] = []
+        self.passes: list[list[tuple[int, int, int]]] = []  # slot, start, length
         self.released: list[int] = []
         self.moved: list[tuple[int, int]] = []
         self.gate = threading.Event()
@@ -47,11 +49,15 @@ class CountingModelRunner:
         scores[self._first_row + token % 512] = 1
         return scores
 
-    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
-        self.chunks.append((slot, start, len(ids)))
-        if len(ids) == self.fail_prefill_of:
+    @property
+    def chunks(self) -> list[tuple[int, int, int]]:
+        return [chunk for chunks in self.passes for chunk in chunks]
+
+    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        self.passes.append([(chunk.slot, chunk.start, len(chunk.ids)) for chunk in chunks])
+        if self.fail_prefill_of in [len(chunk.ids) for chunk in chunks]:
             raise RuntimeError("no memory")
-        return self.logits(start + len(ids))
+        return torch.stack([self.logits(chunk.start + len(chunk.ids)) for chunk in chunks])
 
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         self.gate.wait(10)
@@ -180,15 +186,32 @@ async def test_the_earliest_deadline_gets_the_next_slot(
     assert [length for _, _, length in runner.chunks][2:] == [5, 4, 3]
 
 
+async def test_prompts_that_begin_together_are_prefilled_together(
+    runner: CountingModelRunner, vocabulary: Vocabulary
+) -> None:
+    runner.slots = 5
+    model = Scheduler(runner, Grammar(vocabulary))
+    runner.gate.clear()
+    first = asyncio.create_task(tokens(model, vocabulary, 3))
+    await until(lambda: model.load == (1, 0))  # its first step waits, until the others have come
+    others = [asyncio.create_task(tokens(model, vocabulary, n)) for n in (90, 91, 92, 93)]
+    await until(lambda: sum(model.load) == 5)
+    runner.gate.set()
+    answers = await asyncio.gather(first, *others)
+    await model.close()
+    assert answers == [list(range(n, n + 20)) for n in (3, 90, 91, 92, 93)]
+    assert [sum(size for _, _, size in chunks) for chunks in runner.passes] == [3, 90 + 91 + 92, 93]
+
+
 async def test_a_long_prompt_is_prefilled_in_chunks_between_the_steps_of_others(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
-    length = 3 * CountingModelRunner.chunk + 5
+    length = 2 * CountingModelRunner.budget
     await asyncio.gather(
         tokens(model, vocabulary, 4, Sampling(temperature=0, max_tokens=300)), tokens(model, vocabulary, length)
     )
     chunks = [(start, size) for slot, start, size in runner.chunks if size != 4]
-    assert chunks == [(0, 256), (256, 256), (512, 256), (768, 5)]
+    assert chunks == [(0, 256), (256, 256), (512, 88)]
 
 
 async def test_a_prompt_that_does_not_fit_is_refused(model: Scheduler, vocabulary: Vocabulary) -> None:

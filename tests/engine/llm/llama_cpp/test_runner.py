@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 
 import gguf
 import pytest
+import torch
 
 from engine.config import EngineConfig, Quantization
 from engine.errors import CheckpointError
-from engine.llm.base import LanguageModel
+from engine.llm.base import Chunk, LanguageModel
 from engine.llm.llama_cpp import gguf_file
 from engine.llm.registry import convert, load_language_model
 from engine.tokens.grammar import Grammar
@@ -79,6 +80,21 @@ async def test_a_seed_gives_the_same_ids_in_any_batch(
         together = await generate_staggered(model, [(prompt, sampling) for prompt in asked])
     assert together == alone
     assert len({tuple(answer) for answer in alone}) == len(alone)
+
+
+@pytest.mark.parametrize("precision", ["float32", "q8_0", *SLOW])
+async def test_prompts_prefilled_together_have_the_bits_of_each_alone(
+    small_checkpoint: Path, vocabulary: Vocabulary, precision: str
+) -> None:
+    lengths = (82, 5, 64, 130, 82)
+    async with loaded(small_checkpoint, precision=precision, running=5) as model:
+        runner = model._runner  # type: ignore[attr-defined]
+        chunks = [Chunk(slot, [100 + slot + n % 200 for n in range(size)], 0) for slot, size in enumerate(lengths)]
+        alone = [runner.prefill([chunk])[0].clone() for chunk in chunks]
+        for chunk in chunks:
+            runner.release(chunk.slot)
+        together = [*runner.prefill(chunks[:3]), *runner.prefill(chunks[3:])]
+        assert [torch.equal(a, b) for a, b in zip(alone, together, strict=True)] == [True] * 5
 
 
 async def test_an_aborted_request_frees_its_cells(small_checkpoint: Path, vocabulary: Vocabulary) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import safetensors.torch
@@ -13,8 +14,9 @@ from transformers import LogitsProcessor, Qwen2ForCausalLM
 
 from engine.config import EngineConfig
 from engine.errors import CheckpointError
-from engine.llm.base import LanguageModel
+from engine.llm.base import Chunk, LanguageModel
 from engine.llm.pytorch.cuda_graphs import bucket
+from engine.llm.pytorch.linear import Int8Linear, TorchPrecision
 from engine.llm.pytorch.runner import TorchModelRunner
 from engine.llm.registry import load_language_model
 from engine.tokens.grammar import Grammar
@@ -121,41 +123,9 @@ async def test_without_a_seed_answers_differ(model: LanguageModel, vocabulary: V
     assert first != second
 
 
-def test_bfloat16_is_close_to_float32(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
-    ids = prompts(vocabulary)[0].ids
-    exact, rounded = (
-        TorchModelRunner(
-            small_checkpoint / "LLM",
-            Grammar(vocabulary).ids,
-            slots=1,
-            context=512,
-            device=torch.device("cpu"),
-            dtype=dtype,
-        )
-        .prefill(0, ids, 0)
-        .float()
-        for dtype in (torch.float32, torch.bfloat16)
-    )
-    assert 0 < (exact - rounded).norm() / exact.norm() < 0.05
-
-
-def test_a_prompt_in_chunks_is_the_prompt_in_one(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
-    ids = prompts(vocabulary)[1].ids
-    runner = TorchModelRunner(
-        small_checkpoint / "LLM",
-        Grammar(vocabulary).ids,
-        slots=2,
-        context=512,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-    )
-    whole = runner.prefill(0, ids, 0)
-    runner.prefill(1, ids[:17], 0)
-    runner.prefill(1, ids[17:60], 17)
-    torch.testing.assert_close(runner.prefill(1, ids[60:], 60), whole, atol=1e-5, rtol=0)
-
-
-def runner(checkpoint: Path, vocabulary: Vocabulary, *, fixed: bool = False, int8: bool = False) -> TorchModelRunner:
+def runner(
+    checkpoint: Path, vocabulary: Vocabulary, precision: TorchPrecision = "float32", *, fixed: bool = False
+) -> TorchModelRunner:
     """One with five slots, on the CPU."""
     return TorchModelRunner(
         checkpoint / "LLM",
@@ -163,25 +133,49 @@ def runner(checkpoint: Path, vocabulary: Vocabulary, *, fixed: bool = False, int
         slots=5,
         context=400,
         device=torch.device("cpu"),
-        dtype=torch.float32,
+        precision=precision,
         fixed=fixed,
-        int8=int8,
     )
+
+
+def prefill(runner: TorchModelRunner, *chunks: tuple[int, Sequence[int], int]) -> torch.Tensor:
+    """The logits after chunks given as slot, ids and start."""
+    return runner.prefill([Chunk(*chunk) for chunk in chunks])
+
+
+@pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.05), ("int8", 0.08), ("int4", 0.4)])
+def test_a_precision_is_close_to_float32(
+    small_checkpoint: Path, vocabulary: Vocabulary, precision: TorchPrecision, most: float
+) -> None:
+    ids = prompts(vocabulary)[0].ids
+    errors = []
+    runners = [runner(small_checkpoint, vocabulary, name) for name in ("float32", precision)]
+    exact, rounded = (prefill(one, (0, ids, 0)).float() for one in runners)
+    errors.append((exact - rounded).norm() / exact.norm())
+    exact, rounded = (one.decode([0], [5], [len(ids)]).float() for one in runners)
+    errors.append((exact - rounded).norm() / exact.norm())
+    assert all(0 < error < most for error in errors), errors
+
+
+def test_a_prompt_in_chunks_is_the_prompt_in_one(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    ids = prompts(vocabulary)[1].ids
+    model = runner(small_checkpoint, vocabulary)
+    whole = prefill(model, (0, ids, 0))
+    prefill(model, (1, ids[:17], 0))
+    prefill(model, (1, ids[17:60], 17))
+    torch.testing.assert_close(prefill(model, (1, ids[60:], 60)), whole, atol=1e-5, rtol=0)
 
 
 def test_fixed_shapes_give_what_exact_ones_give(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
     """With idle slots between and after those that run, and with sequences longer than the least length."""
     exact, fixed = (runner(small_checkpoint, vocabulary, fixed=fixed) for fixed in (False, True))
     ids = list(range(100, 360))
-    for each in (exact, fixed):
-        each.prefill(0, ids[:250], 0)
-        each.prefill(1, ids[:9], 0)
-        each.prefill(2, ids[:40], 0)
-        each.prefill(3, ids[:17], 0)  # half of its prompt, prefilled before and after the steps
+    for each in (exact, fixed):  # of slot 3 a part of its prompt, prefilled before and after the steps
+        prefill(each, (0, ids[:250], 0), (1, ids[:9], 0), (2, ids[:40], 0), (3, ids[:17], 0))
     for n in range(10):
         step = [0, 2], [n, 7 * n], [250 + n, 40 + n]
         torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)
-    late = [each.prefill(3, ids[17:60], 17) for each in (exact, fixed)]
+    late = [prefill(each, (3, ids[17:60], 17)) for each in (exact, fixed)]
     torch.testing.assert_close(late[1], late[0], atol=1e-5, rtol=0)
     step = [0, 1, 2, 3], [1, 2, 3, 4], [260, 9, 50, 60]
     torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)
@@ -202,22 +196,41 @@ def test_buckets_are_powers_of_two_and_the_most_there_is(size: int, expected: in
     assert bucket(size, 1, 12) == expected
 
 
-def test_int8_is_close_to_float32_and_does_not_depend_on_the_batch(
-    small_checkpoint: Path, vocabulary: Vocabulary
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8", "int4"])
+def test_a_sequence_has_the_same_bits_in_any_batch(
+    small_checkpoint: Path, vocabulary: Vocabulary, precision: TorchPrecision
 ) -> None:
-    ids = prompts(vocabulary)[0].ids
-    exact, rounded = (runner(small_checkpoint, vocabulary, int8=int8) for int8 in (False, True))
-    expected, found = exact.prefill(0, ids, 0), rounded.prefill(0, ids, 0)
-    assert 0 < (expected - found).norm() / expected.norm() < 0.08
-    for slot in (1, 2):
-        rounded.prefill(slot, ids[: 10 * slot], 0)
-    alone = rounded.decode([0], [5], [len(ids)])[0].clone()
-    together = rounded.decode([0, 1, 2], [5, 6, 7], [len(ids), 10, 20])
-    torch.testing.assert_close(together[0], alone, atol=1e-5, rtol=0)
+    """Its prompt alone, and divided among others; its steps alone, and with shorter and longer ones beside it."""
+    alone, among = (runner(small_checkpoint, vocabulary, precision) for _ in range(2))
+    ids = [100 + n % 200 for n in range(390)]
+    expected = [prefill(alone, (0, ids[:150], 0))[0].clone()]
+    prefill(among, (4, ids[:128], 0), (0, ids[3:63], 0))
+    found = [prefill(among, (1, ids[:390], 0), (4, ids[128:150], 128), (2, ids[9:10], 0))[1].clone()]
+    for n in range(64):
+        expected.append(alone.decode([0], [n], [150 + n])[0].clone())
+        others = [[4], [0, 4], [1, 4, 2], [2, 0, 1, 4]][n % 4]
+        places = {0: 60 + n, 1: 390 + n % 9, 2: 1 + n, 4: 150 + n}
+        logits = among.decode(others, [n] * len(others), [places[slot] for slot in others])
+        found.append(logits[others.index(4)].clone())
+    assert [n for n, (a, b) in enumerate(zip(expected, found, strict=True)) if not torch.equal(a, b)] == []
 
 
-async def test_int8_speaks_by_its_name_and_keeps_its_seeds(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
-    model = load_language_model(small_checkpoint, EngineConfig(llm_precision="int8", llm_device="cpu"), vocabulary)
+def test_both_kernels_for_8_bits_give_the_same_bits() -> None:
+    torch.manual_seed(0)
+    torch.backends.quantized.engine = "fbgemm"
+    linear = torch.nn.Linear(896, 200)
+    fbgemm, onednn = Int8Linear(linear, None), Int8Linear(linear, 1)
+    for rows in (1, 2, 7, 64, 200):
+        x = torch.randn(rows, 896)
+        assert torch.equal(fbgemm(x), onednn(x))
+    assert (fbgemm(x) - linear(x)).norm() < 0.02 * linear(x).norm()
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+async def test_a_precision_speaks_by_its_name_and_keeps_its_seeds(
+    small_checkpoint: Path, vocabulary: Vocabulary, precision: Literal["int8", "int4"]
+) -> None:
+    model = load_language_model(small_checkpoint, EngineConfig(llm_precision=precision, llm_device="cpu"), vocabulary)
     prompt, seeded = prompts(vocabulary)[0], Sampling(seed=11, max_tokens=60)
     alone = await generate(model, prompt, seeded)
     asked = [(prompt, Sampling(seed=n, max_tokens=40 + 10 * n)) for n in range(5)]
