@@ -15,7 +15,18 @@ from engine.llm.base import LanguageModel
 from engine.postprocess import MAX_SPEED, MIN_SPEED
 from engine.script.reading import Utterance, read_script, utterances
 from engine.script.tree import Pause, Script, Speech
-from engine.text import NoRoom, Span, TextOptions, fit, max_semantic_tokens, speech_weight, spoken_language
+from engine.text import (
+    Language,
+    NoRoom,
+    Span,
+    TextOptions,
+    fit,
+    foreign,
+    language_name,
+    max_semantic_tokens,
+    speech_weight,
+    spoken_language,
+)
 from engine.text.spoken import parts_of
 from engine.tokens.prompts import Prompts
 from engine.types import SpeechRequest, VoiceTokens
@@ -59,14 +70,22 @@ class Sentence:
 class Planner:
     """Plans the sentences of requests, for one language model."""
 
-    def __init__(self, config: EngineConfig, prompts: Prompts, language_model: LanguageModel) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        prompts: Prompts,
+        language_model: LanguageModel,
+        languages: tuple[Language, ...] | None,
+    ) -> None:
         self._config = config
         self._prompts = prompts
         self._language_model = language_model
+        self._languages = languages
 
     def script(self, request: SpeechRequest) -> Script:
         """Return the script of a request; raises InvalidRequest."""
         script = read_script(request.text, request.form, request.reading.language, self._config.turn_pause_seconds)
+        self._check_language(" ".join(piece.words.text for piece in script.pieces if isinstance(piece, Speech)))
         for piece in script.pieces:
             if not isinstance(piece, Pause) and not MIN_SPEED <= piece.tempo * request.speed <= MAX_SPEED:
                 raise InvalidRequest(
@@ -79,6 +98,14 @@ class Planner:
     def plan(self, request: SpeechRequest, voices: Mapping[str, VoiceTokens]) -> Plan:
         """Begin the plan of one answer, with the tokens of all voices that its text can name."""
         return Plan(request, voices, self)
+
+    def _check_language(self, text: str) -> None:
+        """Raise InvalidRequest for a text that is in no language of the model: it would say nothing, or babble."""
+        found = foreign(text, self._languages) if self._languages else None
+        if found and found.all and self._languages:
+            spoken = " and ".join(map(language_name, self._languages))
+            written = " and ".join(found.scripts)
+            raise InvalidRequest(f"This model speaks {spoken} only; the text is {written}.", "input")
 
     def parts(self, utterance: Utterance, voice: VoiceTokens, name: str) -> Iterator[Part]:
         """Split a sentence into parts that fit into the context, with the prompt and the output.

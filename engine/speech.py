@@ -12,6 +12,7 @@ import numpy as np
 import platformdirs
 
 from engine import checkpoints
+from engine.checkpoints import SPARK_TTS_LANGUAGES
 from engine.codec.sleeping import SleepingCodec
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import SPARK_TTS, EngineConfig
@@ -30,7 +31,7 @@ from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
 from engine.script.growing import Flush, GrowingText
 from engine.speaking import Parts, Speaker
-from engine.text import speech_weight
+from engine.text import Language, speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -79,11 +80,13 @@ class SpeechEngine:
         cores: Executor | None = None,
         observer: Observer = UNOBSERVED,
         loaders: Loaders | None = None,
+        languages: tuple[Language, ...] | None = None,
     ) -> None:
         """Compose an engine. `codec_compute` runs the codec; `cores` is shut down with the engine.
 
-        Without `loaders` the models cannot be unloaded.
+        Without `loaders` the models cannot be unloaded. `languages` are those that the checkpoint names.
         """
+        self.languages = languages or SPARK_TTS_LANGUAGES
         self._cores = cores
         self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
@@ -96,7 +99,7 @@ class SpeechEngine:
             ObservedCodec(self._sleeping_codec, observer.batch), config.codec_batch_seconds, codec_compute
         )
         prompts = Prompts(vocabulary, form)
-        self._planner = Planner(config, prompts, self._language_model)
+        self._planner = Planner(config, prompts, self._language_model, languages)
         semantic, model = vocabulary.semantic, model if form == "published" else f"{model}-{form}"
         self._rates = Rates(prompts, semantic, self._language_model, self._codec, VoiceRates(database, model))
         self._listener = Listener(config.listener) if config.listener else None
@@ -168,7 +171,8 @@ class SpeechEngine:
             # Batches are not faster there, and a window that is due waits for the rest of its batch.
             config = config.model_copy(update={"codec_batch_seconds": 0})
         model = checkpoint.fingerprint
-        return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
+        parts = (config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
+        return cls(*parts, checkpoints.spoken_languages(checkpoint.directory))
 
     @property
     def failure(self) -> str | None:

@@ -23,7 +23,7 @@ from engine import (
     Usage,
     expected_seconds,
 )
-from server.client_fields import names_header
+from server.client_fields import foreign_header, names_header
 from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder, whole_file
 from server.schemas import Delivery
 from server.script_schemas import MarkTimestamp, SentenceTimestamps, SpokenAudio
@@ -51,7 +51,7 @@ async def answer(
     """
     admitted = service.admit(asked.caller or "", chunks, len(asked.text), expected_seconds(asked))
     chunks = service.metrics.observe(asked, admitted)
-    headers = HEADERS | headers
+    headers = HEADERS | headers | foreign_header(asked.text, service.engine.languages)
     media_type, rate = MEDIA_TYPES[audio_format], asked.sample_rate
     if delivery in ("whole", "json"):
         async with aclosing(_written(chunks, whole_file(service.encoders, audio_format, rate))) as written:

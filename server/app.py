@@ -58,7 +58,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["Retry-After", "X-Ignored-Elements", "X-Ignored-Fields", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Ignored-Elements", "X-Ignored-Fields", "X-Request-Id", "X-Warning"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 

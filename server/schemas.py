@@ -7,7 +7,17 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from engine import Caller, Gender, InvalidRequest, Level, Sampling, SpeechRequest, TextOptions, spoken_language
+from engine import (
+    Caller,
+    Gender,
+    InvalidRequest,
+    Language,
+    Level,
+    Sampling,
+    SpeechRequest,
+    TextOptions,
+    spoken_language,
+)
 from server.client_fields import IGNORED, UnknownFields, ignored_fields
 from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
 from server.patterns import SampleRate, VoiceName
@@ -231,6 +241,7 @@ class Model(BaseModel):
     id: str
     created: int
     owned_by: str
+    languages: list[Language] | None = Field(None, description="Those that it speaks; null until it is loaded")
 
 
 class ModelList(BaseModel):

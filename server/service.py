@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from engine import EngineError, Observer, SpeechEngine
+from engine import EngineError, Language, Observer, SpeechEngine
 from server.admission import Admission, Deadline
 from server.errors import Busy, NotReady, UnknownModel
 from server.metrics import Metrics
@@ -71,6 +71,11 @@ class Service:
         if self._engine is None or self.failure:
             raise NotReady(self.failure or self._state)
         return self._engine
+
+    @property
+    def languages(self) -> list[Language] | None:
+        """The languages that the model speaks; None until it is loaded."""
+        return None if self._engine is None else list(self._engine.languages)
 
     async def start(self) -> None:
         """Load the engine and warm it up, then call `on_change`. A failure is stored for /health/ready, not raised."""

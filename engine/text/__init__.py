@@ -11,6 +11,7 @@ r"""Text normalization and sentence splitting; pure functions.
 
 from engine.text.draft import Change
 from engine.text.fitting import NoRoom, fit
+from engine.text.foreign import Foreign, foreign, language_name
 from engine.text.language import Language
 from engine.text.languages import spoken_language
 from engine.text.length import is_speakable, max_semantic_tokens, speech_weight
@@ -24,6 +25,7 @@ from engine.text.traced import Span, Traced
 
 __all__ = [
     "Change",
+    "Foreign",
     "Language",
     "Lexicon",
     "NoRoom",
@@ -33,7 +35,9 @@ __all__ = [
     "TextOptions",
     "Traced",
     "fit",
+    "foreign",
     "is_speakable",
+    "language_name",
     "max_semantic_tokens",
     "normalise",
     "read_lexicons",

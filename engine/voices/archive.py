@@ -21,8 +21,7 @@ from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.types import Voice, VoiceAttributes, VoiceTokens
 from engine.voices import sandbox
-from engine.voices.catalogue import free_name
-from engine.voices.library import PREFIX
+from engine.voices.catalogue import PREFIX, free_name
 from engine.voices.naming import LANGUAGE_TAG, clean_prefix, new_id
 from engine.voices.rows import prompt_tokens, voice_tokens
 from engine.voices.samples import listen

@@ -9,7 +9,8 @@ from engine.config import EngineConfig
 from engine.errors import InvalidRequest, NotOwner
 from engine.types import Caller, Voice
 from engine.voices.archive import export_voice, import_voice
-from engine.voices.library import VoiceLibrary, check_scope
+from engine.voices.catalogue import check_scope
+from engine.voices.library import VoiceLibrary
 from engine.voices.store import VoiceStore
 
 

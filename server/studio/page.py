@@ -16,7 +16,6 @@ import gradio as gr
 import yaml
 
 from server.encoding import FORMATS
-from server.schemas import CreateSpeechRequest
 
 Field = gr.Textbox | gr.Dropdown | gr.Slider | gr.Radio | gr.Checkbox
 
@@ -97,9 +96,8 @@ def build() -> gr.Blocks:
                 voice = _speak_tab()
             with gr.Tab(t("voices_tab"), id="voices"):
                 gender, language = _voices_tab()
-            if "input_format" in CreateSpeechRequest.model_fields:
-                with gr.Tab(t("dialogue_tab"), id="dialogue"):
-                    _dialogue_tab()
+            with gr.Tab(t("dialogue_tab"), id="dialogue"):
+                _dialogue_tab()
             with gr.Tab(t("server_tab"), id="server"):
                 _server_tab()
         refresh = gr.Button("refresh", visible="hidden", elem_id="refresh")

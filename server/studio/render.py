@@ -11,7 +11,6 @@ ROOT = "http://testserver/studio"  # the address of the page in starlette's test
 
 HEAD = """<link rel="icon" href="./app/icon.svg">
 <link rel="stylesheet" href="./app/studio.css">
-<script>window.speechFields = {fields};</script>
 <script type="module" src="./app/studio.js"></script>"""
 
 
@@ -21,7 +20,6 @@ def render() -> dict[str, str]:
     from fastapi import FastAPI
     from starlette.testclient import TestClient
 
-    from server.schemas import CreateSpeechRequest
     from server.studio.page import build, theme, words
 
     app = FastAPI()
@@ -30,8 +28,7 @@ def render() -> dict[str, str]:
     client = TestClient(app)
     html = client.get("/studio/").raise_for_status().text
     html = re.sub(r'<meta\s+(property|name)="(og|twitter):[^>]*>\s*', "", html)  # they name other hosts
-    fields = json.dumps(list(CreateSpeechRequest.model_fields))
-    html = html.replace('<link rel="manifest" href="/manifest.json" />', HEAD.format(fields=fields))
+    html = html.replace('<link rel="manifest" href="/manifest.json" />', HEAD)
     # The page can be reached under several addresses, for example behind a proxy.
     html = html.replace(f'"{ROOT}"', 'new URL(".", location).href.slice(0, -1)')
     return {"html": html, "theme": client.get("/studio/theme.css").raise_for_status().text}

@@ -153,3 +153,28 @@ def test_downloads_and_code_are_the_same_request(studio: Studio) -> None:
         directory.mkdir()
         subprocess.run(command, cwd=directory, env=os.environ, check=True, capture_output=True)
         assert (directory / "speech.pcm").read_bytes() == expected
+
+
+def test_sentences_are_highlighted_while_they_are_heard(studio: Studio) -> None:
+    studio.type("speak-input", TEXT)
+    studio.click("#speak")
+    for sentence in ("Hello there.", "This is the second sentence."):
+        studio.says("#speak-player li[aria-current]", sentence)
+    wait_until(lambda: bool(studio.js("document.querySelector('#speak-player li button')?.disabled === false")))
+    studio.click("#speak-player li:nth-child(2) button")  # to hear it again
+    studio.says("#speak-player li[aria-current]", "This is the second sentence.")
+
+
+def test_a_dialogue_has_a_voice_for_each_line(studio: Studio, server: Server) -> None:
+    studio.tab("Dialogue")
+    wait_until(lambda: len(studio.all("fs-dialogue li")) == 2)
+    for field, line in zip(studio.all("fs-dialogue textarea"), ("How are you?", "I am fine."), strict=True):
+        field.send_keys(line)
+    first, second = (field.get_attribute("value") for field in studio.all("fs-dialogue select"))
+    assert first != second
+    studio.click("#dialogue-speak")
+    studio.says("#dialogue-player .state", "Complete.")
+    studio.says("#dialogue-player .sentences", "I am fine.")
+    studio.click("fs-dialogue li:first-child button")
+    assert len(studio.all("fs-dialogue li")) == 1
+    studio.tab("Speak")

@@ -52,9 +52,6 @@ export const post = (path, body, options = {}) =>
     ...options,
   });
 
-/** Whether a speech request has this field. */
-export const hasField = (name) => window.speechFields.includes(name);
-
 /** All voices that the key sees. */
 export async function allVoices() {
   const voices = [];

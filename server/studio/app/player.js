@@ -1,6 +1,6 @@
 // <fs-player>: plays speech while it arrives, with its waveform, its sentences and its timing.
 
-import { events, hasField, post } from "./api.js";
+import { events, post } from "./api.js";
 import { RATE, drawWaveform, fromBase64, peaks, wav } from "./sound.js";
 import { escaped, seconds, t } from "./words.js";
 
@@ -68,9 +68,8 @@ class Player extends HTMLElement {
     this.state.textContent = t("speaking");
     this.classList.add("busy");
     try {
-      const streamed = { ...body, response_format: "pcm", sample_rate: RATE, stream_format: "sse" };
-      if (hasField("timestamps")) streamed.timestamps = true;
-      const response = await post("v1/audio/speech", streamed, { signal });
+      const asked = { response_format: "pcm", sample_rate: RATE, stream_format: "sse", timestamps: true };
+      const response = await post("v1/audio/speech", { ...body, ...asked }, { signal });
       for await (const event of events(response)) {
         if (signal.aborted) return;
         if (event.type === "speech.audio.delta") this.push(fromBase64(event.audio), numbers);
@@ -80,23 +79,10 @@ class Player extends HTMLElement {
       numbers.total = (performance.now() - numbers.begun) / 1000;
       this.show(numbers);
       this.end("done");
-      if (!hasField("timestamps")) await this.estimateSentences(body.input);
     } catch (error) {
       if (signal.aborted) return;
       this.end("stopped");
       throw error;
-    }
-  }
-
-  /** Show the sentences; each gets a share of the time by the length of its text. */
-  async estimateSentences(input) {
-    const { data } = await (await post("v1/audio/text", { input })).json();
-    const total = data.reduce((sum, { text }) => sum + text.length, 0);
-    let start = 0;
-    for (const { text } of data) {
-      const end = start + (this.length * text.length) / total;
-      this.addSentence({ text, start, end });
-      start = end;
     }
   }
 

@@ -243,8 +243,10 @@ async def test_a_precision_speaks_by_its_name_and_keeps_its_seeds(
 
 @pytest.fixture
 def broken(small_checkpoint: Path, tmp_path: Path) -> Path:
-    """A copy of the language model's files, to be broken."""
-    return Path(shutil.copytree(small_checkpoint / "LLM", tmp_path / "LLM")).parent
+    """A copy of the checkpoint, whose language model a test breaks."""
+    return Path(
+        shutil.copytree(small_checkpoint, tmp_path / "model", ignore=shutil.ignore_patterns("*.gguf", "*.lock"))
+    )
 
 
 def load(checkpoint: Path, vocabulary: Vocabulary) -> None:
