@@ -36,7 +36,7 @@ from engine.runtime.batching import Batcher
 from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import ClonedVoiceTokens, Passage, Prompt, Samples, Sampling
+from engine.types import ClonedVoiceTokens, Passage, Prompt, Sampling
 
 ROOT = Path(__file__).resolve().parents[1]
 GREEDY_IDS = 40  # compared
@@ -162,7 +162,8 @@ class FollowGrammar(LogitsProcessor):
 def check_language_model(report: Report) -> None:
     """Compare the greedy ids in float32 with those of transformers on the same device, with and without graphs."""
     prompt = report.prompt()
-    model = Qwen2ForCausalLM.from_pretrained(report.checkpoint / "LLM", dtype=torch.float32).to(report.device).eval()
+    model = Qwen2ForCausalLM.from_pretrained(report.checkpoint / "LLM", dtype=torch.float32)
+    torch.nn.Module.to(model, report.device)  # transformers' own `to` is not typed for this
     with torch.inference_mode():
         output = model.generate(
             torch.tensor([prompt.ids], device=report.device),
