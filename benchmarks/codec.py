@@ -35,6 +35,7 @@ from engine.codec.loader import load_features, load_network
 from engine.codec.selection import kernel_directories
 from engine.codec.windows import WindowPlan, Windows
 from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND, Passage, Samples, TokenIds
+from server.bench.markdown import record
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 FULL_CODEBOOK = 8192  # semantic tokens at full size
@@ -207,15 +208,18 @@ def main(
     checkpoint: Annotated[Path, typer.Argument(help="A synthetic checkpoint, of full size for meaningful figures.")],
     frames: Annotated[list[int], typer.Option(help="Windows to decode, in frames of 20 ms.")] = [24, 150],  # noqa: B006
     rounds: Annotated[int, typer.Option(help="Rounds; the least time of each form counts.")] = 5,
+    file: Annotated[Path | None, typer.Option("--record", help="A Markdown file to append the tables to.")] = None,
 ) -> None:
     """Print the tables."""
     console = Console()
     console.print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.cpu.get_capabilities()['cpu_name']}"
     )
-    console.print(encoder_table(checkpoint))
-    console.print(parts_table(checkpoint, rounds))
-    console.print(forms_table(checkpoint, frames, rounds))
+    tables = [encoder_table(checkpoint), parts_table(checkpoint, rounds), forms_table(checkpoint, frames, rounds)]
+    for table in tables:
+        console.print(table)
+    if file is not None:
+        record(file, "python -m benchmarks.codec DIR", tables)
 
 
 if __name__ == "__main__":

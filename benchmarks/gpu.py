@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,8 +163,8 @@ class FollowGrammar(LogitsProcessor):
 def check_language_model(report: Report) -> None:
     """Compare the greedy ids in float32 with those of transformers on the same device, with and without graphs."""
     prompt = report.prompt()
-    model = Qwen2ForCausalLM.from_pretrained(report.checkpoint / "LLM", dtype=torch.float32)
-    torch.nn.Module.to(model, report.device)  # transformers' own `to` is not typed for this
+    model: Any = Qwen2ForCausalLM.from_pretrained(report.checkpoint / "LLM", dtype=torch.float32)
+    model.to(report.device).eval()
     with torch.inference_mode():
         output = model.generate(
             torch.tensor([prompt.ids], device=report.device),

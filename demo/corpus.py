@@ -16,14 +16,15 @@ import typer
 from rich.progress import track
 
 from demo import tokens
+from demo.natural import NaturalTeacher
 from demo.teacher import Setting, Teacher, Utterance
 from demo.texts import Texts
 from demo.voices import FEMALE, LEVELS, RATES, draw
-from engine.types import SAMPLES_PER_TOKEN, TOKENS_PER_SECOND, TokenIds
+from engine.types import SAMPLES_PER_TOKEN, TokenIds
 from engine.voices.samples import normalise_volume
 
 SAID = 4  # sentences in each voice
-SHARD_VOICES, SHARD_TEXTS = 50, 500
+SHARD_VOICES, SHARD_TEXTS = 50, 1000
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -75,13 +76,17 @@ class Recorder:
 
     def texts(self) -> Arrays:
         """A shard for the language model: texts, tokens, speed labels, and the character that each frame says."""
-        texts, codes, characters, speeds = [], [], [], []
-        for _ in range(SHARD_TEXTS):
-            speed = int(self.random.integers(len(LEVELS))) if self.random.random() < 0.4 else 2
-            text, heard, codes_said = self.sentence(Setting(rate=RATES[LEVELS[speed]]))
-            texts.append(text)
-            codes.append(codes_said.astype(np.int16))
-            characters.append(spoken(text, heard, len(codes_said)))
+        teacher = NaturalTeacher()
+        texts: list[str] = []
+        codes, characters, speeds = [], [], []
+        while len(texts) < SHARD_TEXTS:
+            speed = int(self.random.integers(len(LEVELS))) if self.random.random() < 0.3 else 2
+            read = teacher.read(self._texts.draw(), RATES[LEVELS[speed]] / RATES["moderate"])
+            if read is None:
+                continue
+            texts.append(read.text)
+            codes.append(read.tokens.astype(np.int16))
+            characters.append(read.characters)
             speeds.append(speed)
         return {
             "texts": np.array(texts),
@@ -90,20 +95,6 @@ class Recorder:
             "frames": np.array([len(c) for c in codes]),
             "speed": np.array(speeds),
         }
-
-
-def spoken(text: str, utterance: Utterance, frames: int) -> npt.NDArray[np.int16]:
-    """The character of the text that each frame says, (frames,). All characters of a word count as equally long."""
-    times, places = [0.0], [0.0]
-    for start, _, seconds in utterance.words:
-        begin = seconds * TOKENS_PER_SECOND + tokens.LEAD
-        if begin > times[-1]:
-            times.append(begin)
-            places.append(float(start))
-    times.append(float(frames - tokens.TAIL))
-    places.append(float(len(text) - 1))
-    found: npt.NDArray[np.int16] = np.interp(np.arange(frames) + 0.5, times, places).round().astype(np.int16)
-    return found
 
 
 def _shard(kind: str, seed: int, path: Path) -> None:

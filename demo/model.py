@@ -9,7 +9,8 @@ from engine.codec.config import CodecConfig
 
 LATENT = 64
 WIDTH = 192
-SHAPES = 128  # of sound in a frame, see demo.waveform_basis
+SHAPES = 256  # of sound in a frame, see demo.waveform_basis
+BLOCK = 64  # samples that the wave generator writes at once
 CODEC: dict[str, Any] = {
     "mel_params": {
         "sample_rate": 16_000,
@@ -31,8 +32,8 @@ CODEC: dict[str, Any] = {
     "decoder": {
         "input_channel": WIDTH,
         "channels": SHAPES,
-        "rates": [5, SHAPES // 2],
-        "kernel_sizes": [11, SHAPES // 2],
+        "rates": [5, 1, BLOCK],  # the second only halves the channels, so that few are left at 16 kHz
+        "kernel_sizes": [11, 1, BLOCK],
     },
     "quantizer": {
         "input_dim": LATENT,

@@ -44,9 +44,11 @@ class Run:
     def _resume(self) -> None:
         state = torch.load(self._file, weights_only=True)
         for name, module in self._modules.items():
-            module.load_state_dict(state[name])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.elapsed, self.step = state["elapsed"], state["step"]
+            if name in state:  # demo.begin has no state of what is not in a checkpoint
+                module.load_state_dict(state[name])
+        if "optimizer" in state:
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.elapsed, self.step = state["elapsed"], state["step"]
 
     def save(self) -> None:
         """Write the state, atomically, and the curves."""

@@ -1,8 +1,12 @@
-"""Sentences for training: templates filled with common words and words of the system's list."""
+"""Texts for training: prose, templates filled with words, and words by how often people use them.
+
+The prose is that of Debian's package `fortunes`, cut into pieces of a sentence. It stays on the machine that trains.
+"""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +14,12 @@ import yaml
 
 from engine.text.normalise import normalise
 
-WORD_LISTS = (Path("/usr/share/dict/american-english-small"), Path("/usr/share/dict/words"))
+PROSE = Path("/usr/share/games/fortunes")
+COMMON = 30_000  # words, by frequency
 VOCABULARY = Path(__file__).with_name("vocabulary.yaml")
 HELD_OUT = Path(__file__).with_name("held_out.txt")
 PHRASES = Path(__file__).with_name("phrases.txt")
+LISTENED = Path(__file__).with_name("listened.txt")
 """The sentences and short phrases of the evaluation: training never sees them."""
 
 
@@ -32,34 +38,56 @@ def phrases() -> list[str]:
     return PHRASES.read_text().splitlines()
 
 
+def listened() -> list[str]:
+    """Everyday sentences for independent judges to hear."""
+    return LISTENED.read_text().splitlines()
+
+
+@cache
+def prose() -> list[list[str]]:
+    """Sentences of ordinary prose, as words with punctuation; raises RuntimeError if none is installed."""
+    if not PROSE.is_dir():
+        raise RuntimeError("There is no prose to learn from: apt install fortunes")
+    found = []
+    for file in sorted(path for path in PROSE.iterdir() if path.suffix == "" and path.is_file()):
+        for piece in re.split(r"\n%\n", file.read_text(errors="replace")):
+            text = re.sub(r"\s+", " ", piece.partition("\t\t--")[0])
+            for sentence in re.split(r"(?<=[.?!]) ", text):
+                words = normalise(sentence).split()
+                if len(words) > 2 and all(
+                    re.fullmatch(r"[A-Za-z][a-z]*('[a-z]+)?[,;:]?[.?!]?", word) for word in words
+                ):
+                    found.append(words)
+    return found
+
+
 class Texts:
-    """Random sentences, none of which is held out."""
+    """Random texts of one sentence, none of which is held out."""
 
     def __init__(self, random: np.random.Generator) -> None:
-        """Read the word lists; raises RuntimeError if the system has none."""
+        """Read the words and the prose; raises RuntimeError if something is not installed."""
+        try:
+            from wordfreq import top_n_list
+        except ImportError as error:
+            raise RuntimeError("The frequencies of words are not installed: pip install -e '.[demo]'") from error
         self._random = random
         content = yaml.safe_load(VOCABULARY.read_text())
         self._templates: list[str] = content["templates"]
         self._words: dict[str, list[str]] = {kind: words.split() for kind, words in content["words"].items()}
-        self._common = sorted(
-            {word for words in self._words.values() for word in words} | set(content["small"].split())
-        )
-        found = next((path for path in WORD_LISTS if path.is_file()), None)
-        if found is None:
-            raise RuntimeError("There is no list of English words: apt install wamerican-small")
-        self._rare = [w for w in found.read_text().split() if re.fullmatch("[a-z]{3,11}", w)]
-        self._excluded = {simplified(text) for text in held_out() + phrases()}
+        self._common = [word for word in top_n_list("en", COMMON) if re.fullmatch(r"[a-z]{1,14}('[a-z]+)?", word)]
+        self._prose = prose()
+        self._excluded = {simplified(text) for text in held_out() + phrases() + listened()}
 
     def draw(self) -> str:
-        """One sentence of 1 to about 16 words."""
+        """A text of 1 to about 16 words."""
         while True:
             kind = self._random.random()
-            if kind < 0.62:
+            if kind < 0.2:
                 text = self._filled()
-            elif kind < 0.86:
+            elif kind < 0.5:
                 text = self._any_words()
             else:
-                text = f"{self._filled()} {self._filled()}"
+                text = self._piece()
             if simplified(text) not in self._excluded:
                 return text
 
@@ -73,17 +101,31 @@ class Texts:
 
     def _word(self, kind: str) -> str:
         if kind in ("noun", "adjective") and self._random.random() < 0.25:
-            return self._pick(self._rare)
+            return self._frequent()
         return self._pick(self._words[kind])
+
+    def _frequent(self) -> str:
+        """A word: the more frequent, the likelier, with the ranks' logarithms evenly drawn."""
+        rank = len(self._common) ** self._random.random() if self._random.random() < 0.5 else None
+        return self._pick(self._common) if rank is None else self._common[int(rank) - 1]
 
     def _any_words(self) -> str:
         """Random words, which must be read and cannot be guessed from the context."""
-        count = int(self._random.integers(1, 8))
-        words = [self._pick(self._rare if self._random.random() < 0.5 else self._common) for _ in range(count)]
+        count = int(self._random.integers(1, 9))
+        words = [self._frequent() for _ in range(count)]
         if count > 3 and self._random.random() < 0.5:
             words[int(self._random.integers(1, count - 1))] += ","
         text = " ".join(words)
         return text[0].upper() + text[1:] + "...?!"[min(4, int(self._random.integers(0, 9)))]
+
+    def _piece(self) -> str:
+        """Words that follow one another in prose, from a whole sentence to a single one."""
+        words = self._prose[int(self._random.integers(len(self._prose)))]
+        count = int(self._random.integers(1, 5) if self._random.random() < 0.25 else self._random.integers(4, 15))
+        start = int(self._random.integers(max(1, len(words) - count + 1)))
+        text = " ".join(words[start : start + count]).rstrip(",;:.?!")
+        end = words[min(start + count, len(words)) - 1][-1]
+        return text[0].upper() + text[1:] + (end if end in "?!" else ".")
 
     def _pick(self, options: list[str]) -> str:
         return options[int(self._random.integers(len(options)))]

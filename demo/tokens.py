@@ -2,7 +2,7 @@
 
 The published codec learned its tokens from many voices, in weeks of training. Here the teacher gives the times of the
 phonemes, so the tokens are defined in advance, and are the same for every voice. The prenet learns to decode them, the
-encoder to recognise them, and the language model to generate them. `demo.flatten_pitch` explains the pairs.
+encoder to recognise them, and the language model to generate them. `demo.flat_speech` explains the pairs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,12 @@ FACTORS: tuple[tuple[int, int, int], ...] = tuple(
 )
 """Phoneme, third and phase of each token."""
 CODES = len(FACTORS)
-_PHONEME = {name: index for index, name in enumerate((*UNVOICED, *VOICED))}
+_PHONEME = {name: number for number, name in enumerate((*UNVOICED, *VOICED))}
+
+
+def index(name: str) -> int:
+    """The number of a phoneme; raises KeyError for an unknown one."""
+    return _PHONEME[name]
 
 
 def padded(utterance: Utterance) -> Samples:
@@ -81,11 +86,11 @@ def phonemes(utterance: Utterance) -> list[tuple[int, int]]:
     found = [(_PHONEME["_"], 0)]
     for name, seconds in utterance.phonemes:
         start = LEAD + int(np.ceil(seconds * TOKENS_PER_SECOND - 0.5))
-        index = _PHONEME["_" if name in ("", "_:", "_") else name]
+        number = _PHONEME["_" if name in ("", "_:", "_") else name]
         if start <= found[-1][1]:
             found.pop()
-        if not found or index != found[-1][0] or index != _PHONEME["_"]:
-            found.append((index, max(start, 0) if found else 0))
+        if not found or number != found[-1][0] or number != _PHONEME["_"]:
+            found.append((number, max(start, 0) if found else 0))
     return found
 
 

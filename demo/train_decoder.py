@@ -2,7 +2,7 @@
 
     python -m demo.train_decoder
 
-The tokens are given. The speech has a flat pitch (`demo.flatten_pitch`), so it is a sum of shapes
+The tokens are given. The speech has a flat pitch (`demo.flat_speech`), so it is a sum of shapes
 (`demo.waveform_basis`). This stage learns the weight of each shape.
 """
 
@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor, nn
 
-from demo.model import SHAPES, codec_config
+from demo.model import codec_config
 from demo.runs import Run
 from demo.tokens import FACTORS, PHASES, STATES, UNVOICED, VOICED, unknown_phase
-from demo.train_speaker import SpeakerTask, Voices
+from demo.train_speaker import SpeakerTask, Voices, flat_pitch
 from demo.trainable import trainable
 from demo.waveform_basis import components, frames, overlapped
 from engine.codec.mel import MelSpectrogram
@@ -31,7 +32,7 @@ WINDOW = 32  # frames
 BATCH = 20
 FLOOR = 1e-4  # of mel bands
 MUFFLED = 3.0  # weight of the loss in mel bands: it is what ears and recognisers go by
-SILENCE = 0.02  # energy of a frame that hardly matters
+SILENCE = 0.003  # energy, with high frequencies raised, of a frame that hardly matters
 
 
 class Codebook(nn.Module):
@@ -78,36 +79,54 @@ class Speaking(nn.Module):
 
 
 class FlatWindows:
-    """Windows of flat speech as weights of shapes, with semantic and global tokens; all pitches are as frequent."""
+    """Windows of flat speech as weights of shapes, with semantic and global tokens; all voices are as frequent."""
 
-    def __init__(self, voices: Voices, directory: Path, random: np.random.Generator) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        said: Tensor,
+        pitch: npt.NDArray[np.float64],
+        female: npt.NDArray[np.bool_],
+        random: np.random.Generator,
+    ) -> None:
+        """Of the voices' global tokens `said` (N, 32), `pitch` in Hz and `female` (N,)."""
         content = np.load(directory / "flat.npz")
-        self._voices, self._random = voices, random
-        self.said = torch.load(directory / "global_tokens.pt", weights_only=True)
-        chosen, pitch = content["utterances"], content["pitch"]
-        self._first = dict(zip(chosen.tolist(), np.cumsum(voices.frames[chosen]) - voices.frames[chosen], strict=True))
-        bounds = np.cumsum(voices.frames[chosen]) * SAMPLES_PER_TOKEN
-        waves = np.split(content["samples"].astype(np.float32) / 32_767, bounds[:-1])
-        pieces = torch.cat([frames(torch.atanh(torch.from_numpy(wave).clamp(-0.95, 0.95))) for wave in waves])
-        main, self.deviations = components(pieces)
-        self.shapes = main * self.deviations[:, None]  # so that amounts have variance 1
-        self._amounts = pieces @ (main / self.deviations[:, None]).T
-        kept = (self._amounts * self.deviations).square().sum() / pieces.square().sum()
-        typer.echo(f"{SHAPES} shapes hold {kept:.1%} of the energy.")
-        by_pitch = [chosen[(pitch[chosen] == p) & (voices.frames[chosen] >= WINDOW)] for p in np.unique(pitch)]
-        self._by_pitch = [utterances for utterances in by_pitch if len(utterances)]
+        self._random, self._said = random, said
+        self._tokens = torch.from_numpy(content["tokens"]).long()
+        lengths = content["frames"]
+        waves = np.split(content["samples"], np.cumsum(lengths)[:-1] * SAMPLES_PER_TOKEN)
+        covariance = torch.zeros(2 * SAMPLES_PER_TOKEN, 2 * SAMPLES_PER_TOKEN)
+        for wave in waves:
+            pieces = frames(sounded(wave))
+            loud = pieces / (pieces.square().sum(1, keepdim=True) + SILENCE).sqrt()  # quiet sounds matter as well
+            covariance += loud.T @ loud / len(self._tokens)
+        self.shapes, analysis, self.deviations = components(covariance)
+        self._amounts = torch.cat([frames(sounded(wave)) @ analysis.T for wave in waves])
+        self._first = np.cumsum(lengths) - lengths
+        self._lengths = lengths
+        self._kinds = []
+        for kind in sorted(set(zip(content["pitch"].tolist(), content["female"].tolist(), strict=True))):
+            spoken = (content["pitch"] == kind[0]) & (content["female"] == kind[1]) & (lengths >= WINDOW)
+            voices = (pitch == kind[0]) & (female == kind[1])
+            if spoken.any() and voices.any():
+                self._kinds.append((np.flatnonzero(spoken), np.flatnonzero(voices)))
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Semantic tokens (B, WINDOW), global tokens (B, 32), amounts (B, WINDOW, SHAPES)."""
         semantic, voice, amounts = [], [], []
         for _ in range(BATCH):
-            group = self._by_pitch[int(self._random.integers(len(self._by_pitch)))]
-            utterance = int(self._random.choice(group))
-            start = int(self._random.integers(self._voices.frames[utterance] - WINDOW + 1))
-            semantic.append(self._voices.tokens[self._voices.starts[utterance] + start :][:WINDOW])
-            amounts.append(self._amounts[self._first[utterance] + start :][:WINDOW])
-            voice.append(self.said[utterance])
+            spoken, voices = self._kinds[int(self._random.integers(len(self._kinds)))]
+            utterance = int(self._random.choice(spoken))
+            start = self._first[utterance] + int(self._random.integers(self._lengths[utterance] - WINDOW + 1))
+            semantic.append(self._tokens[start : start + WINDOW])
+            amounts.append(self._amounts[start : start + WINDOW])
+            voice.append(self._said[int(self._random.choice(voices))])
         return torch.stack(semantic), torch.stack(voice), torch.stack(amounts)
+
+
+def sounded(wave: npt.NDArray[np.int16]) -> Tensor:
+    """Samples as the wave generator has them before its last layer, which is tanh."""
+    return torch.atanh((torch.from_numpy(wave).float() / 32_767).clamp(-0.95, 0.95))
 
 
 @torch.no_grad()
@@ -151,13 +170,16 @@ def main(
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     random = np.random.default_rng()
-    windows = FlatWindows(Voices(corpus), out, random)
+    voices = Voices(corpus)
+    said = torch.load(out / "global_tokens.pt", weights_only=True)
+    windows = FlatWindows(out, said, flat_pitch(out, said, voices), voices.female, random)
     network = trainable(codec_config())
     task = SpeakerTask(network.speaker_encoder)
     task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
-    spread(task, windows.said)
+    spread(task, said)
     torch.save(windows.shapes, out / "shapes.pt")
     speaking = Speaking(network)
+    speaking.codebook.requires_grad_(not (out / "listener.pt").exists())  # what an encoder has learnt to hear stays
 
     def losses() -> dict[str, Tensor]:
         semantic, voice, target = windows.batch()

@@ -30,6 +30,9 @@ BANDS = 32
 CLIP = 150 * SAMPLES_PER_TOKEN  # samples that training hears at once; serving hears twice as much
 BATCH = 16
 
+STEP = 25.0  # Hz: half the frame rate. Voices have a pitch that is a multiple of it, see demo.flat_speech
+LOWEST, HIGHEST = 75.0, 300.0  # Hz
+
 
 class Voices:
     """The corpus by voice: the `SAID` sentences of a voice follow one another."""
@@ -41,7 +44,7 @@ class Voices:
         self.frames = corpus["frames"]
         self.starts = np.concatenate([[0], np.cumsum(self.frames)])
         self.frequency = corpus["frequency"].astype(np.float32)
-        self.female = corpus["female"]
+        self.female = corpus["female"].astype(np.bool_)
         self.count = len(self.frames)
 
     def wave(self, utterance: int) -> Tensor:
@@ -100,6 +103,14 @@ def read_pitch(task: SpeakerTask, said: Tensor, voices: Voices) -> npt.NDArray[n
     logs = np.log(voices.frequency).reshape(-1, SAID).mean(axis=1)
     read = task.reading(task.encoder.d_vector(said))[:, -1].numpy()
     pitch: npt.NDArray[np.float64] = np.exp(read * logs.std(ddof=1) + logs.mean())
+    return pitch
+
+
+def flat_pitch(out: Path, said: Tensor, voices: Voices) -> npt.NDArray[np.float64]:
+    """The pitch in Hz, of those that the decoder has, that the trained stage reads from global tokens (N, 32), (N,)."""
+    task = SpeakerTask(trainable(codec_config()).speaker_encoder)
+    task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
+    pitch: npt.NDArray[np.float64] = np.clip(np.rint(read_pitch(task, said, voices) / STEP) * STEP, LOWEST, HIGHEST)
     return pitch
 
 

@@ -15,6 +15,9 @@ MALE = (
 UNSEEN = ("f5", "Alicia", "shelby", "Nguyen", "m5", "m8", "david", "Jacky", "Lee", "Denis")
 """Variants that training never hears: cloning is measured with them."""
 
+CLONED = ("f5", "m5")
+"""Those of them whose clones say all of the evaluation's sentences."""
+
 LEVELS: tuple[Level, ...] = ("very_low", "low", "moderate", "high", "very_high")
 RATES: dict[Level, int] = {"very_low": 115, "low": 145, "moderate": 175, "high": 210, "very_high": 250}
 """Words per minute for each speed label; a voice without a label speaks at the moderate one."""

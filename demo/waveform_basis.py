@@ -1,8 +1,8 @@
 """The wave generator as a dictionary: a frame's sound is a sum of shapes, which overlap with its neighbours'.
 
-Speech with a flat pitch (`demo.flatten_pitch`) repeats: the same phoneme gives the same frame. A few principal
+Speech with a flat pitch (`demo.flat_speech`) repeats: the same phoneme gives the same frame. A few principal
 components describe such a frame, with half of the frame before and half of the frame after it. They fit into the wave
-generator's own layers: the first transposed convolution writes each shape in blocks of 64 samples, the second aligns
+generator's own layers: the first transposed convolution writes each shape in blocks of 64 samples, the last aligns
 the blocks, and the layers between do nothing. What is left to learn is the weight of each shape, 50 times a second.
 """
 
@@ -11,12 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from demo.model import CODEC, SHAPES
+from demo.model import BLOCK, CODEC, SHAPES
 from engine.codec.decoder import Upsampling, UpsamplingStage, WaveGenerator
 from engine.codec.layers import Convolution
 from engine.types import SAMPLES_PER_TOKEN
 
 LENGTH = 2 * SAMPLES_PER_TOKEN
+EMPHASIS = 0.9
 STRAIGHT = 1e4  # a Snake's alpha, at which it does nothing
 
 
@@ -38,29 +39,41 @@ def overlapped(pieces: Tensor) -> Tensor:
     return whole[:, half : half + T * SAMPLES_PER_TOKEN]
 
 
-def components(pieces: Tensor) -> tuple[Tensor, Tensor]:
-    """The principal components (SHAPES, 640) of frames (N, 640), orthonormal, and their deviations (SHAPES,)."""
-    covariance = (pieces.T @ pieces / len(pieces)).double()
-    values, vectors = torch.linalg.eigh(covariance)
-    return vectors.T.flip(0)[:SHAPES].float(), values.flip(0)[:SHAPES].clamp(min=1e-12).sqrt().float()
+def emphasis() -> Tensor:
+    """The matrix (640, 640) that raises high frequencies, as hearing does: each sample less most of the one before."""
+    return torch.eye(LENGTH, dtype=torch.double) - EMPHASIS * torch.eye(LENGTH, dtype=torch.double).roll(1, 0).tril()
+
+
+def components(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What frames with a covariance (640, 640) mainly consist of, with their high frequencies raised.
+
+    Returns the shapes (SHAPES, 640), whose weights have variance 1; the matrix (SHAPES, 640) that gives a frame's
+    weights; and the deviations (SHAPES,) of orthonormal components.
+    """
+    raised = emphasis()
+    values, vectors = torch.linalg.eigh(raised @ covariance.double() @ raised.T)
+    main, deviations = vectors.T.flip(0)[:SHAPES], values.flip(0)[:SHAPES].clamp(min=1e-12).sqrt()
+    shapes = torch.linalg.solve_triangular(raised, main.T, upper=False).T * deviations[:, None]
+    return shapes.float(), ((main @ raised) / deviations[:, None]).float(), deviations.float()
 
 
 @torch.no_grad()
 def build(generator: WaveGenerator, shapes: Tensor) -> None:
     """Set the weights of an unprepared wave generator so that it adds `shapes` (SHAPES, 640), weighted by its input."""
-    conv_in, first, second, _, conv_out = generator.model
+    conv_in, *stages, _, conv_out = generator.model
     assert isinstance(conv_in, Convolution)
     assert isinstance(conv_out, Convolution)
-    laid, lined = (stage.block[1] for stage in (first, second) if isinstance(stage, UpsamplingStage))
+    laid, narrowed, lined = (stage.block[1] for stage in stages if isinstance(stage, UpsamplingStage))
     assert isinstance(laid, Upsampling)
+    assert isinstance(narrowed, Upsampling)
     assert isinstance(lined, Upsampling)
-    block = SHAPES // 2
     rate = CODEC["decoder"]["rates"][0]
     for name, value in generator.named_parameters():
         value.fill_(STRAIGHT if name.endswith("alpha") else 0)
-    conv_in.weight[:, :SHAPES, 3] = torch.eye(SHAPES)
+    conv_in.weight[:, :, 3] = torch.eye(*conv_in.weight.shape[:2])
     # Blocks of 64 samples: a frame's ten begin half a frame, 2.5 of them, before it, so shapes begin 32 samples in.
-    padded = torch.nn.functional.pad(shapes, (block // 2, block // 2))  # (SHAPES, 704): eleven blocks
-    laid.weight[:] = padded.view(SHAPES, 2 * rate + 1, block).transpose(1, 2)
-    lined.weight[torch.arange(block), 0, torch.arange(block)] = 1
+    padded = torch.nn.functional.pad(shapes, (BLOCK // 2, BLOCK // 2))  # (SHAPES, 704): eleven blocks
+    laid.weight[:, :BLOCK] = padded.view(SHAPES, 2 * rate + 1, BLOCK).transpose(1, 2)
+    narrowed.weight[:BLOCK, :, 0] = torch.eye(BLOCK)
+    lined.weight[torch.arange(BLOCK), 0, torch.arange(BLOCK)] = 1
     conv_out.weight[0, 0, 3] = 1

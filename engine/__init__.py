@@ -16,13 +16,28 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
+from engine.events import IgnoredMarkup, MarkTime, SentenceBegun, SentenceTimes
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
 from engine.runtime.processors import claim_processors
+from engine.script.format import Format, InputFormat
+from engine.script.growing import Flush
 from engine.speech import SpeechEngine, expected_seconds, open_database
-from engine.text import Language, SpokenSentence, TextOptions, spoken_language, spoken_sentences
+from engine.text import (
+    Language,
+    Lexicon,
+    Split,
+    SpokenSentence,
+    TextOptions,
+    foreign,
+    language_name,
+    speech_weight,
+    spoken_language,
+    spoken_sentences,
+)
 from engine.tuning.measure import tune
+from engine.tuning.store import host_and_versions
 from engine.tuning.tables import Tuning
 from engine.types import (
     CODEC_SAMPLE_RATE,
@@ -64,12 +79,18 @@ __all__ = [
     "EngineClosed",
     "EngineConfig",
     "EngineError",
+    "Flush",
+    "Format",
     "Gender",
     "Hub",
+    "IgnoredMarkup",
+    "InputFormat",
     "InvalidRequest",
     "Language",
     "Level",
+    "Lexicon",
     "ListenerConfig",
+    "MarkTime",
     "Native",
     "NotOwner",
     "NothingToSay",
@@ -81,11 +102,14 @@ __all__ = [
     "RemoteConfig",
     "Samples",
     "Sampling",
+    "SentenceBegun",
+    "SentenceTimes",
     "Size",
     "SpeechEngine",
     "SpeechEvent",
     "SpeechRequest",
     "SpeechWarning",
+    "Split",
     "SpokenSentence",
     "StoreFailed",
     "TextOptions",
@@ -102,11 +126,15 @@ __all__ = [
     "convert",
     "expected_seconds",
     "export_voice",
+    "foreign",
+    "host_and_versions",
     "import_speakers",
     "import_voice",
+    "language_name",
     "loggable",
     "open_database",
     "prepare",
+    "speech_weight",
     "spoken_language",
     "spoken_sentences",
     "tune",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from engine.text.lexicon_files import read_lexicons
 from engine.text.options import TextOptions
 
 SPARK_TTS = "SparkAudio/Spark-TTS-0.5B"
@@ -59,6 +60,12 @@ class RemoteConfig(BaseModel):
     """Seconds between health checks of a server that failed."""
 
 
+def _readable(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files of a lexicon; raises ValueError if one of them cannot be used."""
+    read_lexicons(files)
+    return files
+
+
 class PauseConfig(BaseModel):
     """Settings of the pauses in a text, from the last sound of a sentence to the first of the next."""
 
@@ -106,7 +113,7 @@ class EngineConfig(BaseModel):
     `language_model`, else published."""
     backend: Literal["auto", Backend] = "auto"
     """What runs the language model. `auto`: torch for the demo model; on a GPU vLLM, or torch without vLLM; on a CPU
-    llama.cpp, or torch if the CPU has AMX and `max_running` is above 8."""
+    what was fastest when this host was measured, or else llama.cpp."""
     remote: RemoteConfig | None = None
     """The servers of `backend: remote`."""
     llm_device: Device = "auto"
@@ -115,18 +122,23 @@ class EngineConfig(BaseModel):
     """Share of its GPU's memory that vLLM may take, weights included; leave room for a codec on the same GPU."""
     llm_precision: Literal["auto", Quantization, "int8", "int4"] = "auto"
     """How the language model's weights are held. vLLM and torch take float32 and bfloat16, torch on a CPU also int8 and
-    int4 (for up to four sentences at once); llama.cpp takes all but these two. `auto`: bfloat16 on CUDA, q8_0 in
-    llama.cpp, else float32."""
+    int4 (for up to four sentences at once); llama.cpp takes all but these two. `auto`: bfloat16 on CUDA; on a CPU the
+    fastest of those that are as good as exact, or without measurements q8_0 in llama.cpp and float32 in torch."""
     codec_device: Device = "auto"
     """Where the codec computes; it may be another device than the language model's."""
     codec_precision: Literal["auto", Precision] = "auto"
-    """How the codec's decoder computes; `auto` is bfloat16 on CUDA and on CPUs with AMX, else float32. The encoder
-    always computes in float32."""
+    """How the codec's decoder computes; `auto` is bfloat16 on CUDA and on CPUs where it was measured to be faster, else
+    float32. The encoder always computes in float32."""
     threads: int | None = Field(None, ge=1)
     """Cores that the language model and the codec compute on, in turns. By default all cores that this process may use,
     but one fewer if the process has no priority over others (`nice`)."""
     code_blocks: Literal["read", "skip"] = "read"
     """Whether fenced blocks of code in a text are read."""
+    lexicons: Annotated[tuple[Path, ...], AfterValidator(_readable)] = ()
+    """Files of respellings for words that the model reads wrongly: YAML, or PLS 1.0. A later file goes over an earlier
+    one, and the `lexicon` of a request over all."""
+    turn_pause_seconds: float = Field(0.3, ge=0, le=30)
+    """The pause where the speaker of a dialogue changes."""
     unload_after_seconds: float | None = Field(None, gt=0)
     """Seconds without work after which the models are unloaded; the next request loads them again. By default never."""
     max_running: int = Field(8, ge=1, le=1024)
@@ -143,7 +155,8 @@ class EngineConfig(BaseModel):
     pauses: PauseConfig = PauseConfig()
     """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)
-    """Seconds of audio, padding included, in one batch of the codec; the next batch waits until it is done."""
+    """Seconds of audio, padding included, in one batch of a codec on a GPU; the next batch waits until it is done. On a
+    CPU a batch is one window."""
     window_context: int = Field(24, ge=1, le=200)
     """Tokens on both sides of a window that are decoded with it, and thrown away."""
     window_first: int = Field(16, ge=1)
@@ -167,4 +180,5 @@ class EngineConfig(BaseModel):
 
     def reading(self, asked: TextOptions) -> TextOptions:
         """The options of a request, with those that only the settings decide."""
-        return replace(asked, code_blocks=self.code_blocks)
+        lexicon = asked.lexicon.over(read_lexicons(self.lexicons))
+        return replace(asked, code_blocks=self.code_blocks, lexicon=lexicon)

@@ -49,7 +49,7 @@ class Listener:
                 return error_rate(text, await self._transcribe(samples, "zh" if is_chinese(text) else "en"))
         except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
             self._asked_again_at = loop.time() + RETRY_SECONDS
-            reason = str(error) or type(error).__name__
+            reason = str(error).partition("\n")[0] or type(error).__name__
             logger.warning("The listener at %s does not answer: %s", self._config.url, reason)
             return None
 

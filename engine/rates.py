@@ -89,7 +89,8 @@ class Rates:
             async with aclosing(self._language_model.generate(prompt, sampling, now)) as answer:
                 async for new in answer:
                     for token in new:
-                        take.push(token - self._semantic.first)
+                        if token in self._semantic.ids:  # a model may say its voice first
+                            take.push(token - self._semantic.first)
                     if take.fault:
                         break
             if not take.fault:

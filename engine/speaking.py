@@ -158,7 +158,7 @@ class _Speech:
     async def _draw(self, take: Take, number: int) -> AsyncGenerator[AudioChunk, None]:
         """Draw the rest of a take, and send what may be heard before it passed; all of it once it did."""
         ids = self._parts.semantic.ids
-        prompt = replace(self._prompt, ids=(*self._prompt.ids, *(ids[token] for token in take.tokens)))
+        prompt = self._parts.prompts.continued(self._prompt, take.tokens)
         async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
             async for new in answer:
                 for token in new:

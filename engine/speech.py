@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import platformdirs
 
 from engine import checkpoints
+from engine.checkpoints import SPARK_TTS_LANGUAGES
 from engine.codec.sleeping import SleepingCodec
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
 from engine.config import SPARK_TTS, EngineConfig
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, NothingToSay
+from engine.events import IgnoredMarkup
 from engine.listening import Listener
 from engine.llm.base import LanguageModel
 from engine.llm.sleeping import SleepingLanguageModel
 from engine.observer import UNOBSERVED, Observer
-from engine.planning import Planner
-from engine.postprocess import PostProcessor
+from engine.planning import Plan, Planner
+from engine.playing import Item, Player
 from engine.rates import Rates
 from engine.runtime.compute import Compute, run_inline, run_on
 from engine.runtime.memory import release_memory
-from engine.runtime.native import Native
-from engine.runtime.ordered import in_order
 from engine.runtime.processors import default_threads
 from engine.runtime.timing import timed
+from engine.script.growing import Flush, GrowingText
 from engine.speaking import Parts, Speaker
-from engine.text import speech_weight
+from engine.text import Language, speech_weight
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import (
@@ -39,13 +39,14 @@ from engine.types import (
     Progress,
     Sampling,
     SpeechRequest,
-    Usage,
+    VoiceTokens,
     no_progress,
 )
 from engine.voices.catalogue import VOICE_TEXT
 from engine.voices.consent_store import ConsentStore
 from engine.voices.consents import ConsentLibrary
 from engine.voices.database import Database
+from engine.voices.files import VoiceFiles
 from engine.voices.library import VoiceLibrary
 from engine.voices.maker import VoiceMaker
 from engine.voices.rates import VoiceRates
@@ -79,35 +80,41 @@ class SpeechEngine:
         cores: Executor | None = None,
         observer: Observer = UNOBSERVED,
         loaders: Loaders | None = None,
+        languages: tuple[Language, ...] | None = None,
     ) -> None:
         """Compose an engine. `codec_compute` runs the codec; `cores` is shut down with the engine.
 
-        Without `loaders` the models cannot be unloaded.
+        Without `loaders` the models cannot be unloaded. `languages` are those that the checkpoint names.
         """
+        self.languages = languages or SPARK_TTS_LANGUAGES
         self._cores = cores
         self._filters = ThreadPoolExecutor(FILTER_THREADS, "filter")
         self._config = config
         loaders = loaders or Loaders(lambda: language_model, lambda: codec)
-        self._language_model = language_model = SleepingLanguageModel(language_model, loaders.language_model)
-        self._sleeping_codec = codec = SleepingCodec(codec, loaders.codec)
+        self._language_model = SleepingLanguageModel(language_model, loaders.language_model)
+        self._sleeping_codec = SleepingCodec(codec, loaders.codec)
         self._codec_compute = codec_compute
         form = checkpoints.prompt_form(config)
-        self._codec = CodecWorker(ObservedCodec(codec, observer.batch), config.codec_batch_seconds, codec_compute)
+        self._codec = CodecWorker(
+            ObservedCodec(self._sleeping_codec, observer.batch), config.codec_batch_seconds, codec_compute
+        )
         prompts = Prompts(vocabulary, form)
-        self._planner = Planner(config, prompts, language_model)
-        semantic = vocabulary.semantic
-        self._rates = Rates(prompts, semantic, language_model, self._codec, VoiceRates(database, model))
+        self._planner = Planner(config, prompts, self._language_model, languages)
+        semantic, model = vocabulary.semantic, model if form == "published" else f"{model}-{form}"
+        self._rates = Rates(prompts, semantic, self._language_model, self._codec, VoiceRates(database, model))
         self._listener = Listener(config.listener) if config.listener else None
-        parts = Parts(config, prompts, semantic, language_model, self._codec, self._rates, self._listener, observer)
+        parts = Parts(
+            config, prompts, semantic, self._language_model, self._codec, self._rates, self._listener, observer
+        )
         self._speaker = Speaker(parts)
         self._database = database
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        maker = VoiceMaker(prompts, vocabulary, language_model)
+        maker = VoiceMaker(prompts, vocabulary, self._language_model)
         store = VoiceStore(database, maker.check)
-        model = model if form == "published" else f"{model}-{form}"  # another form makes other voices
         self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
+        self.voice_files = VoiceFiles(config, self.voices, store)
 
     @classmethod
     def load(
@@ -158,9 +165,14 @@ class SpeechEngine:
 
         loaders = Loaders(lambda: cores.submit(load_llm).result(), load_codec)
         language_model = load_llm()
-        codec_compute = compute if device.type == "cpu" else run_inline
+        codec_compute: Compute = run_inline
+        if device.type == "cpu":
+            codec_compute = compute
+            # Batches are not faster there, and a window that is due waits for the rest of its batch.
+            config = config.model_copy(update={"codec_batch_seconds": 0})
         model = checkpoint.fingerprint
-        return cls(config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
+        parts = (config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
+        return cls(*parts, checkpoints.spoken_languages(checkpoint.directory))
 
     @property
     def failure(self) -> str | None:
@@ -207,24 +219,40 @@ class SpeechEngine:
         before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
         """
         self._speaker.check(request)
+        script = await asyncio.to_thread(self._planner.script, request)
+        plan = self._planner.plan(request, await self._voices(request, script.voices()))
+        items = await asyncio.to_thread(plan.all_items, script, asyncio.get_running_loop().time())
+        if not items:
+            raise NothingToSay
+        ignored = (IgnoredMarkup(script.ignored),) if script.ignored else ()
+        player = Player(self._speaker, self._filters, request, script.marks)
+        async with aclosing(player.play(_each(items), self._config.sentences_ahead, ignored)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def synthesize_growing(
+        self, request: SpeechRequest, text: AsyncIterator[str | Flush]
+    ) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the speech of a plain text that is still being written, each sentence as soon as its end is certain.
+
+        The text comes from `text`, not from the request; its samples are those of one request for all of it, up to the
+        first Flush. Closing the generator frees all resources. Raises as `synthesize` does.
+        """
+        self._speaker.check(request)
+        plan = self._planner.plan(request, await self._voices(request, ()))
+        player = Player(self._speaker, self._filters, request)
+        items = _growing(plan, GrowingText(plan.reading(request.voice)), text)
+        async with aclosing(player.play(items, self._config.sentences_ahead)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _voices(self, request: SpeechRequest, named: Iterable[str]) -> dict[str, VoiceTokens]:
+        """Return the tokens of the request's voice and of those that its text names, by their names."""
         voice = await self.voices.tokens(
-            request.voice, request.caller, request.gender, request.pitch, request.rate, text=request.text
+            request.voice, request.caller, request.gender, request.pitch, request.rate, text=request.text or VOICE_TEXT
         )
-        now = asyncio.get_running_loop().time()
-        sentences = await asyncio.to_thread(self._planner.sentences, request, voice, now)
-        usage = Usage()
-        streams = [partial(self._speaker.speak, sentence, request) for sentence in sentences]
-        make = partial(PostProcessor, request.speed, request.sample_rate)
-        async with Native(self._filters, make, PostProcessor.close) as processor:
-            async with aclosing(in_order(streams, self._config.sentences_ahead)) as spoken:
-                async for chunk in spoken:
-                    usage += chunk.usage
-                    ready = await processor.run(PostProcessor.push, chunk.samples)
-                    if ready.size or chunk.events:
-                        yield AudioChunk(ready, usage, chunk.events)
-            rest = await processor.run(PostProcessor.flush)
-            if rest.size:
-                yield AudioChunk(rest, usage)
+        others = {name: await self.voices.tokens(name, request.caller) for name in set(named) - {request.voice}}
+        return {request.voice: voice, **others}
 
     async def close(self) -> None:
         """Stop all work. Running requests get EngineClosed."""
@@ -238,6 +266,27 @@ class SpeechEngine:
         for executor in (self._filters, self._cores):
             if executor is not None:
                 await asyncio.to_thread(executor.shutdown)
+
+
+async def _each(items: Iterable[Item]) -> AsyncGenerator[Item, None]:
+    for item in items:
+        yield item
+
+
+async def _growing(plan: Plan, growing: GrowingText, text: AsyncIterator[str | Flush]) -> AsyncGenerator[Item, None]:
+    """Yield the items of a growing text, as soon as each is certain."""
+
+    def more(step: str | Flush) -> list[Item]:
+        units = growing.flush() if isinstance(step, Flush) else growing.write(step)
+        return plan.items(units, now, growing.following)
+
+    async for step in text:
+        now = asyncio.get_running_loop().time()
+        for item in await asyncio.to_thread(more, step):
+            yield item
+    now = asyncio.get_running_loop().time()
+    for item in await asyncio.to_thread(more, Flush()):
+        yield item
 
 
 def _check_fit(vocabulary: Vocabulary, semantic: int, voices: int) -> None:

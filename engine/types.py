@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from engine.script.format import Format
 from engine.text.options import TextOptions
 
 Samples = npt.NDArray[np.float32]
@@ -214,6 +215,8 @@ class SpeechRequest:
     `reading` has the options for text normalization, see `engine.text`.
     `max_tokens` limits the semantic tokens of each sentence, in addition to the limit from the sentence's length.
     `sample_rate` is the output rate, in Hz.
+    `form` says how the text is read, see `engine.script`. `timestamps` asks for the times of the sentences, as events,
+    `announce` for an event where each sentence begins, and `separate` for sentences that are recordings of their own.
     `retakes` overrides the setting. `verify` sends a sentence only after the listener has understood it.
     """
 
@@ -228,6 +231,10 @@ class SpeechRequest:
     caller: Caller = ""
     sampling: Sampling = field(default_factory=Sampling)
     reading: TextOptions = field(default_factory=TextOptions)
+    form: Format = field(default_factory=Format)
+    timestamps: bool = False
+    announce: bool = False
+    separate: bool = False
     retakes: int | None = None
     verify: bool = False
 

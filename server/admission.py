@@ -30,22 +30,32 @@ class DeadlineExceeded(EngineError):
 
 
 class Deadline:
-    """The deadline of one request."""
+    """The deadline of one request, which may be set anew while its text is still being written."""
 
     def __init__(self, seconds: float) -> None:
         """Set the deadline to `seconds` from now."""
+        self._limit: asyncio.Timeout | None = None
+        self.restart(seconds)
+
+    def restart(self, seconds: float) -> None:
+        """Set the deadline to `seconds` from now, also for an awaitable that is bound already."""
         self._seconds = seconds
         self._at = time.monotonic() + seconds
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def bound(self, awaitable: Awaitable[Item]) -> Item:
         """Return the result of the awaitable; raises DeadlineExceeded at the deadline."""
         try:
             async with asyncio.timeout(self._at - time.monotonic()) as limit:
+                self._limit = limit
                 return await awaitable
         except TimeoutError:
             if not limit.expired():
                 raise
             raise DeadlineExceeded(f"The request was aborted after {self._seconds:g} s.") from None
+        finally:
+            self._limit = None
 
 
 class Admission:
@@ -64,13 +74,19 @@ class Admission:
         self._places = asyncio.Semaphore(max_running)
         self._mean_seconds = FIRST_GUESS
 
-    async def stream(self, items: AsyncGenerator[Item, None], speech: float = 0) -> AsyncGenerator[Item, None]:
+    def seconds(self, speech: float) -> float:
+        """The time limit of a request with so many expected seconds of speech."""
+        return self._deadline_seconds + self._deadline_factor * speech
+
+    async def stream(
+        self, items: AsyncGenerator[Item, None], speech: float = 0, deadline: Deadline | None = None
+    ) -> AsyncGenerator[Item, None]:
         """Wait for a slot, then yield `items`. Closing the generator frees the slot.
 
-        `speech` is the expected seconds of speech. Raises Overloaded before the first item, DeadlineExceeded at any
-        time.
+        `speech` is the expected seconds of speech; they set the deadline, if there is no other. Raises Overloaded
+        before the first item, DeadlineExceeded at any time.
         """
-        deadline = Deadline(self._deadline_seconds + self._deadline_factor * speech)
+        deadline = deadline or Deadline(self.seconds(speech))
         async with aclosing(items):
             await self._take_place(deadline)
             begun = time.monotonic()

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import base64
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from fastapi import Request
 from starlette.responses import Response
 
-from engine import AudioChunk, Native, NothingToSay, SpeechEngine, SpeechEvent, SpeechRequest, Usage, expected_seconds
+from engine import (
+    AudioChunk,
+    IgnoredMarkup,
+    Native,
+    NothingToSay,
+    SpeechEngine,
+    SpeechEvent,
+    SpeechRequest,
+    Usage,
+    expected_seconds,
+)
+from server.client_fields import foreign_header, names_header
 from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder, whole_file
 from server.schemas import Delivery
+from server.script_schemas import MarkTimestamp, SentenceTimestamps, SpokenAudio
 from server.service import Service
-from server.speech_events import warning_header
+from server.speech_events import event_model, warning_header
 from server.streaming import Chunks, ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would buffer a stream
@@ -37,13 +51,17 @@ async def answer(
     """
     admitted = service.admit(asked.caller or "", chunks, len(asked.text), expected_seconds(asked))
     chunks = service.metrics.observe(asked, admitted)
-    headers = HEADERS | headers
+    headers = HEADERS | headers | foreign_header(asked.text, service.engine.languages)
     media_type, rate = MEDIA_TYPES[audio_format], asked.sample_rate
-    if delivery == "whole":
+    if delivery in ("whole", "json"):
         async with aclosing(_written(chunks, whole_file(service.encoders, audio_format, rate))) as written:
-            data, events = await first_chunk_or_disconnect(request, written)
-        return Response(data, media_type=media_type, headers=headers | warning_header(events))
+            file = await first_chunk_or_disconnect(request, written)
+        headers |= ignored_elements(file.events) | warning_header(file.events)
+        if delivery == "json":
+            return Response(file.as_json(audio_format, rate), media_type="application/json", headers=headers)
+        return Response(file.data, media_type=media_type, headers=headers)
     first = await first_chunk_or_disconnect(request, chunks)
+    headers |= ignored_elements(first.events)
     encoder = stream_encoder(service.encoders, audio_format, rate)
     if delivery == "events":
         return ClosingResponse(as_events(first, chunks, encoder), chunks, "text/event-stream", headers)
@@ -65,16 +83,46 @@ async def speech(service: Service, engine: SpeechEngine, asked: SpeechRequest) -
         yield AudioChunk(np.zeros(round(SILENCE_SECONDS * asked.sample_rate), np.float32), Usage())
 
 
-async def _written(
-    chunks: Chunks, file: Native[WholeFile]
-) -> AsyncGenerator[tuple[bytes, tuple[SpeechEvent, ...]], None]:
-    """All of the chunks as one file, and their events. It is written as they come: a long one would hold up others."""
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A file, and what the engine says about it."""
+
+    data: bytes
+    samples: int
+    events: tuple[SpeechEvent, ...]
+
+    def as_json(self, audio_format: AudioFormat, sample_rate: int) -> str:
+        """The body of `response_format: json`."""
+        models = [event_model(event) for event in self.events]
+        return SpokenAudio(
+            audio=base64.b64encode(self.data).decode(),
+            format=audio_format,
+            sample_rate=sample_rate,
+            seconds=self.samples / sample_rate,
+            timestamps=[model for model in models if isinstance(model, SentenceTimestamps)],
+            marks=[model for model in models if isinstance(model, MarkTimestamp)],
+            ignored_elements=_ignored(self.events),
+        ).model_dump_json()
+
+
+async def _written(chunks: Chunks, file: Native[WholeFile]) -> AsyncGenerator[_Whole, None]:
+    """All of the chunks as one file. It is written as they come: a long one would hold up others' at the end."""
     async with aclosing(chunks):
-        first = await anext(chunks)
-        events = first.events
+        chunk = await anext(chunks)
+        samples, events = chunk.samples.size, list(chunk.events)
         async with file:
-            await file.run(WholeFile.write, first.samples)
+            await file.run(WholeFile.write, chunk.samples)
             async for chunk in chunks:
                 events += chunk.events
                 await file.run(WholeFile.write, chunk.samples)
-            yield await file.run(WholeFile.close), events
+                samples += chunk.samples.size
+            yield _Whole(await file.run(WholeFile.close), samples, tuple(events))
+
+
+def ignored_elements(events: Iterable[SpeechEvent]) -> dict[str, str]:
+    """Return the header with the names of SSML that has no effect."""
+    return names_header("X-Ignored-Elements", _ignored(events))
+
+
+def _ignored(events: Iterable[SpeechEvent]) -> list[str]:
+    return [name for event in events if isinstance(event, IgnoredMarkup) for name in event.names]

@@ -18,10 +18,11 @@ from server import errors
 from server.auth import Authentication, Keys
 from server.body_limit import BodyLimit
 from server.methods import Methods
-from server.routes import admin, consents, flashtts, health, metrics, models, root, speech, text, voices
+from server.routes import admin, consents, flashtts, health, metrics, models, root, speech, text, voice_files, voices
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
+from server.studio import STUDIO, studio_routes
 from server.watchdog import watched
 
 SAMPLE_AS_TEXT = 2**20  # bytes of a form with a sample in base64; also the limit for a field of a multipart form
@@ -43,7 +44,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         by_type["application/x-www-form-urlencoded"] = SAMPLE_AS_TEXT
     app.add_middleware(BodyLimit, by_type=by_type, otherwise=settings.max_json_bytes)
     app.add_middleware(Methods, routes=app.routes)
-    app.add_middleware(Authentication, keys=Keys(settings.keys()), open_paths=tuple(open_paths))
+    app.add_middleware(
+        Authentication,
+        keys=Keys(settings.keys()),
+        open_paths=tuple(open_paths),
+        open_folders=(STUDIO,),
+        origins=settings.cors_origins,
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -51,7 +58,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["Retry-After", "X-Ignored-Fields", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Ignored-Elements", "X-Ignored-Fields", "X-Request-Id", "X-Warning"],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 
@@ -60,8 +67,13 @@ def create_app(
     settings: Settings,
     load: Callable[[Observer], SpeechEngine] | None = None,
     on_change: Callable[[Service], None] = lambda service: None,
+    *,
+    ready_first: bool = False,
 ) -> FastAPI:
-    """Return the app. `load` makes the engine, by default from the settings. See `Service` for `on_change`."""
+    """Return the app. `load` makes the engine, by default from the settings. See `Service` for `on_change`.
+
+    `ready_first` is whether the app starts only after the engine; else /health/ready says when it is ready.
+    """
     load = load or (lambda observer: SpeechEngine.load(settings.engine, observer=observer))
     service = Service(settings, load, on_change)
 
@@ -69,6 +81,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         with watched(settings.watchdog_seconds, service.summary):
             starting = asyncio.create_task(service.start())
+            if ready_first:
+                await starting
             yield
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
@@ -89,7 +103,7 @@ def create_app(
     errors.install(app)
     _add_middleware(app, settings)
     security = [Security(HTTPBearer(auto_error=False))] if settings.keys() else []  # for the documentation
-    for routes in (speech, text, voices, consents, models):
+    for routes in (speech, text, voices, voice_files, consents, models):
         app.include_router(routes.router, prefix="/v1", dependencies=security)
     if settings.flashtts:
         app.include_router(flashtts.router, dependencies=security)
@@ -97,4 +111,6 @@ def create_app(
     app.include_router(root.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    if settings.studio:
+        app.router.routes += studio_routes()
     return app

@@ -1,4 +1,4 @@
-"""The command `fast-spark`: serve, say, tune, models, voices and bench."""
+"""The command `fast-spark`: serve, say, batch, tune, models, voices and bench."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Generator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TextIO, cast
+from typing import Annotated
 
 import numpy as np
 import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -26,27 +25,32 @@ from engine import (
     EngineConfig,
     EngineError,
     Hub,
+    InputFormat,
     InvalidRequest,
     Quantization,
     Samples,
+    SentenceTimes,
     Size,
     SpeechEngine,
+    SpeechEvent,
     SpeechRequest,
     checkpoints,
     claim_processors,
 )
-from engine import Progress as OnProgress
 from engine import convert as convert_model
-from engine import prepare as prepare_model
 from server.app import create_app
+from server.batch.command import batch
 from server.bench.command import bench
-from server.connections import ClientConnection
+from server.connections import protocols
 from server.draining import DrainingServer
 from server.encoding import FORMATS, encode_all
 from server.errors import invalid_field
 from server.options import ConfigOption, LanguageModelOption, ModelOption, command_settings
 from server.schemas import CreateSpeechRequest
 from server.service import Service
+from server.settings import Settings
+from server.subtitles import srt, vtt
+from server.terminal import console, prepare, progress_bar
 from server.text_command import text
 from server.tune_command import measure, tune_with_table
 from server.voice_commands import voices
@@ -62,28 +66,8 @@ app.add_typer(models, name="models")
 app.add_typer(voices, name="voices")
 app.command()(text)
 app.command()(bench)
+app.command()(batch)
 app.command("tune")(measure)
-
-
-class _StandardError:
-    """`sys.stderr`, without errors if it cannot be written, for example on a full disk."""
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(sys.stderr, name)
-
-
-console = Console(
-    file=cast("TextIO", _StandardError()), highlight=False, markup=False
-)  # printed text can contain users' input
 
 
 def main() -> None:
@@ -102,13 +86,20 @@ def serve(
     language_model: LanguageModelOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 selects a free one.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Serve on a Ray cluster, such as HOST:6379; `local` starts one here."),
+    ] = None,
     no_tune: Annotated[bool, typer.Option("--no-tune", help="Do not measure a model at its first start here.")] = False,
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
     settings = command_settings(config, model, language_model, host=host, port=port)
+    if cluster is not None:
+        _serve_on_cluster(settings, cluster)
+        return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     claim_processors(settings.nice)
-    _prepare(settings.engine)
+    prepare(settings.engine)
     if not no_tune:
         tune_with_table(settings.engine, console, again=False)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -123,11 +114,20 @@ def serve(
 
     application = create_app(settings, on_change=tell)
     service = application.state.service
-    serving = uvicorn.Config(application, http=ClientConnection, log_level="info", timeout_graceful_shutdown=1)
+    serving = uvicorn.Config(application, **protocols(settings), log_level="info", timeout_graceful_shutdown=1)
     server = DrainingServer(serving, service)
     server.run(sockets=[listener])
     if service.failure:
         raise EngineError(service.failure)
+
+
+def _serve_on_cluster(settings: Settings, address: str) -> None:
+    try:
+        from server.cluster import run
+    except ImportError as error:
+        raise EngineError("Clusters need Ray: pip install 'fast-spark[cluster]'.") from error
+    prepare(settings.engine)
+    run(settings, address, lambda url: console.print(_greeting(url), soft_wrap=True))
 
 
 @app.command()
@@ -137,6 +137,9 @@ def say(
     voice: Annotated[str, typer.Option(help="A voice's name or id.")] = "alloy",
     speed: Annotated[float, typer.Option(help="Tempo, 0.25 to 4.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same audio.")] = None,
+    input_format: Annotated[InputFormat, typer.Option(help="What the text is; see docs/script.md.")] = "text",
+    srt_file: Annotated[Path | None, typer.Option("--srt", help="Write subtitles to this SRT file.")] = None,
+    vtt_file: Annotated[Path | None, typer.Option("--vtt", help="Write subtitles to this WebVTT file.")] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
     language_model: LanguageModelOption = None,
@@ -144,17 +147,25 @@ def say(
     """Synthesize a text to a file, without a server."""
     settings = command_settings(config, model, language_model)
     fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
+    fields["input_format"] = input_format
     try:
         request = CreateSpeechRequest.model_validate({"model": settings.model_name, **fields})
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidRequest(invalid_field({**first, "loc": ("", *first["loc"])}).message) from error
-    if not output.parent.is_dir():
-        raise InvalidRequest(f"There is no directory {output.parent} to write to.")
+    for file in filter(None, (output, srt_file, vtt_file)):
+        if not file.parent.is_dir():
+            raise InvalidRequest(f"There is no directory {file.parent} to write to.")
     claim_processors(settings.nice)
-    _prepare(settings.engine)
-    samples = asyncio.run(_speak(settings.engine, request.to_engine(caller=None)))
-    output.write_bytes(encode_all(samples, request.response_format, request.sample_rate))
+    prepare(settings.engine)
+    asked = replace(request.to_engine(caller=None), timestamps=True)
+    samples, events = asyncio.run(_speak(settings.engine, asked))
+    sentences = [event for event in events if isinstance(event, SentenceTimes)]
+    if srt_file:
+        srt_file.write_text(srt(sentences), encoding="utf-8")
+    if vtt_file:
+        vtt_file.write_text(vtt(sentences), encoding="utf-8")
+    output.write_bytes(encode_all(samples, request.encoding, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
 
 
@@ -175,7 +186,7 @@ def synthesize(
     """Write a checkpoint with synthetic weights. It has the real layout, and produces noise."""
     from engine.checkpoints.synthetic import write_checkpoint  # imports torch and transformers
 
-    with _progress_bar(f"Making {directory}") as progress:
+    with progress_bar(f"Making {directory}") as progress:
         write_checkpoint(directory, size, progress)
     console.print(f"Ready: fast-spark serve --model {directory}", soft_wrap=True)
 
@@ -188,7 +199,7 @@ def convert(
     server: Annotated[bool, typer.Option("--server", help="For llama-server, with the whole vocabulary.")] = False,
 ) -> None:
     """Convert a language model for llama.cpp; `serve` also does this if it is necessary."""
-    with _progress_bar(f"Converting {model}") as progress:
+    with progress_bar(f"Converting {model}") as progress:
         path = convert_model(model, quantize, progress, hub=hub, server=server)
     console.print(f"{path}: {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
 
@@ -206,31 +217,15 @@ def list_models() -> None:
     Console(markup=False).print(table)
 
 
-def _prepare(config: EngineConfig) -> None:
-    """Download and convert the model if necessary, with progress bars."""
-    with _progress_bar(f"Preparing {config.language_model or config.model}") as progress:
-        prepare_model(config, progress)
-
-
-@contextmanager
-def _progress_bar(description: str) -> Generator[OnProgress, None, None]:
-    """A progress bar that is visible from the first report on."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(description, total=None, visible=False)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=True)
-
-        yield report
-
-
-async def _speak(config: EngineConfig, request: SpeechRequest) -> Samples:
-    """Return all samples of one response."""
+async def _speak(config: EngineConfig, request: SpeechRequest) -> tuple[Samples, list[SpeechEvent]]:
+    """Return all samples and events of one response."""
     engine = SpeechEngine.load(config)
     try:
         async with aclosing(engine.synthesize(request)) as chunks:
-            return np.concatenate([chunk.samples async for chunk in chunks])
+            heard = [chunk async for chunk in chunks]
+            return np.concatenate([chunk.samples for chunk in heard]), [
+                event for chunk in heard for event in chunk.events
+            ]
     finally:
         await engine.close()
 

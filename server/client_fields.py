@@ -1,16 +1,16 @@
-"""Request fields of known clients that have no effect here. They are accepted, and the response names them."""
+"""What a request asks for that has no effect here. It is accepted, and a header of the response names it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Final, Literal
 from urllib.parse import quote
 
 from asgi_correlation_id import correlation_id
 
-from engine import InvalidRequest
+from engine import InvalidRequest, Language, foreign, language_name
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +65,26 @@ def ignored_fields(sent: Iterable[str], own: Iterable[str], unknown: UnknownFiel
 
 
 def ignored_header(names: list[str]) -> dict[str, str]:
-    """Return the header with the names of ignored fields, cut to LONGEST_HEADER, and log them."""
+    """Return the header with the names of ignored fields, and log them."""
+    return names_header("X-Ignored-Fields", names)
+
+
+def names_header(header: str, names: list[str]) -> dict[str, str]:
+    """Return a header with these names, cut to LONGEST_HEADER, and log them; none without names."""
     if not names:
         return {}
     # Clients choose these names. Percent-encoding makes them safe in a header and in a log.
-    listed = ", ".join(quote(name) for name in names)[:LONGEST_HEADER]
-    logger.info("speech id=%s ignored=%s", correlation_id.get(), listed)
-    return {"X-Ignored-Fields": listed}
+    listed = ", ".join(quote(name, safe="@") for name in names)[:LONGEST_HEADER]
+    logger.info("speech id=%s %s=%s", correlation_id.get(), header.removeprefix("X-").lower().replace("-", "_"), listed)
+    return {header: listed}
+
+
+def foreign_header(text: str, languages: Collection[Language]) -> dict[str, str]:
+    """Return the header that names the scripts in `text` that the model does not speak, and log it."""
+    found = foreign(text, languages)
+    if found is None:
+        return {}
+    spoken = " and ".join(map(language_name, languages))
+    warning = f"The model speaks {spoken} only: {', '.join(found.scripts)} in the text is not spoken as written."
+    logger.warning("speech id=%s %s", correlation_id.get(), warning)
+    return {"X-Warning": warning[:LONGEST_HEADER]}

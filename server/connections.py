@@ -15,6 +15,17 @@ from uvicorn.server import ServerState
 from server.errors import refuse
 from server.settings import Settings
 
+
+def protocols(settings: Settings) -> dict[str, Any]:
+    """Return uvicorn's options for HTTP and WebSockets. Messages have the limit of bodies; audio is not compressed."""
+    return {
+        "http": ClientConnection,
+        "ws": "websockets-sansio",
+        "ws_max_size": settings.max_json_bytes,
+        "ws_per_message_deflate": False,
+    }
+
+
 SLOWEST_BODY = 500  # bytes per second, averaged over a body
 
 
@@ -82,8 +93,8 @@ class ClientConnection(H11Protocol):
         return answering
 
     def _should_upgrade(self) -> bool:
-        """Decline all upgrades, without uvicorn's two warnings. An offer of HTTP/2 is answered with HTTP/1.1."""
-        return False
+        """Upgrade to WebSocket only, without uvicorn's two warnings. An offer of HTTP/2 is answered with HTTP/1.1."""
+        return self._get_upgrade() == b"websocket"
 
     def _wait(self) -> None:
         """Limit the time for the next input.

@@ -30,7 +30,12 @@ class BoundedRequest(Request):
 
     async def json(self) -> Any:  # noqa: ANN401  as Starlette has it
         """Return the parsed body; raises HTTPException if an object has too many fields."""
-        return json.loads(await self.body(), object_pairs_hook=_object)
+        return bounded_json(await self.body())
+
+
+def bounded_json(text: str | bytes) -> Any:  # noqa: ANN401  as json has it
+    """Parse JSON; raises HTTPException if an object has too many fields, and ValueError if it is not JSON."""
+    return json.loads(text, object_pairs_hook=_object)
 
 
 def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:

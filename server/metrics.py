@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from asgi_correlation_id import correlation_id
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from engine import AudioChunk, InvalidRequest, Observer, SpeechRequest, SpeechWarning, UnknownVoice, loggable
 from server.admission import Overloaded
@@ -68,8 +68,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        language_model = Info(f"{prefix}language_model", "The language model's backend", registry=self.registry)
         self.observer = Observer(
-            step=sequences.observe, batch=windows.observe, take=lambda outcome: takes.labels(outcome).inc()
+            step=sequences.observe,
+            batch=windows.observe,
+            take=lambda outcome: takes.labels(outcome).inc(),
+            backend=lambda name: language_model.info({"backend": name}),
         )
         running = Gauge(f"{prefix}requests_running", "Requests that are being answered", registry=self.registry)
         running.set_function(lambda: load()[0])
@@ -77,9 +81,16 @@ class Metrics:
         waiting.set_function(lambda: load()[1])
 
     async def observe(
-        self, request: SpeechRequest, chunks: AsyncGenerator[AudioChunk, None]
+        self,
+        request: SpeechRequest,
+        chunks: AsyncGenerator[AudioChunk, None],
+        written: Callable[[], int] | None = None,
     ) -> AsyncGenerator[AudioChunk, None]:
-        """Yield the chunks; count and log the outcome."""
+        """Yield the chunks; count and log the outcome.
+
+        `written` counts the characters of a text that is still being written. Its speech has neither underruns nor a
+        real-time factor: it waits for the text.
+        """
         begun = time.monotonic()
         first: float | None = None
         seconds = 0.0  # of audio
@@ -95,7 +106,7 @@ class Metrics:
                         first = now - begun
                         self._first_audio.observe(first)
                     new_seconds = len(chunk.samples) / request.sample_rate
-                    if playback.receive(now, new_seconds):
+                    if playback.receive(now, new_seconds) and written is None:
                         self._underruns.inc()
                     self._audio.inc(new_seconds)
                     self._tokens.inc(chunk.usage.output_tokens - tokens)
@@ -110,13 +121,13 @@ class Metrics:
         finally:
             total = time.monotonic() - begun
             self._requests.labels(outcome).inc()
-            if outcome == "ok" and seconds:
+            if outcome == "ok" and seconds and written is None:
                 self._real_time_factor.observe(total / seconds)
             logger.info(
                 "speech id=%s voice=%s characters=%d audio=%.2f first=%s total=%.3f outcome=%s%s",
                 correlation_id.get(),
                 loggable(request.voice),
-                len(request.text),
+                len(request.text) if written is None else written(),
                 seconds,
                 "-" if first is None else f"{first:.3f}",
                 total,

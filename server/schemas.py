@@ -7,16 +7,27 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from engine import Caller, Gender, Level, Sampling, SpeechRequest, TextOptions, spoken_language
+from engine import (
+    Caller,
+    Gender,
+    InvalidRequest,
+    Language,
+    Level,
+    Sampling,
+    SpeechRequest,
+    TextOptions,
+    spoken_language,
+)
 from server.client_fields import IGNORED, UnknownFields, ignored_fields
 from server.encoding import DEFAULT_FORMAT, AudioFormat, check_sample_rate
 from server.patterns import SampleRate, VoiceName
+from server.script_schemas import LexiconOptions, ScriptOptions
 
 OPENAI_MODELS: Final = re.compile(r"tts-1(-hd)?(-\d{4})?|gpt-([\w.]+-)*(tts|audio|realtime)(-[\w.]+)*", re.ASCII)
 """Names of OpenAI's speech models, including old and dated ones. All of them select the served model."""
 
-Delivery = Literal["audio", "events", "whole"]
-"""How the response is sent: as streamed audio, as server-sent events, or as one file of known length."""
+Delivery = Literal["audio", "events", "whole", "json"]
+"""How the response is sent: as streamed audio, as server-sent events, as one file of known length, or as JSON."""
 
 UNHEARD: Final = (
     "For a cloned voice it asks the language model for this manner, which users report to work; it was not heard here "
@@ -33,7 +44,7 @@ class VoiceReference(BaseModel):
     id: VoiceName
 
 
-def _voice_name(value: object) -> object:
+def voice_name(value: object) -> object:
     """Return the id of a voice reference: `{"id": "voice_123"}` and `"voice_123"` are equivalent."""
     return VoiceReference.model_validate(value).id if isinstance(value, dict) else value
 
@@ -59,7 +70,7 @@ def _as_it_is_taken(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = False
 
 
-class ReadingOptions(BaseModel):
+class ReadingOptions(LexiconOptions):
     """The normalization options, common to all requests with a text."""
 
     language: str | None = Field(
@@ -80,23 +91,30 @@ class ReadingOptions(BaseModel):
     @property
     def reading(self) -> TextOptions:
         """The options as the engine's type."""
-        return TextOptions(language=spoken_language(self.language), emoji=self.emoji, normalize=self.normalize)
+        return TextOptions(
+            language=spoken_language(self.language),
+            emoji=self.emoji,
+            normalize=self.normalize,
+            lexicon=self.respelling,
+        )
 
 
-class CreateSpeechRequest(ReadingOptions):
+class CreateSpeechRequest(ReadingOptions, ScriptOptions):
     """The body of POST /v1/audio/speech: OpenAI's fields, then optional extensions. Null selects the default."""
 
     model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_as_it_is_taken)
 
     model: str = Field(max_length=256, description="The served model's name, or the name of an OpenAI speech model.")
     input: str = Field(min_length=1, max_length=4096, description="The text to speak.")
-    voice: Annotated[str, BeforeValidator(_voice_name, json_schema_input_type=VoiceName | VoiceReference)] = Field(
+    voice: Annotated[str, BeforeValidator(voice_name, json_schema_input_type=VoiceName | VoiceReference)] = Field(
         min_length=1, max_length=256, description="A voice's name or id, or an object with its id."
     )
     instructions: str | None = Field(
         None, max_length=4096, description="Ignored; Spark-TTS does not support instructions."
     )
-    response_format: Annotated[AudioFormat, BeforeValidator(_lower_case)] = DEFAULT_FORMAT
+    response_format: Annotated[AudioFormat | Literal["json"], BeforeValidator(_lower_case)] = Field(
+        DEFAULT_FORMAT, description="json is the audio in base64 with the time of each sentence."
+    )
     speed: float = Field(
         1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="Tempo factor; the pitch does not change."
     )
@@ -135,13 +153,27 @@ class CreateSpeechRequest(ReadingOptions):
     @property
     def delivery(self) -> Delivery:
         """How the response is sent."""
+        if self.response_format == "json":
+            return "json"
         if self.stream_format == "sse":
             return "events"
         return "audio" if self.stream else "whole"
 
+    @property
+    def encoding(self) -> AudioFormat:
+        """The format of the audio, also within JSON."""
+        return self.audio_format if self.response_format == "json" else self.response_format
+
     def to_engine(self, caller: Caller) -> SpeechRequest:
         """Convert to an engine request; raises InvalidRequest if the format does not support the sample rate."""
-        check_sample_rate(self.response_format, self.sample_rate)
+        check_sample_rate(self.encoding, self.sample_rate)
+        if self.delivery == "json" and self.stream_format == "sse":
+            raise InvalidRequest("response_format json is one whole response, not sse.", "stream_format")
+        if self.timestamps and self.delivery not in ("events", "json"):
+            raise InvalidRequest(
+                "timestamps need stream_format sse or response_format json.",
+                "timestamps",
+            )
         sampling = Sampling(
             temperature=self.temperature,
             top_k=self.top_k,
@@ -161,6 +193,8 @@ class CreateSpeechRequest(ReadingOptions):
             caller=caller,
             sampling=sampling,
             reading=self.reading,
+            form=self.form,
+            timestamps=self.timestamps or self.delivery == "json",
             retakes=self.retakes,
             verify=self.verify,
         )
@@ -207,6 +241,7 @@ class Model(BaseModel):
     id: str
     created: int
     owned_by: str
+    languages: list[Language] | None = Field(None, description="Those that it speaks; null until it is loaded")
 
 
 class ModelList(BaseModel):

@@ -12,10 +12,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
-from engine import EngineError, Observer, SpeechEngine
-from server.admission import Admission
+from engine import EngineError, Language, Observer, SpeechEngine
+from server.admission import Admission, Deadline
 from server.errors import Busy, NotReady, UnknownModel
 from server.metrics import Metrics
 from server.rate_limits import KeyLimits
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
+SESSION_SECONDS = 3600  # of a request whose text grows, for limits that processes share
 ENCODER_THREADS = min(8, os.cpu_count() or 1)  # a second of MP3 takes one of them 5 to 12 ms
 
 
@@ -45,7 +47,12 @@ class Service:
         self.admission = Admission(
             settings.max_requests, settings.max_waiting, settings.deadline_seconds, settings.deadline_factor
         )
-        self._limits = KeyLimits(settings.requests_per_key, settings.characters_per_minute, self.admission.retry_after)
+        self._limits = KeyLimits(
+            settings.requests_per_key,
+            settings.characters_per_minute,
+            self.admission.retry_after,
+            redis=settings.limits_storage,
+        )
         self.metrics = Metrics(lambda: (self.admission.running, self.admission.waiting))
         self.encoders = ThreadPoolExecutor(ENCODER_THREADS, "encoder")
         self._load = load
@@ -64,6 +71,11 @@ class Service:
         if self._engine is None or self.failure:
             raise NotReady(self.failure or self._state)
         return self._engine
+
+    @property
+    def languages(self) -> list[Language] | None:
+        """The languages that the model speaks; None until it is loaded."""
+        return None if self._engine is None else list(self._engine.languages)
 
     async def start(self) -> None:
         """Load the engine and warm it up, then call `on_change`. A failure is stored for /health/ready, not raised."""
@@ -87,13 +99,25 @@ class Service:
         self._on_change(self)
 
     def admit(
-        self, caller: str, items: AsyncGenerator[Item, None], characters: int = 0, speech: float = 0
+        self,
+        caller: str,
+        items: AsyncGenerator[Item, None],
+        characters: int = 0,
+        speech: float = 0,
+        deadline: Deadline | None = None,
     ) -> AsyncGenerator[Item, None]:
         """Yield `items` once there is a slot, within the caller's limits; raises Overloaded or LimitReached.
 
-        `characters` counts for the caller's limit. `speech` is the expected seconds of speech, for the deadline.
+        `characters` counts for the caller's limit. `speech` is the expected seconds of speech, for the deadline, if
+        none is given.
         """
-        return self._limits.stream(caller, characters, self._used(self.admission.stream(items, speech)))
+        admitted = self._used(self.admission.stream(items, speech, deadline))
+        seconds = self.admission.seconds(speech) if deadline is None else SESSION_SECONDS
+        return self._limits.stream(caller, characters, admitted, seconds)
+
+    async def charge(self, caller: str, characters: int) -> None:
+        """Count more characters of a running request for the caller's limit; raises LimitReached."""
+        await self._limits.charge(caller, characters)
 
     async def _used(self, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
         """Yield `items`, and note when they ended."""
@@ -158,7 +182,7 @@ class Service:
             raise UnknownModel(model, self.settings.model_name)
 
 
-async def service_of(request: Request) -> Service:
+async def service_of(request: HTTPConnection) -> Service:
     """The app's service, for routes."""
     service: Service = request.app.state.service
     return service

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -48,6 +48,19 @@ def _hashed(key: str) -> str:
 KeyName = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
 KeyHash = Annotated[str, AfterValidator(_hashed)]
 KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[KeyName, KeyHash])
+
+
+class WebSocketSettings(BaseModel):
+    """Settings of /v1/audio/speech/stream."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    config_seconds: float = Field(10, gt=0)
+    """Time limit for the first message of a session, in seconds."""
+    idle_seconds: float = Field(60, gt=0)
+    """Time after which a session without messages and audio is closed, in seconds."""
+    turn_characters: int = Field(65_536, ge=4096)
+    """Longest text of one turn, in characters."""
 
 
 class Settings(BaseSettings):
@@ -106,14 +119,20 @@ class Settings(BaseSettings):
     """Maximum number of requests of one key at once. Further requests get 429."""
     characters_per_minute: int | None = Field(None, ge=4096)
     """Maximum number of characters per minute and key. Further requests get 429."""
+    limits_storage: str | None = Field(None, pattern=r"^rediss?://[^\s]+$")
+    """The Redis that counts the two limits for several servers, such as redis://10.0.0.5:6379. By default, each server
+    counts for itself; it also does so while Redis does not answer."""
     cors_origins: list[str] = []
     """Origins of web pages that can use the server from a browser, such as https://example.com; `*` means all."""
     unknown_fields: UnknownFields = "error"
     """Unknown fields of a speech request: an error 400, or ignored and named in the header `X-Ignored-Fields`."""
     speak_nothing: Literal["silence", "error"] = "silence"
     """The response to a text without words: 0.2 s of silence, or an error 400."""
+    studio: bool = True
+    """Whether /studio is served, if its libraries are installed (the extra `[studio]`)."""
     flashtts: bool = False
     """Whether the endpoints of FlashTTS are enabled: /speak, /clone_voice and others."""
+    websocket: WebSocketSettings = WebSocketSettings()
     engine: EngineConfig = EngineConfig()
 
     @property
@@ -171,7 +190,7 @@ def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = No
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        if where.startswith(("api_keys", "engine.remote", "engine.listener")):
+        if where.startswith(("api_keys", "engine.remote", "engine.listener", "limits_storage")):
             raise SettingsError(f"Setting {where}: {reason}.") from None  # a key must not be logged
         raise SettingsError(f"Setting {where}: {reason} (got {first['input']!r}).") from error
     except yaml.YAMLError as error:
@@ -194,6 +213,7 @@ def _refuse_unknown_variables() -> None:
             ("remote", RemoteConfig),
             ("listener", ListenerConfig),
             ("pauses", PauseConfig),
+            ("websocket", WebSocketSettings),
         )
         for name, inner in nested:
             if name in model.model_fields:

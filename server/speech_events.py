@@ -1,4 +1,4 @@
-"""What an answer says about itself, as server-sent events and as a header."""
+"""The engine's events as JSON, one model for each type, and as a header."""
 
 from __future__ import annotations
 
@@ -7,21 +7,46 @@ from functools import singledispatch
 
 from pydantic import BaseModel
 
-from engine import SpeechEvent, SpeechWarning
+from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning
 from server.schemas import SpeechAudioWarning
+from server.script_schemas import IgnoredElementsWarning, SpeechAudioMark, SpeechAudioTimestamps
 
 WARNING_HEADER = "X-Speech-Warnings"
 
 
 @singledispatch
 def event_model(event: SpeechEvent) -> BaseModel:
-    """The event that is sent to clients; raises TypeError if there is none for this type."""
+    """Return the event as it is sent; raises TypeError if there is none for this type."""
     raise TypeError(f"{type(event).__name__} has no event")
 
 
 @event_model.register
 def _(event: SpeechWarning) -> SpeechAudioWarning:
     return SpeechAudioWarning(sentence=event.sentence, text=event.text, fault=event.fault)
+
+
+@event_model.register
+def _(event: SentenceTimes) -> SpeechAudioTimestamps:
+    return SpeechAudioTimestamps(
+        sentence=event.number,
+        text=event.text,
+        span=event.span,
+        start=event.start,
+        end=event.end,
+        speaker=event.speaker,
+    )
+
+
+@event_model.register
+def _(event: MarkTime) -> SpeechAudioMark:
+    return SpeechAudioMark(name=event.name, seconds=event.seconds)
+
+
+@event_model.register
+def _(event: IgnoredMarkup) -> IgnoredElementsWarning:
+    names = list(event.names)
+    message = f"This SSML has no effect here, and its text is spoken: {', '.join(names)}."
+    return IgnoredElementsWarning(message=message, ignored_elements=names)
 
 
 def warning_header(events: Iterable[SpeechEvent]) -> dict[str, str]:

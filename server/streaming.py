@@ -89,7 +89,7 @@ async def as_audio(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]) 
 
 
 async def as_events(first: AudioChunk, chunks: Chunks, encoder: Native[Encoder]) -> AsyncGenerator[bytes, None]:
-    """Yield OpenAI's events: the audio bytes in base64, then the usage. An engine error becomes an event."""
+    """Yield OpenAI's events: the audio bytes in base64, then the usage. Engine events and errors become events too."""
     usage = first.usage
     try:
         async with aclosing(_encoded(first, chunks, encoder)) as encoded:

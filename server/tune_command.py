@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from engine import EngineConfig, Tuning, tune
+from server.bench.markdown import record
 from server.options import ConfigOption, ModelOption
 from server.settings import load_settings
 
 BEST = "chosen"
 
 
-def measure(config: ConfigOption = None, model: ModelOption = None) -> None:
+def measure(
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    file: Annotated[Path | None, typer.Option("--record", help="A Markdown file to append the tables to.")] = None,
+) -> None:
     """Measure which form of a model is fastest on this host, and keep the result for the server: about a minute."""
     settings = load_settings(config, {} if model is None else {"engine": {"model": model}})
     console = Console(markup=False)
-    if not tune_with_table(settings.engine, console, again=True):
+    tuning = tune_with_table(settings.engine, console, again=True)
+    if tuning is None:
         console.print("There is nothing to choose for this model here: it is the demo model, or it runs on a GPU.")
+    elif file is not None:
+        record(file, "fast-spark tune --model DIR", tables(tuning))
 
 
-def tune_with_table(config: EngineConfig, console: Console, *, again: bool) -> bool:
-    """Measure the model and print the result; return whether that was done. See `engine.tune`."""
+def tune_with_table(config: EngineConfig, console: Console, *, again: bool) -> Tuning | None:
+    """Measure the model, and print and return the result. See `engine.tune`."""
     with console.status("Measuring which form of the model is fastest on this host; this takes a minute, once"):
         tuning = tune(config, again=again)
-    if tuning is None:
-        return False
-    for table in tables(tuning):
+    for table in tables(tuning) if tuning else ():
         console.print(table)
-    return True
+    return tuning
 
 
 def tables(tuning: Tuning) -> list[Table]:

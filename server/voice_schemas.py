@@ -51,6 +51,12 @@ def _voice_form(schema: dict[str, Any]) -> None:
     }
 
 
+Scope = Annotated[
+    Literal["shared", "private"],
+    Field(description="shared: every API key can use the voice. private: only this one can."),
+]
+
+
 class CreateVoiceForm(BaseModel):
     """The form of POST /v1/audio/voices: OpenAI's fields, then the extensions.
 
@@ -66,9 +72,7 @@ class CreateVoiceForm(BaseModel):
     type: Literal["audio_sample"] | None = Field(None, description="Sent by OpenAI's SDK; has no effect.")
 
     transcript: Transcript | None = None
-    scope: Literal["shared", "private"] = Field(
-        "shared", description="shared: every API key can use the voice. private: only this one can."
-    )
+    scope: Scope = "shared"
     gender: Gender | None = None
     pitch: Level | None = None
     speed: Level | None = None

@@ -14,11 +14,12 @@ from engine import ClonedVoiceTokens, InvalidRequest
 GLOBAL_TOKENS: Final = 32
 LONGEST: Final = 15_000  # semantic tokens: 300 s
 LARGEST: Final = 2**16  # of any codec's codebook
-_INTEGER: Final = "[0-9]{1,4}"
+_INTEGER: Final = "(0|[1-9][0-9]{0,2}|[1-3][0-9]{3})"
 
 
-def _list(least: int, most: int) -> dict[str, Any]:
-    return {"pattern": rf"^\[{_INTEGER}(, ?{_INTEGER}){{{least - 1},{most - 1}}}\]$"}
+def _list(repeated: str) -> dict[str, Any]:
+    """The published pattern of a JSON list. Names of tokens are accepted too."""
+    return {"pattern": rf"^\[{_INTEGER}(, ?{_INTEGER}){repeated}\]$"}
 
 
 GlobalTokens = Annotated[
@@ -26,7 +27,7 @@ GlobalTokens = Annotated[
     Field(
         max_length=2048,
         description="The 32 global tokens of a voice, as a JSON list or as `<|bicodec_global_N|>...`.",
-        json_schema_extra=_list(GLOBAL_TOKENS, GLOBAL_TOKENS),
+        json_schema_extra=_list(f"{{{GLOBAL_TOKENS - 1}}}"),
     ),
 ]
 SemanticTokens = Annotated[
@@ -34,7 +35,7 @@ SemanticTokens = Annotated[
     Field(
         max_length=500_000,
         description="The semantic tokens of the transcript, as a JSON list or as `<|bicodec_semantic_N|>...`.",
-        json_schema_extra=_list(1, LONGEST),
+        json_schema_extra=_list("*"),
     ),
 ]
 

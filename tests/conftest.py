@@ -8,7 +8,8 @@ from engine.checkpoints.synthetic import write_checkpoint
 from engine.tokens.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parent / "golden"
-SLOW = {Path(__file__).parent / folder for folder in ("attacks", "clients")}  # each test starts processes
+STARTS_PROCESSES = ("attacks", "clients", "cluster", "studio")
+SLOW = {Path(__file__).parent / folder for folder in STARTS_PROCESSES}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

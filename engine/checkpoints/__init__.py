@@ -8,6 +8,7 @@ from engine.checkpoints.language_model import (
     own_language_model,
     prompt_form,
 )
+from engine.checkpoints.languages import SPARK_TTS_LANGUAGES, spoken_languages
 from engine.checkpoints.layout import (
     DEMO,
     cache_directory,
@@ -22,6 +23,7 @@ from engine.checkpoints.layout import (
 
 __all__ = [
     "DEMO",
+    "SPARK_TTS_LANGUAGES",
     "Checkpoint",
     "LanguageModelFiles",
     "cache_directory",
@@ -35,5 +37,6 @@ __all__ = [
     "missing_files",
     "own_language_model",
     "prompt_form",
+    "spoken_languages",
     "verify",
 ]

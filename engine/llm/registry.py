@@ -50,10 +50,13 @@ def load_language_model(
         checkpoint = Checkpoint(checkpoint, own_language_model(checkpoint))
     files, grammar = checkpoint.language_model, Grammar(vocabulary)
     if config.backend == "remote":
+        observer.backend("remote")
         return _remote(files, grammar, config, vocabulary.ends)
     if files.is_gguf:
+        observer.backend("llama-cpp")
         return Scheduler(_ready_gguf(files, grammar, config), grammar, cores, observer.step)
     chosen = choose(config, Host.this(), recall(checkpoint, config), demo=_is_demo(config))
+    observer.backend(str(chosen))
     if isinstance(chosen, Vllm):
         return _vllm(checkpoint, grammar, config, chosen.precision, observer)
     runner = load_runner(checkpoint, grammar, config, chosen, progress)

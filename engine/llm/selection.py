@@ -45,6 +45,9 @@ class Torch:
 
     precision: Precision | Literal["int8", "int4"]
 
+    def __str__(self) -> str:
+        return f"torch {self.precision}"
+
 
 @dataclass(frozen=True, slots=True)
 class Vllm:
@@ -52,12 +55,18 @@ class Vllm:
 
     precision: Precision
 
+    def __str__(self) -> str:
+        return f"vllm {self.precision}"
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaCpp:
     """The language model runs in llama.cpp."""
 
     quantization: Quantization
+
+    def __str__(self) -> str:
+        return f"llama-cpp {self.quantization}"
 
 
 def choose(

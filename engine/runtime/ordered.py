@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
@@ -34,18 +34,37 @@ class _Running(Generic[Item]):
         await self.task
 
 
-async def in_order(streams: Iterable[Stream[Item]], limit: int) -> AsyncGenerator[Item, None]:
-    """Yield the items of all streams, in order, while up to `limit` streams run. Closing the generator cancels them."""
-    waiting = deque(streams)
+async def in_order(streams: AsyncIterator[Stream[Item]], limit: int) -> AsyncGenerator[Item, None]:
+    """Yield the items of all streams, in order, while up to `limit` streams run. Closing the generator cancels them.
+
+    A stream starts as soon as it is known and there is room for it.
+    """
+    places = asyncio.Semaphore(limit)
     running: deque[_Running[Item]] = deque()
+    started: asyncio.Queue[_Running[Item] | None] = asyncio.Queue()  # None is the end
+
+    async def start() -> None:
+        try:
+            while True:
+                await places.acquire()
+                stream = await anext(streams, None)
+                if stream is None:
+                    return
+                running.append(_Running(stream))
+                started.put_nowait(running[-1])
+        finally:
+            started.put_nowait(None)
+
+    starting = asyncio.create_task(start())
     try:
-        while waiting or running:
-            while waiting and len(running) < limit:
-                running.append(_Running(waiting.popleft()))
-            async for item in running[0].items():
+        while (stream := await started.get()) is not None:
+            async for item in stream.items():
                 yield item
             running.popleft()
+            places.release()
+        await starting
     finally:
+        starting.cancel()
         for stream in running:
             stream.task.cancel()
-        await asyncio.gather(*(stream.task for stream in running), return_exceptions=True)
+        await asyncio.gather(starting, *(stream.task for stream in running), return_exceptions=True)

@@ -9,6 +9,7 @@ from engine.text import speech_weight
 from engine.types import TOKENS_PER_SECOND
 
 SLACK = 15  # tokens, 0.3 s: what short words differ by, whatever their length
+DRAWL = 40  # tokens, 0.8 s: what a single word may take beyond its estimate
 ANY_VOICE = (0.4, 2.0)  # the slowest and fastest voices, by the estimate of `speech_weight`
 ONE_VOICE = (0.6, 1.7)  # sentences of one voice, by that voice's own rate
 USUAL = 1.15
@@ -38,5 +39,5 @@ class Lengths:
             shortest=max(0, math.floor(estimate * least) - SLACK),
             expected=math.ceil(estimate),
             usual=math.ceil(estimate * USUAL) + SLACK,
-            longest=math.ceil(estimate * most) + SLACK,
+            longest=math.ceil(estimate * most) + DRAWL,
         )

@@ -55,7 +55,7 @@ class Take:
         if second_turn is not None:
             self.fail(Fault.LOOP, second_turn)
         elif len(self.tokens) > self.lengths.longest + AROUND:
-            self.fail(Fault.RUNAWAY, self.lengths.longest, resume=0)
+            self.fail(Fault.RUNAWAY, self.lengths.usual, resume=0)
 
     def hear(self, samples: Samples, *, last: bool) -> None:
         """Take the samples of the next tokens, shape (320 T,). Silence at the end of the `last` is no fault."""
@@ -74,7 +74,7 @@ class Take:
         if not lengths or self.fault:
             return
         if bounded:
-            self.fail(Fault.RUNAWAY, min(len(self.tokens), lengths.longest), resume=0)
+            self.fail(Fault.RUNAWAY, min(len(self.tokens), lengths.usual), resume=0)
         elif spoken <= lengths.third:
             self.fail(Fault.NOTHING, len(self.tokens) - self.sound.trailing)
         elif not lengths.shortest <= spoken <= lengths.longest:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from engine.text import chinese, english
 from engine.text.draft import Draft, Edit
-from engine.text.options import Language
+from engine.text.language import Language
 from engine.text.script import CJK, is_chinese
 
 LONGEST = 80  # characters of an address that are read; of a longer one, only the host is

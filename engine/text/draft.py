@@ -7,6 +7,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from engine.text.traced import Traced
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -38,12 +40,19 @@ class _Mark:
 
 
 class Draft:
-    """The current text, and the marks of the changes in it."""
+    """The current text, the marks of the changes in it, and the origin of each character."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, written: Traced) -> None:
         """Start with the written text."""
-        self.text = text
+        self.text = written.text
+        self._starts = written.starts
+        self._ends = written.ends
         self._marks: list[_Mark] = []
+
+    @property
+    def traced(self) -> Traced:
+        """The current text with the origin of each character."""
+        return Traced(self.text, self._starts, self._ends)
 
     def apply(self, edits: Iterable[Edit]) -> None:
         """Apply edits, which must be in order and must not overlap."""
@@ -78,8 +87,27 @@ class Draft:
             )
             for mark in self._marks
         ]
+        self._trace(made)
         self.text = "".join(pieces)
         self._marks = sorted(old + marks, key=lambda mark: mark.start)
+
+    def _trace(self, edits: list[Edit]) -> None:
+        """Find the origin of each character after these edits."""
+        starts: list[int] = []
+        ends: list[int] = []
+        done = 0
+        for edit in edits:
+            starts += self._starts[done : edit.start]
+            ends += self._ends[done : edit.start]
+            if edit.start < edit.end:
+                start, end = self._starts[edit.start], self._ends[edit.end - 1]
+            else:  # inserted
+                start = end = self._ends[edit.start - 1] if edit.start else self._starts[0] if self.text else 0
+            starts += [start] * len(edit.text)
+            ends += [end] * len(edit.text)
+            done = edit.end
+        self._starts = [*starts, *self._starts[done:]]
+        self._ends = [*ends, *self._ends[done:]]
 
     def substitute(self, pattern: re.Pattern[str], new: str | Callable[[re.Match[str]], str], rule: str = "") -> None:
         """Replace every match of `pattern`, as `re.sub` does. A string `new` is literal."""

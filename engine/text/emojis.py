@@ -7,7 +7,7 @@ import re
 import emoji
 
 from engine.text.draft import Draft, Edit
-from engine.text.options import Language
+from engine.text.language import Language
 from engine.text.script import is_chinese
 
 _MAY_HOLD = re.compile("[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001ffff\u20e3]")

@@ -12,7 +12,7 @@ from babel.numbers import get_decimal_symbol, get_group_symbol
 from num2words import CONVERTER_CLASSES, num2words
 
 from engine.text.draft import Draft
-from engine.text.options import Language
+from engine.text.language import Language
 
 RULES_FOR: Final = frozenset({"en", "zh"})
 """The languages that have rules of their own."""

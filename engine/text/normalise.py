@@ -11,6 +11,7 @@ from engine.text.languages import RULES_FOR, speak_numbers
 from engine.text.lines import join_lines, tidy
 from engine.text.markup import strip_documents, strip_emphasis
 from engine.text.options import DEFAULT, TextOptions
+from engine.text.traced import Traced
 
 
 def normalise(text: str, options: TextOptions = DEFAULT) -> str:
@@ -22,13 +23,14 @@ def normalise(text: str, options: TextOptions = DEFAULT) -> str:
     >>> normalise("Prices\n\n- Tea: $3.50 ☕\n- 茶：３５元")
     'Prices. Tea: three dollars and fifty cents. 茶：三十五元'
     """
-    return rewrite(text, options).text
+    return rewrite(Traced.plain(text), options).text
 
 
-def rewrite(text: str, options: TextOptions) -> Draft:
+def rewrite(written: Traced, options: TextOptions) -> Draft:
     """Return the normalized text with its changes."""
-    draft = Draft(text)
+    draft = Draft(written)
     mend(draft)
+    options.lexicon.apply(draft, options.language)
     if options.normalize:
         strip_documents(draft, options.code_blocks)
         if options.emoji == "name":

@@ -17,13 +17,11 @@ from typing import Protocol
 
 from engine.text import chinese, english
 from engine.text.draft import Edit
-from engine.text.options import Language
-from engine.text.script import is_chinese, is_cjk, is_han
+from engine.text.language import Language, Languages
+from engine.text.script import is_cjk, is_han
 
 WINDOW = 48
 _SIGNS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉+±≥≤<>=×÷≈~%°"
-_SENTENCE_END = re.compile(r"(?<=[。！？；\n])|(?<=[.!?])(?=\s[^\s0-9])")
-_UNITS_OF_NUMBERS = re.compile(r"[0-9]\s?[A-Za-z/]{1,4}(?![A-Za-z])")
 
 
 class Speaker(Protocol):
@@ -93,7 +91,7 @@ class Rules:
 
     def edits(self, text: str, language: Language | None) -> Iterator[Edit]:
         """Return the edits of the rules in `text`, in order."""
-        languages = _languages(text, language)
+        languages = Languages(text, language)
         done, last = 0, ""
         candidate = self.pattern.search(text)
         while candidate:
@@ -105,10 +103,10 @@ class Rules:
                 done, last = edit.end, edit.text[-1:] or last
             candidate = self.pattern.search(text, end)
 
-    def _read(self, candidate: re.Match[str], languages: _Languages) -> tuple[Edit | None, int]:
+    def _read(self, candidate: re.Match[str], languages: Languages) -> tuple[Edit | None, int]:
         """Return the edit at a candidate, if any, and the position at which to continue."""
         text, start = candidate.string, candidate.start()
-        in_chinese = languages.at(start)
+        in_chinese = languages.chinese_at(start)
         for rule in self.groups[str(candidate.lastgroup)]:
             match = rule.pattern.match(text, start)
             if not match:
@@ -118,31 +116,6 @@ class Rules:
             if spoken is not None:
                 return (None if spoken == match[0] else Edit(start, end, spoken, rule.name)), max(end, start + 1)
         return None, candidate.end()
-
-
-class _Languages:
-    """Detects Chinese sentences, for increasing positions."""
-
-    def __init__(self, ends: list[int], flags: list[bool]) -> None:
-        self._ends, self._flags, self._index = ends, flags, 0
-
-    def at(self, place: int) -> bool:
-        while self._ends[self._index] <= place:
-            self._index += 1
-        return self._flags[self._index]
-
-
-def _languages(text: str, language: Language | None) -> _Languages:
-    """Detect from the sentence's letters; without letters, use the given language, or that of the whole text."""
-    otherwise = is_chinese(text) if language is None else language == "zh"
-    ends, flags, start = [], [], 0
-    for end in [*(match.start() for match in _SENTENCE_END.finditer(text)), len(text) + 1]:
-        sentence = text[start:end]
-        letters = _UNITS_OF_NUMBERS.sub("", sentence) if otherwise else sentence
-        flags.append(is_chinese(sentence) if any(map(str.isalpha, letters)) else otherwise)
-        ends.append(end)
-        start = end
-    return _Languages(ends, flags)
 
 
 def _beside_han(text: str, start: int, end: int) -> bool:

@@ -7,12 +7,14 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import pairwise
 
 from sentencex import segment  # type: ignore[import-untyped]
 
+from engine.text.language import Language
 from engine.text.languages import RULES_FOR
 from engine.text.length import LATIN_SECONDS, cumulative_sizes, is_speakable, speech_weight
-from engine.text.options import Language
+from engine.text.options import Split
 from engine.text.script import CJK, is_chinese
 
 SHORT_SECONDS = 0.6  # "Hi.", "No problem": too short to be worth a prompt, and said badly alone
@@ -31,7 +33,9 @@ _CLAUSE = re.compile(rf"(?:{_PAUSE})[{_CLOSERS}]{{0,3}}\s?")
 _SPACE = re.compile(r"\s")
 
 
-def split_sentences(text: str, *, max_seconds: float = 12.0, language: Language | None = None) -> list[str]:
+def split_sentences(
+    text: str, *, max_seconds: float = 12.0, split: Split = "sentence", language: Language | None = None
+) -> list[str]:
     """Split normalised `text` into pieces of at most `max_seconds` of speech, as `speech_weight` counts it.
 
     Sentences are not split unless they are too long. A long sentence is split until its parts fit: at the end of a
@@ -39,7 +43,8 @@ def split_sentences(text: str, *, max_seconds: float = 12.0, language: Language 
     parts. `cumulative_sizes` measures texts of marks and rare characters. Short sentences are joined with the next;
     later in the text, longer sentences are joined too: only the first piece delays the audio, and long pieces sound
     better and cost less. The pieces contain every letter and digit of the text, in order. A text without letters and
-    digits has no pieces. A `language` other than English and Chinese decides where sentences end.
+    digits has no pieces. With `split` "clause", sentences are also split at their clauses, short ones joined. A
+    `language` other than English and Chinese decides where sentences end.
 
     >>> split_sentences("Hi. Dr. Smith paid 3.5 million. “真的吗？”他问。")
     ['Hi. Dr. Smith paid 3.5 million.', '“真的吗？”他问。']
@@ -47,6 +52,8 @@ def split_sentences(text: str, *, max_seconds: float = 12.0, language: Language 
     if not max_seconds >= MIN_MAX_SECONDS:
         raise ValueError(f"max_seconds is {max_seconds}; it must be at least {MIN_MAX_SECONDS}.")
     sentences = _segment(" ".join(text.split()), language)
+    if split == "clause":
+        sentences = [clause for sentence in sentences for clause in _clauses(sentence)]
     parts = [part for sentence in sentences for part in _divide(sentence, max_seconds)]
     return [piece.strip() for piece in _join_short(_join_silent(parts), max_seconds)]
 
@@ -67,6 +74,12 @@ def _segment(text: str, language: Language | None = None) -> list[str]:
         if piece:
             pieces.append(piece)
     return pieces
+
+
+def _clauses(sentence: str) -> list[str]:
+    """Split a sentence after the punctuation of its clauses. The concatenation of the clauses is `sentence`."""
+    ends = [0, *(match.end() for match in _CLAUSE.finditer(sentence)), len(sentence)]
+    return [sentence[start:end] for start, end in pairwise(ends) if start < end]
 
 
 def _divide(text: str, max_seconds: float) -> list[str]:

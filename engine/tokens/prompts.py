@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 from engine.config import PromptForm
 from engine.tokens.vocabulary import Vocabulary
@@ -17,6 +18,11 @@ from engine.types import (
     VoiceTokens,
 )
 
+TASKS = ("<|task_tts|>", "<|task_controllable_tts|>")
+SECTIONS = ("content", "style_label", "global_token", "semantic_token")
+CONTROL_TOKENS = (*TASKS, *(f"<|{side}_{section}|>" for section in SECTIONS for side in ("start", "end")))
+"""The tokens that the prompts are made of, beside those of voices and styles."""
+
 GENDERS: dict[Gender, int] = {"female": 0, "male": 1}
 LEVELS: dict[Level, int] = {"very_low": 0, "low": 1, "moderate": 2, "high": 3, "very_high": 4}
 
@@ -25,8 +31,10 @@ class Prompts:
     """Builds the prompts of one vocabulary, in the form that its language model was trained on."""
 
     def __init__(self, vocabulary: Vocabulary, form: PromptForm = "published") -> None:
+        """Check that the vocabulary has the control tokens; raises CheckpointError."""
         self._vocabulary = vocabulary
         self.form: PromptForm = form
+        self._ids(*CONTROL_TOKENS)
 
     @property
     def self_voiced(self) -> bool:
@@ -61,6 +69,16 @@ class Prompts:
             return Prompt(tuple(ids), OutputGrammar.AFTER_VOICE)
         ids += [*self._ids("<|end_global_token|>", "<|start_semantic_token|>"), *spoken]
         return Prompt(tuple(ids), OutputGrammar.SPEECH)
+
+    def continued(self, prompt: Prompt, tokens: Sequence[int]) -> Prompt:
+        """The prompt for the rest of the answer to `prompt`, which has these semantic tokens so far."""
+        if not tokens:
+            return prompt
+        start: list[int] = []
+        if prompt.answer is OutputGrammar.AFTER_VOICE:
+            start = self._ids("<|end_global_token|>", "<|start_semantic_token|>")
+        spoken = (self._vocabulary.semantic.ids[token] for token in tokens)
+        return Prompt((*prompt.ids, *start, *spoken), OutputGrammar.SPEECH)
 
     def _styled(self, text: str, attributes: VoiceAttributes, prefix: str = "") -> list[int]:
         style = (

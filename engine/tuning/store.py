@@ -42,6 +42,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def host_and_versions() -> tuple[str, list[str]]:
+    """The processor with the number of cores that this process may use, and `package version` of what computes."""
+    cores = len(os.sched_getaffinity(0))
+    return f"{processor()}, {cores} cores", [f"{package} {number}" for package, number in versions().items()]
+
+
 def result_file(checkpoint: Checkpoint, config: EngineConfig) -> Path:
     """The file for this checkpoint and these settings on this host."""
     import torch

@@ -21,8 +21,7 @@ from engine.config import EngineConfig
 from engine.errors import InvalidRequest
 from engine.types import Voice, VoiceAttributes, VoiceTokens
 from engine.voices import sandbox
-from engine.voices.catalogue import free_name
-from engine.voices.library import PREFIX
+from engine.voices.catalogue import PREFIX, free_name
 from engine.voices.naming import LANGUAGE_TAG, clean_prefix, new_id
 from engine.voices.rows import prompt_tokens, voice_tokens
 from engine.voices.samples import listen
@@ -81,7 +80,14 @@ def export_voice(store: VoiceStore, voice: Voice) -> bytes:
 
 
 def import_voice(
-    store: VoiceStore, data: bytes, config: EngineConfig, name: str | None = None, consent: str | None = None
+    store: VoiceStore,
+    data: bytes,
+    config: EngineConfig,
+    name: str | None = None,
+    consent: str | None = None,
+    *,
+    owner: str = "",
+    private: bool = False,
 ) -> Voice:
     """Save an exported voice under its own or another name; raises InvalidRequest, VoiceExists or UnknownConsent."""
     try:
@@ -98,6 +104,8 @@ def import_voice(
         name=free_name(name or manifest.name),
         created_at=int(time.time()),
         attributes=attributes,
+        owner=owner,
+        private=private,
         transcript=manifest.transcript or None,
         consent=consent,
         from_tokens=from_tokens,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 
-from engine.errors import VoiceExists
-from engine.types import Voice, VoiceAttributes
-from engine.voices.naming import clean_name
+from engine.errors import InvalidRequest, VoiceExists
+from engine.types import Caller, Voice, VoiceAttributes
+from engine.voices.naming import check_language, clean_name, clean_prefix, new_id
 
 BUILT_IN: dict[str, VoiceAttributes] = {
     "female": VoiceAttributes("female"),
@@ -31,6 +32,7 @@ VOICE_TEXT = "Good morning. It is a pleasure to read this to you, and I hope tha
 """The text that a voice speaks while it is created. Only the tokens of the voice are saved."""
 
 
+PREFIX = "voice_"  # of the ids
 _VOICE_ID = re.compile(r"voice_[0-9a-f]{8,64}")
 
 
@@ -50,3 +52,23 @@ def free_name(name: str) -> str:
     if name.lower() in BUILT_IN:
         raise VoiceExists(name)
     return name
+
+
+def check_scope(caller: Caller, private: bool) -> None:
+    """Raise InvalidRequest if this caller cannot have a private voice."""
+    if private and not caller:
+        raise InvalidRequest("Only a request with an API key can make a private voice. Use scope shared.", "scope")
+
+
+def new_voice(name: str, caller: Caller, private: bool, text_prefix: str, language: str | None) -> Voice:
+    """A cloned voice with a new id; raises InvalidRequest or VoiceExists if it cannot be made."""
+    check_scope(caller, private)
+    return Voice(
+        new_id(PREFIX),
+        free_name(name),
+        int(time.time()),
+        owner=caller or "",
+        private=private,
+        text_prefix=clean_prefix(text_prefix),
+        language=check_language(language) if language else None,
+    )

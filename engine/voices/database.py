@@ -6,14 +6,14 @@ import logging
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import alembic.command
 import alembic.config
 from alembic.util import CommandError
 from filelock import Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -74,6 +74,26 @@ class Database:
         with _understood(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def lock(self, name: str) -> Generator[bool, None, None]:
+        """Yield whether no other context has the lock of this name, in any process that uses the database.
+
+        The lock ends with the context, or with its process. On SQLite, everybody gets it. Raises StoreFailed.
+        """
+        if self._engine.dialect.name != "postgresql":
+            yield True
+            return
+        query = select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))
+        with _understood():
+            connection = self._engine.connect()
+        try:
+            with _understood():
+                alone = bool(connection.scalar(query))
+            yield alone
+        finally:
+            with suppress(SQLAlchemyError):  # a connection that is lost has no lock either
+                connection.close()
+
     def close(self) -> None:
         """Close the database's connections."""
         self._engine.dispose()
@@ -133,8 +153,9 @@ def _checked(url: str) -> URL:
 def _engine(url: URL, busy_seconds: float) -> Engine:
     if url.get_backend_name() != "sqlite":
         options = {name: value for name, value in POSTGRESQL.items() if name not in url.query}
-        # The ping replaces connections that a restart of the database has closed.
-        return create_engine(url, pool_pre_ping=True, connect_args=options)
+        # The ping replaces connections that a restart of the database has closed. Without a limit of its own, the pool
+        # has a connection for each thread, and for each lock.
+        return create_engine(url, pool_pre_ping=True, max_overflow=-1, connect_args=options)
     engine = create_engine(url, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 import unicodedata
 from dataclasses import replace
-from typing import TypeVar
 
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
@@ -30,19 +27,13 @@ from engine.types import (
     VoiceAttributes,
     VoiceTokens,
 )
-from engine.voices.catalogue import BUILT_IN, VOICE_TEXT, built_in_voices, free_name
+from engine.voices.catalogue import BUILT_IN, PREFIX, VOICE_TEXT, built_in_voices, free_name, new_voice
 from engine.voices.consent_store import ConsentStore
 from engine.voices.made_tokens import MadeTokens
 from engine.voices.maker import VoiceMaker
-from engine.voices.naming import Page, check_cursor, check_language, clean_prefix, is_plain, new_id
+from engine.voices.naming import Page, check_cursor, check_language, is_plain
 from engine.voices.samples import SampleReader
 from engine.voices.store import GIVEN, VoiceStore
-
-logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-PREFIX = "voice_"
 
 
 class VoiceLibrary:
@@ -118,7 +109,7 @@ class VoiceLibrary:
         language: str | None = None,
     ) -> Voice:
         """Make a voice from an audio file; raises InvalidRequest, VoiceExists or UnknownConsent."""
-        voice = _new(name, caller, private, text_prefix, language)
+        voice = new_voice(name, caller, private, text_prefix, language)
         voice = await asyncio.to_thread(self._with_consent, voice, consent)
         heard, tokens = await self._made.heard(sample)
         warnings = voice.warnings + heard.warnings
@@ -143,7 +134,7 @@ class VoiceLibrary:
 
         Raises InvalidRequest, VoiceExists or UnknownConsent.
         """
-        voice = replace(_new(name, caller, private, text_prefix, language), from_tokens=True)
+        voice = replace(new_voice(name, caller, private, text_prefix, language), from_tokens=True)
         voice = await asyncio.to_thread(self._with_consent, voice, consent)
         self._maker.check_given(tokens)
         if transcript := (tokens.transcript or "").strip():
@@ -166,7 +157,7 @@ class VoiceLibrary:
 
         A self-voiced model makes the voice when it first speaks.
         """
-        voice = replace(_new(name, caller, private, text_prefix, language), attributes=attributes)
+        voice = replace(new_voice(name, caller, private, text_prefix, language), attributes=attributes)
         await asyncio.to_thread(self._check_free, voice)
         tokens = {} if self.self_voiced else {self._model: await self._made.created(attributes)}
         await asyncio.to_thread(self._store.add, voice, None, tokens)
@@ -280,20 +271,6 @@ class VoiceLibrary:
             if attributes := BUILT_IN.get(name := voice.lower()):
                 return Voice(name, name, 0, attributes, built_in=True)
             return self._store.find_in_any_case(voice, caller)
-
-
-def _new(name: str, caller: Caller, private: bool, text_prefix: str, language: str | None) -> Voice:
-    if private and not caller:
-        raise InvalidRequest("Only a request with an API key can make a private voice. Use scope shared.", "scope")
-    return Voice(
-        new_id(PREFIX),
-        free_name(name),
-        int(time.time()),
-        owner=caller or "",
-        private=private,
-        text_prefix=clean_prefix(text_prefix),
-        language=check_language(language) if language else None,
-    )
 
 
 def _changed(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from engine.voices.store import VoiceStore
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+WAIT_SECONDS = 0.1  # between two looks at whether another process has created a voice
 
 
 class MadeTokens:
@@ -75,12 +78,20 @@ class MadeTokens:
 
     async def created(self, attributes: VoiceAttributes, text: str = VOICE_TEXT) -> CreatedVoiceTokens:
         """The tokens of a created voice, made at first use."""
+        read = partial(self._store.created_tokens, self._model, attributes)
 
         async def create() -> CreatedVoiceTokens:
-            tokens = await self._maker.create(attributes, text)
-            return await _saved(tokens, partial(self._store.save_created_tokens, self._model, tokens))
+            """Create the voice, or wait until another process has created it. If that process dies, try again."""
+            while True:
+                async with _in_thread(self._store.creating(self._model, attributes)) as alone:
+                    if saved := await asyncio.to_thread(read):
+                        return saved
+                    if alone:
+                        tokens = await self._maker.create(attributes, text)
+                        return await _saved(tokens, partial(self._store.save_created_tokens, self._model, tokens))
+                await asyncio.sleep(WAIT_SECONDS)
 
-        if saved := await asyncio.to_thread(self._store.created_tokens, self._model, attributes):
+        if saved := await asyncio.to_thread(read):
             return saved
         return await self._once(attributes, create)
 
@@ -98,6 +109,17 @@ class MadeTokens:
             task.add_done_callback(forget)
         result: Result = await asyncio.shield(task)  # one caller's cancellation does not stop it for the others
         return result
+
+
+@asynccontextmanager
+async def _in_thread(context: AbstractContextManager[Result]) -> AsyncGenerator[Result, None]:
+    """Enter and leave a context that blocks, in a thread."""
+    with ExitStack() as stack:
+        entered = await asyncio.to_thread(stack.enter_context, context)
+        try:
+            yield entered
+        finally:
+            await asyncio.to_thread(stack.close)
 
 
 async def _saved(tokens: Result, save: Callable[[], Result]) -> Result:

@@ -13,8 +13,7 @@ from engine.config import EngineConfig
 from engine.errors import InvalidRequest, VoiceExists
 from engine.types import GLOBAL_TOKENS, ClonedVoiceTokens, Voice
 from engine.voices.archive import GLOBAL_CODES
-from engine.voices.catalogue import free_name
-from engine.voices.library import PREFIX
+from engine.voices.catalogue import PREFIX, free_name
 from engine.voices.naming import check_language, new_id
 from engine.voices.store import GIVEN, VoiceStore
 

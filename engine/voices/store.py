@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
 
@@ -194,6 +195,10 @@ class VoiceStore:
         with self._database.reading() as session:
             row = session.get(CreatedTokensRow, (model, attributes_key(attributes)))
         return self._read(row, partial(read_created_tokens, attributes=attributes))
+
+    def creating(self, model: str, attributes: VoiceAttributes) -> AbstractContextManager[bool]:
+        """A context that tells whether no other process creates this voice; see `Database.lock`."""
+        return self._database.lock(f"fast-spark create {model} {attributes_key(attributes)}")
 
     def save_created_tokens(self, model: str, tokens: CreatedVoiceTokens) -> CreatedVoiceTokens:
         """Save the tokens of a created voice, or return those that another process saved before."""

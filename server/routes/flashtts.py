@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import Response
 
-from engine import AudioChunk, InvalidRequest, SpeechEngine, SpeechRequest, UnknownVoice, Usage, Voice
+from engine import Format, InvalidRequest, SpeechEngine, SpeechRequest, UnknownVoice, Voice
 from server.answers import answer, speech
 from server.auth import CallerDependency
 from server.encoding import MEDIA_TYPES
@@ -40,7 +40,7 @@ router = APIRouter(tags=["FlashTTS"], route_class=JsonRoute)
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"description": "The audio", "content": {media_type: {} for media_type in MEDIA_TYPES.values()}}
 }
-ROLE = re.compile(r"<role:([^<>]*)>")
+ROLE = re.compile(r"\s*<role:([^<>]*)>")
 
 
 @router.get("/audio_roles")
@@ -79,12 +79,11 @@ async def multi_speak(
     caller: CallerDependency,
 ) -> Response:
     """Speak a dialogue. `<role:NAME>` selects the voice of the text after it."""
-    before, *rest = ROLE.split(body.text)
-    if before.strip() or not rest:
+    first = ROLE.match(body.text)
+    if first is None:
         raise InvalidRequest("The text must begin with a role, such as <role:female>.", "text")
-    lines = [body.to_engine(text, name.strip(), caller) for name, text in zip(rest[::2], rest[1::2], strict=True)]
-    whole = replace(lines[0], text=body.text)
-    return await _answer(request, service, body, whole, _one_after_another(service, engine, lines))
+    asked = replace(body.to_engine(body.text, first[1].strip(), caller), form=Format("dialogue"))
+    return await _answer(request, service, body, asked, speech(service, engine, asked))
 
 
 @router.post("/clone_voice", response_class=Response, responses=AUDIO)
@@ -147,22 +146,6 @@ async def _sample(service: Service, file: UploadFile | None, text: str | None, p
         return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
     except ValueError as error:
         raise InvalidRequest(f"{param} is not base64: {error}.", param) from error
-
-
-async def _one_after_another(service: Service, engine: SpeechEngine, lines: list[SpeechRequest]) -> Chunks:
-    """Yield the speech of all lines, with the total usage so far."""
-    said = Usage()
-    for line in lines:
-        used = Usage()
-        async with aclosing(speech(service, engine, line)) as chunks:
-            async for chunk in chunks:
-                used = chunk.usage
-                yield AudioChunk(chunk.samples, _sum(said, used))
-        said = _sum(said, used)
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(one.input_tokens + other.input_tokens, one.output_tokens + other.output_tokens)
 
 
 async def _in_the_voice_of(

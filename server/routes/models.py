@@ -39,4 +39,4 @@ async def voices_are_listed() -> dict[Literal["status"], Literal["ok"]]:
 
 
 def _model(service: Service, name: str) -> Model:
-    return Model(id=name, created=service.started_at, owned_by="fast-spark")
+    return Model(id=name, created=service.started_at, owned_by="fast-spark", languages=service.languages)

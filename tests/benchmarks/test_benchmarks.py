@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,11 +27,15 @@ def test_windows() -> None:
 
 
 @pytest.mark.slow
-def test_codec(small_checkpoint: Path) -> None:
-    printed = output_of("codec", str(small_checkpoint), "--frames", "24", "--rounds", "1")
+def test_codec(small_checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "host.md"
+    printed = output_of("codec", str(small_checkpoint), "--frames", "24", "--rounds", "1", "--record", str(file))
     for form in ("wave generator", "published form, float32", "published form, bfloat16", "ours, float32"):
         assert form in printed
     assert "100.0%" in printed  # the encoder in float32 gives the golden tokens
+    recorded = file.read_text()
+    assert "| form | 24 frames | signal to noise |\n| --- | --- | --- |\n| published form, float32 |" in recorded
+    assert f"torch {torch.__version__}" in recorded
 
 
 @pytest.mark.slow

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from demo.evaluate import median_pitch, right
-from demo.flatten_pitch import PAIR, flat
+from demo.flat_speech import PAIR, speak, tract
+from demo.natural import NaturalTeacher, Spectra
 from demo.teacher import Setting, Teacher
 from demo.texts import held_out
-from demo.tokens import padded
-from engine.types import CODEC_SAMPLE_RATE
 
 pytestmark = pytest.mark.skipif(
     ctypes.util.find_library("espeak-ng") is None, reason="the teacher is not installed: apt install libespeak-ng1"
@@ -34,14 +33,25 @@ def test_a_sentence_is_told_from_others_in_any_voice(teacher: Teacher) -> None:
 
 
 def test_flat_speech_is_the_same_speech_at_one_pitch(teacher: Teacher) -> None:
-    plain = {text: padded(teacher.speak(text)) for text in TEXTS}
-    flattened = {
-        text: flat((samples * 32_767).astype(np.int16), 125).astype(np.float32) / 32_767
-        for text, samples in plain.items()
-    }
-    assert right(flattened, plain) == 1
-    for samples in flattened.values():
-        assert median_pitch(samples) == pytest.approx(125, rel=0.01)
-    vowel = flat((np.sin(np.arange(3 * CODEC_SAMPLE_RATE) * 0.05) * 9000).astype(np.int16), 100)
-    middle = vowel[len(vowel) // 2 // PAIR * PAIR :][: 2 * PAIR].astype(float)
+    natural = NaturalTeacher()
+    plain = {text: natural.speak(text) for text in TEXTS}
+    for pitch, female in ((125.0, False), (200.0, True)):
+        read = {text: natural.read(text, spectra=True) for text in TEXTS}
+        flattened = {
+            text: speak(found.spectra, pitch, female) for text, found in read.items() if found and found.spectra
+        }
+        assert len(flattened) > len(TEXTS) / 2
+        assert right(flattened, plain) == 1
+        for samples in flattened.values():
+            assert median_pitch(samples) == pytest.approx(pitch, rel=0.01)
+
+
+def test_the_same_sound_has_the_same_waveform_in_each_pair_of_frames() -> None:
+    steps = np.ones((601, 200), np.float32)
+    vowel = speak(Spectra(steps, steps * 0.1, np.full(200, 190, np.float32)), 100, female=False)
+    middle = vowel[len(vowel) // 2 // PAIR * PAIR :][: 2 * PAIR]
     assert np.corrcoef(middle[:PAIR], middle[PAIR:])[0, 1] > 0.99
+
+
+def test_a_mans_formants_are_lower() -> None:
+    assert tract(100, female=False) < 0.9 < tract(200, female=True)

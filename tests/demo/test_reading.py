@@ -1,16 +1,11 @@
 """What the language model is told of words: where each ends, and how the teacher says it."""
 
-import ctypes.util
-from itertools import pairwise
-
-import pytest
 import torch
 from transformers import Qwen2ForCausalLM
 
 from demo import language_model, tokens
-from demo.corpus import spoken
+from demo.natural import END_OF_WORD, NaturalTeacher
 from demo.reading import Reading, lower, pronunciations, word_ends
-from demo.teacher import Teacher
 
 TEXT = "My sister bought a new red coat."
 
@@ -23,23 +18,18 @@ def test_what_is_between_words_belongs_to_the_first() -> None:
     assert word_ends("") == []
 
 
-@pytest.mark.skipif(
-    ctypes.util.find_library("espeak-ng") is None, reason="the teacher is not installed: apt install libespeak-ng1"
-)
 def test_each_word_is_said_as_the_teacher_says_it() -> None:
-    heard = Teacher().speak(TEXT)
-    frames = len(tokens.padded(heard)) // 320
-    codes = tokens.tokens(tokens.phonemes(heard), frames).tolist()
-    said = pronunciations(TEXT, codes, spoken(TEXT, heard, frames).tolist())
+    read = NaturalTeacher().read(TEXT)
+    assert read is not None
+    said = pronunciations(TEXT, read.tokens.tolist(), read.characters.tolist())
     names = [*tokens.UNVOICED, *tokens.VOICED]
     found = [[names[phoneme] for phoneme in said[place]] for place in sorted(said)]
-    begins = [begin for _, _, begin in heard.words]
-    expected = [
-        [name for name, at in heard.phonemes if begin <= at < end and not name.startswith("_")]
-        for begin, end in pairwise([*begins, len(heard.samples)])
-    ]
-    assert found == expected
-    assert found[1] == ["s", "I", "s", "t", "3"]
+    words = [[name for name in word if name != END_OF_WORD] for word in found]
+    assert len(words) == len(TEXT.split())
+    assert words[0] == ["m", "aI"]
+    assert words[1] == ["s", "I", "s", "t", "3"]
+    assert words[-1] == ["k", "oU", "t"]
+    assert [word[-1] for word in found[:-1]] == [END_OF_WORD] * (len(words) - 1)
 
 
 def test_reading_is_learnt_by_the_lower_layers_alone() -> None:

@@ -35,6 +35,7 @@ class FakeLanguageModel:
         self.closed = False
         self.gate = asyncio.Event()
         self.gate.set()
+        self.delimits = True  # a self-voiced model's answers, after the voice
         self.fail_at: int | None = None
         self.pause_after: int | None = None  # tokens, of answers that begin while it is set
         self.resume = asyncio.Event()
@@ -54,6 +55,11 @@ class FakeLanguageModel:
                 raise BackendFailed("The language model failed: out of memory")
             if prompt.answer is OutputGrammar.VOICE_AND_SPEECH:
                 yield self.voice(sampling.seed or 0)
+            if prompt.answer is OutputGrammar.OWN_VOICE_AND_SPEECH:
+                yield [self.vocabulary.globals.first + len(prompt.ids) % 4096] * 32
+            if prompt.answer is OutputGrammar.AFTER_VOICE and self.delimits:
+                names = "<|end_global_token|>", "<|start_semantic_token|>"
+                yield [self.vocabulary.id(name) for name in names]
             token = self.vocabulary.semantic.first + len(prompt.ids) % 512
             before = min(self.pause_after or 0, sampling.max_tokens)
             if before:

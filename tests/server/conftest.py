@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from server.connections import ClientConnection
+from server.connections import protocols
 
 COMMAND = Path(sys.executable).with_name("fast-spark")
 
@@ -57,11 +57,26 @@ def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def one_process(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server as `fast-spark serve` starts it, for tests of its log."""
     log = tmp_path_factory.mktemp("server") / "log"
     with running_command(log, "--model", str(small_checkpoint)) as running:
         yield running
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture(scope="session", params=["process", pytest.param("cluster", marks=pytest.mark.slow)])
+def server(
+    request: pytest.FixtureRequest, small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The server in one process, and on a cluster: what it promises is the same."""
+    if request.param == "process":
+        yield request.getfixturevalue("one_process")
+        return
+    from tests.cluster.running import served
+
+    with served(small_checkpoint, tmp_path_factory.mktemp("cluster")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -85,8 +100,9 @@ def serve() -> Iterator[Callable[[FastAPI], Server]]:
 @contextmanager
 def serving(app: FastAPI) -> Generator[Server, None, None]:
     """An app, served with uvicorn in a thread."""
-    http = ClientConnection if hasattr(app.state, "service") else "h11"  # a bare app has no settings for it
-    server = uvicorn.Server(uvicorn.Config(app, http=http, port=0, log_config=None))
+    service = getattr(app.state, "service", None)
+    options = protocols(service.settings) if service else {"http": "h11"}  # a bare app has no settings
+    server = uvicorn.Server(uvicorn.Config(app, **options, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

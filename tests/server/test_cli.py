@@ -145,7 +145,7 @@ def test_help_names_the_commands() -> None:
         assert command in text
 
 
-def test_serve_logs_each_step_of_its_start_with_its_time(server: Server) -> None:
-    log = server.log.read_text()
+def test_serve_logs_each_step_of_its_start_with_its_time(one_process: Server) -> None:
+    log = one_process.log.read_text()
     for step in ("Importing the libraries", "Loading the codec", "Loading the language model", "Warming up"):
         assert re.search(rf"{step} took \d+\.\d s\.", log)

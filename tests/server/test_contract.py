@@ -39,7 +39,8 @@ UNFORESEEN = {  # parameters and codes of refusals that no schema can foresee
     ("voice", "voice_not_found"),
     ("consent", "consent_not_found"),
     ("sample_rate", None),  # opus does not have all
-    ("pitch", None),  # a voice that was made from a sample has its own
+    ("semantic_tokens", None),  # a codec has fewer
+    ("transcript", None),  # the context has no room for it
     ("gender", None),
     ("scope", None),  # only those with a key have private voices
 }

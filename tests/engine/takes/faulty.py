@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class FaultyModel:
             case "early":
                 return ids[: int(random.uniform(0.1, 0.25) * len(ids))]
             case _:
-                return ids + [int(id_) for id_ in random.choice(ids, forever)]
+                return ids + [int(id_) for id_ in random.choice(ids or [self._semantic.first + 100], forever)]
 
     def _silence(self, random: np.random.Generator, count: int) -> list[int]:
         return [self._semantic.first + int(token) for token in random.choice(sorted(SILENT), count)]
@@ -134,6 +134,3 @@ def loops(tokens: list[int]) -> bool:
         if np.diff(same).max() - 1 >= max(30 - period, 2 * period) and any(t >= 0 for t in tokens):
             return True
     return False
-
-
-__all__ = ["KINDS", "FaultyModel", "ReadableCodec", "complaint", "heard_tokens", "loops", "replace"]

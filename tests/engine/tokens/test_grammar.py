@@ -34,6 +34,10 @@ def follow(grammar: Grammar, vocabulary: Vocabulary, answer: OutputGrammar, name
             OutputGrammar.VOICE_AND_SPEECH,
             ["start_acoustic_token", "speed_value_2", "pitch_value_1000", "end_acoustic_token", *VOICE, *SPEECH],
         ),
+        (OutputGrammar.OWN_VOICE_AND_SPEECH, [*VOICE[1:], *SPEECH]),
+        (OutputGrammar.OWN_VOICE_AND_SPEECH, [*VOICE[1:33], *SPEECH]),  # some were trained without the delimiters
+        (OutputGrammar.AFTER_VOICE, [*VOICE[33:], *SPEECH]),
+        (OutputGrammar.AFTER_VOICE, SPEECH),
     ],
 )
 def test_whole_answers_end(grammar: Grammar, vocabulary: Vocabulary, answer: OutputGrammar, names: list[str]) -> None:
@@ -53,6 +57,11 @@ def test_whole_answers_end(grammar: Grammar, vocabulary: Vocabulary, answer: Out
         (OutputGrammar.VOICE_AND_SPEECH, ["pitch_value_7", *VOICE[:32]], "end_global_token"),  # 31 globals
         (OutputGrammar.VOICE_AND_SPEECH, ["pitch_value_7", *VOICE[:33]], "bicodec_global_0"),  # 32 globals
         (OutputGrammar.VOICE_AND_SPEECH, ["pitch_value_7", *VOICE], "im_end"),
+        (OutputGrammar.VOICE_AND_SPEECH, ["pitch_value_7", *VOICE[:33]], "bicodec_semantic_0"),
+        (OutputGrammar.OWN_VOICE_AND_SPEECH, [], "pitch_value_7"),
+        (OutputGrammar.OWN_VOICE_AND_SPEECH, VOICE[1:32], "bicodec_semantic_0"),  # 31 globals
+        (OutputGrammar.AFTER_VOICE, VOICE[33:34], "bicodec_semantic_0"),
+        (OutputGrammar.AFTER_VOICE, [], "im_end"),
     ],
 )
 def test_what_may_not_follow(

@@ -93,3 +93,30 @@ def test_a_voice_without_32_globals_is_refused() -> None:
             ClonedVoiceTokens(wrong)
         with pytest.raises(ValueError, match="32 global tokens"):
             CreatedVoiceTokens(wrong, VoiceAttributes("female"), ())
+
+
+def test_a_cloned_voice_in_another_manner(vocabulary: Vocabulary) -> None:
+    prompt = Prompts(vocabulary).speak("Hello.", ClonedVoiceTokens(GLOBALS, pitch="very_high"))
+    expected = names(
+        vocabulary,
+        *("task_tts", "start_content", '"Hello."', "end_content"),
+        *("start_style_label", "pitch_label_4", "speed_label_2", "end_style_label"),
+        *("start_global_token", *global_names(), "end_global_token", "start_semantic_token"),
+    )
+    assert prompt == Prompt(tuple(expected), OutputGrammar.SPEECH)
+
+
+def test_the_name_of_the_speaker_comes_before_all_that_is_said(vocabulary: Vocabulary) -> None:
+    voice = ClonedVoiceTokens(GLOBALS, np.array([5]), "A sample.", text_prefix="243")
+    said = names(vocabulary, "task_tts", "start_content", '"243: A sample. Hello."', "end_content")
+    assert Prompts(vocabulary).speak("Hello.", voice).ids[: len(said)] == tuple(said)
+
+
+def test_a_self_voiced_model_writes_a_voice_and_then_speaks_in_it(vocabulary: Vocabulary) -> None:
+    prompts = Prompts(vocabulary, "self-voiced")
+    content = ("task_tts", "start_content", '"tara: Hello."', "end_content", "start_global_token")
+    own = prompts.own_voice("Hello.", "tara")
+    assert own == Prompt(tuple(names(vocabulary, *content)), OutputGrammar.OWN_VOICE_AND_SPEECH)
+    known = prompts.speak("Hello.", ClonedVoiceTokens(GLOBALS, text_prefix="tara"))
+    expected = names(vocabulary, *content, *global_names())
+    assert known == Prompt(tuple(expected), OutputGrammar.AFTER_VOICE)

@@ -47,9 +47,13 @@ def parts(vocabulary: Vocabulary, tmp_path: Path) -> Parts:
 
 
 async def attributes_of(
-    parts: Parts, voice: str, gender: Gender | None = None, pitch: Level | None = None
+    parts: Parts,
+    voice: str,
+    gender: Gender | None = None,
+    pitch: Level | None = None,
+    rate: Level | None = None,
 ) -> VoiceAttributes:
-    tokens = await parts.voices.tokens(voice, gender=gender, pitch=pitch)
+    tokens = await parts.voices.tokens(voice, gender=gender, pitch=pitch, rate=rate)
     assert isinstance(tokens, CreatedVoiceTokens)
     return tokens.attributes
 

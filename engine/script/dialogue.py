@@ -1,0 +1,65 @@
+"""Dialogue: lines of `NAME: what they say`, or `<role:NAME>` before what they say, as FlashTTS has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from engine.errors import InvalidRequest
+from engine.script.plain import plain_pieces
+from engine.script.tree import Pause, Script, Speech
+from engine.text import Span, Traced, is_speakable
+
+_ROLE = re.compile(r"<role:(?P<role>[^<>]*)>")
+# A name has no punctuation of sentences, and a time or an address no space behind its colon.
+_TURN = re.compile(
+    rf"{_ROLE.pattern}|^[ \t]*(?P<name>[^\W\d][^\n:：.,!?;。，！？；<>\[\]\"“”]{{0,63}}?)[ \t]*(?::(?=\s|$)|：)",
+    re.MULTILINE,
+)
+
+
+def parse_dialogue(text: str, voices: Mapping[str, str], turn_pause: float) -> Script:
+    """Return the script of a dialogue, with `turn_pause` seconds where the speaker changes.
+
+    `voices` are the speakers' voices; if there are none, each name is that of a voice. A line without a name belongs to
+    the turn before it, and text before the first turn is said in the request's voice. Raises InvalidRequest for a
+    speaker without a voice.
+    """
+    return Script(tuple(_with_pauses(_turns(text, voices), turn_pause)))
+
+
+def _turns(text: str, voices: Mapping[str, str]) -> Iterator[tuple[str | None, list[Speech | Pause]]]:
+    """Return the speaker of each turn, and its speech and pauses."""
+    speaker, done = None, 0
+    for match in _TURN.finditer(text):
+        yield _turn(text, done, match.start(), speaker, voices)
+        speaker, done = (match["role"] or match["name"] or "").strip(), match.end()
+        if match["role"] is None and voices and speaker not in voices:
+            line = text.count("\n", 0, match.start("name")) + 1
+            known = ", ".join(map(repr, voices))
+            raise InvalidRequest(
+                f"Line {line} is said by {speaker!r}, who has no voice; `voices` has {known}. A line that begins like "
+                "this and is not a turn can be joined to the line before it.",
+                "voices",
+            )
+    yield _turn(text, done, len(text), speaker, voices)
+
+
+def _turn(
+    text: str, start: int, end: int, speaker: str | None, voices: Mapping[str, str]
+) -> tuple[str | None, list[Speech | Pause]]:
+    voice = None if speaker is None else voices.get(speaker, speaker)
+    like = Speech(Traced.plain(""), voice, speaker)
+    return speaker, list(plain_pieces(text[start:end], start, like))
+
+
+def _with_pauses(turns: Iterator[tuple[str | None, list[Speech | Pause]]], seconds: float) -> Iterator[Speech | Pause]:
+    last: str | None = None
+    heard = False
+    for speaker, pieces in turns:
+        says = any(isinstance(piece, Speech) and is_speakable(piece.text) for piece in pieces)
+        if says and heard and speaker != last and seconds:
+            start = pieces[0].span.start
+            yield Pause(seconds, Span(start, start))
+        yield from pieces
+        last, heard = (speaker, True) if says else (last, heard)

@@ -1,0 +1,18 @@
+"""What kind of text a request has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+InputFormat = Literal["text", "ssml", "dialogue"]
+"""What a text is: plain text with `[pause:1.5s]`, SSML, or lines of `NAME: what they say`. It is never guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How to read the text of a request. `voices` are the voices of a dialogue's speakers, by their names."""
+
+    kind: InputFormat = "text"
+    voices: Mapping[str, str] = field(default_factory=dict)

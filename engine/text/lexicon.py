@@ -1,0 +1,87 @@
+"""Respellings of words that a model reads wrongly, for all requests or for one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from engine.text.draft import Draft, Edit
+from engine.text.language import Language, Languages
+from engine.text.script import CJK
+
+_TOKEN = re.compile(rf"[^\W{CJK}]+|\S")
+_IN_WORD = re.compile(rf"[^\W{CJK}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A word and its respelling. A `word` in lower case stands for all its cases, any other for itself only.
+
+    `chinese` restricts it to Chinese sentences, or to others; None does not.
+    """
+
+    word: str
+    respelling: str
+    chinese: bool | None = None
+
+    def is_at(self, text: str, start: int) -> bool:
+        """Whether the word stands at this position, at which a token starts, and ends there."""
+        end = start + len(self.word)
+        written = text[start:end]
+        if written != self.word and (self.word != self.word.lower() or written.lower() != self.word):
+            return False
+        return not (_IN_WORD.match(self.word[-1]) and _IN_WORD.match(text, end))
+
+
+class Lexicon:
+    """Entries by the first token of their words, in layers: an earlier one goes over a later one."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        """Make a lexicon of one layer; a later entry goes over an earlier one with the same word and language."""
+        index: dict[str, list[Entry]] = {}
+        unique = {(entry.word, entry.chinese): entry for entry in map(_composed, entries)}
+        for entry in unique.values():
+            if first := _TOKEN.match(entry.word):
+                index.setdefault(first[0].lower(), []).append(entry)
+        self._layers: tuple[dict[str, list[Entry]], ...] = (index,) if index else ()
+
+    @classmethod
+    def of_words(cls, words: Mapping[str, str]) -> Lexicon:
+        """A lexicon for all languages."""
+        return cls(Entry(word, respelling) for word, respelling in words.items())
+
+    def over(self, other: Lexicon) -> Lexicon:
+        """Both lexicons; the entries of this one go over those of the other."""
+        both = Lexicon()
+        both._layers = self._layers + other._layers
+        return both
+
+    def apply(self, draft: Draft, language: Language | None) -> None:
+        """Replace the words of the lexicon: whole words, the longest at each position."""
+        if self._layers:
+            draft.apply(self._edits(draft.text, Languages(draft.text, language)))
+
+    def _edits(self, text: str, languages: Languages) -> Iterator[Edit]:
+        done = 0
+        for token in _TOKEN.finditer(text):
+            start = token.start()
+            if start < done:
+                continue
+            entries = [entry for layer in self._layers for entry in layer.get(token[0].lower(), ())]
+            entries.sort(key=lambda entry: (-len(entry.word), entry.chinese is None))
+            chinese = languages.chinese_at(start) if entries else False
+            for entry in entries:
+                if entry.chinese in (None, chinese) and entry.is_at(text, start):
+                    done = start + len(entry.word)
+                    yield Edit(start, done, entry.respelling, "lexicon")
+                    break
+
+
+def _composed(entry: Entry) -> Entry:
+    """The entry with its word as texts have it: in canonical composition, without spaces around it."""
+    return Entry(unicodedata.normalize("NFC", entry.word.strip()), entry.respelling, entry.chinese)
+
+
+NO_LEXICON = Lexicon()

@@ -1,0 +1,123 @@
+"""The output of a batch: audio files, and a manifest with an entry for each line, written after its file."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from server.batch.reading import BatchError
+
+NAME = "manifest.jsonl"
+PARQUET = "manifest.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the manifest has of a line: its file, relative to the manifest, or an error.
+
+    `seconds` is the length of the audio, `size` that of the file in bytes. `takes` counts the takes that were judged,
+    of all its sentences; `warnings` names the sentences of which none passed. `digest` identifies the line's content.
+    """
+
+    id: str
+    path: str | None = None
+    seconds: float | None = None
+    voice: str | None = None
+    seed: int | None = None
+    takes: int | None = None
+    warnings: str | None = None
+    error: str | None = None
+    size: int | None = None
+    digest: str | None = None
+
+
+class Output:
+    """The output's directory, which no other run uses meanwhile. Use it as a context.
+
+    `entries` has what is done. At the start, these are the entries of earlier runs whose file is complete, unless the
+    line has another digest now. A line that failed is not kept, so it is tried again.
+    """
+
+    def __init__(self, directory: Path, digests: Mapping[str, str]) -> None:
+        """`digests` has the current digest of each line."""
+        self.directory = directory
+        self.entries: dict[str, Entry] = {}
+        self._digests = digests
+        self._unfinished = directory / ".unfinished"  # for files that are being written
+        self._lock = FileLock(directory / ".lock", timeout=0)
+
+    def __enter__(self) -> Output:
+        """Lock the directory, and remove what a killed run left; raises BatchError or OSError."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise BatchError(f"Another run writes to {self.directory}; wait until it has ended.") from None
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._unfinished.mkdir()
+        for entry in read_manifest(self.directory):
+            if self._is_done(entry):
+                self.entries[entry.id] = entry
+        kept = self._unfinished / NAME
+        kept.write_text("".join(map(_json, self.entries.values())), encoding="utf-8")
+        kept.replace(self.directory / NAME)
+        self._manifest = (self.directory / NAME).open("a", encoding="utf-8")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Write the manifest in Parquet too, if pyarrow is installed."""
+        self._manifest.close()
+        if importlib.util.find_spec("pyarrow") is not None:
+            self._write_parquet()
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._lock.release()
+
+    def save(self, entry: Entry, audio: bytes = b"") -> None:
+        """Write the audio file, if there is one, then the entry. A kill in between leaves no entry."""
+        if entry.path:
+            unfinished = self._unfinished / entry.path
+            unfinished.write_bytes(audio)
+            unfinished.replace(self.directory / entry.path)
+        self._manifest.write(_json(entry))
+        self._manifest.flush()
+        self.entries[entry.id] = entry
+
+    def _is_done(self, entry: Entry) -> bool:
+        if entry.path is None or self._digests.get(entry.id, entry.digest) != entry.digest:
+            return False
+        with suppress(OSError):
+            return (self.directory / entry.path).stat().st_size == entry.size
+        return False
+
+    def _write_parquet(self) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        types = {"seconds": pyarrow.float64(), "seed": pyarrow.uint64()}
+        types |= dict.fromkeys(("takes", "size"), pyarrow.int64())
+        schema = pyarrow.schema([(field.name, types.get(field.name, pyarrow.string())) for field in fields(Entry)])
+        table = pyarrow.Table.from_pylist([asdict(entry) for entry in self.entries.values()], schema)
+        unfinished = self._unfinished / PARQUET
+        pyarrow.parquet.write_table(table, unfinished)
+        unfinished.replace(self.directory / PARQUET)
+
+
+def read_manifest(directory: Path) -> list[Entry]:
+    """The entries of a directory's manifest. A line that a kill has cut off is left out."""
+    entries = []
+    with suppress(FileNotFoundError):
+        for line in (directory / NAME).read_text(encoding="utf-8", errors="replace").split("\n"):
+            with suppress(ValueError, TypeError):
+                entries.append(Entry(**json.loads(line)))
+    return entries
+
+
+def _json(entry: Entry) -> str:
+    return json.dumps(asdict(entry), ensure_ascii=False) + "\n"

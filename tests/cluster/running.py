@@ -1,0 +1,184 @@
+"""A Ray cluster of several nodes on one machine, in a process of its own, with the server on it."""
+
+import multiprocessing
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import pytest
+
+from engine import EngineConfig, Observer, SpeechEngine
+from server.cluster_edge import IMPORT_PATH, VARIABLE
+from server.settings import Settings
+from tests.postgres import Postgres, programs, running_postgres
+from tests.server.conftest import Server
+
+NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False}  # small: the machine has little memory
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_metrics_report_interval_ms": "1000",
+    VARIABLE: IMPORT_PATH,
+}
+
+
+Result = TypeVar("Result")
+
+
+class Nodes:
+    """Ray's own fixture. A node has room for two replicas; the head has no replicas."""
+
+    def __init__(self, nodes: int) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
+        self._nodes: list[Any] = []
+        for _ in range(nodes):
+            self.add_node()
+        self._cluster.connect()
+
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def add_node(self) -> None:
+        self._nodes.append(self._cluster.add_node(**NODE, num_cpus=2))
+        self._cluster.wait_for_nodes()
+
+    def kill_node(self) -> None:
+        """Kill all processes of the youngest node."""
+        self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
+
+    def serve(
+        self, settings: Settings, port: int, replicas: int, load: Callable[[Observer], SpeechEngine] | None = None
+    ) -> None:
+        """Deploy the server, or deploy it again with other settings or replicas; returns when it is ready."""
+        from ray import serve
+
+        from server import cluster
+
+        serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
+        application = cluster.application(settings, load, num_replicas=replicas, autoscaling_config=None)
+        serve.run(application, name=cluster.NAME, route_prefix="/")
+
+    def replicas(self) -> dict[int, str]:
+        """The node of each replica that answers, by its process."""
+        from ray.serve.context import _get_global_client
+
+        details = _get_global_client().get_serve_details()
+        replicas = details["applications"]["fast-spark"]["deployments"]["Replica"]["replicas"]
+        return {one["pid"]: one["node_id"] for one in replicas if one["state"] == "RUNNING"}
+
+    def settled(self, replicas: int) -> bool:
+        """Whether these many replicas answer, and none starts or stops."""
+        from ray import serve
+
+        application = serve.status().applications["fast-spark"]
+        return application.status == "RUNNING" and application.deployments["Replica"].replica_states == {
+            "RUNNING": replicas
+        }
+
+    def exporters(self) -> list[str]:
+        """Where Prometheus scrapes each living node."""
+        import ray
+
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        return [f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics" for node in nodes]
+
+    def actors(self, name: str) -> list[int]:
+        """The processes of the cluster's actors that have this name in their title."""
+        raylets = {str(process.pid) for node in self._nodes for process in _raylets(node)}
+        found = []
+        for directory in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                title, parent = (
+                    (directory / "cmdline").read_text(),
+                    (directory / "stat").read_text().rpartition(") ")[2].split()[1],
+                )
+                if title.startswith("ray::") and name in title and parent in raylets:
+                    found.append(int(directory.name))
+        return found
+
+    def stop(self) -> None:
+        import ray
+        from ray import serve
+
+        serve.shutdown()
+        ray.shutdown()
+        self._cluster.shutdown()
+
+
+def _raylets(node: Any) -> list[Any]:
+    return [started.process for started in node.all_processes["raylet"]]
+
+
+def _control(pipe: Connection, number: int) -> None:
+    """Call the methods that the test asks for, in the main thread: Ray wants it so."""
+    cluster = Nodes(number)
+    while asked := pipe.recv():
+        method, arguments = asked
+        try:
+            pipe.send((getattr(cluster, method)(*arguments), None))
+        except Exception as error:
+            pipe.send((None, f"{method}: {error}"))
+    cluster.stop()
+
+
+class Control:
+    """The methods of `Nodes`, in the process of the cluster."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def call(self, method: Callable[..., Result], *arguments: Any) -> Result:
+        self._pipe.send((method.__name__, arguments))
+        result, failure = self._pipe.recv()
+        assert failure is None, failure
+        return cast(Result, result)
+
+
+@contextmanager
+def nodes(number: int) -> Iterator[Control]:
+    """A cluster with these many nodes for replicas."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_control, args=(theirs, number))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        process.start()
+    try:
+        yield Control(ours)
+    finally:
+        ours.send(None)
+        process.join(60)
+        assert process.exitcode == 0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL, or the test is skipped."""
+    if (found := programs()) is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with running_postgres(found) as running:
+        yield running
+
+
+@contextmanager
+def served(model: Path, directory: Path) -> Iterator[Server]:
+    """A cluster of two nodes with a replica on each, as a server."""
+    pytest.importorskip("ray", reason="pip install 'fast-spark[cluster]'")
+    with postgres() as database, nodes(2) as cluster:
+        port = free_port()
+        engine = EngineConfig(model=str(model), voices=database.new_database(), threads=1)
+        cluster.call(Nodes.serve, Settings(engine=engine), port, 2)
+        (directory / "log").touch()
+        yield Server(f"http://127.0.0.1:{port}", directory / "log", 0)

@@ -1,0 +1,213 @@
+"""Replicas come, go and die under load: what clients see of it, and what the counters say."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.cluster.conftest import PacedCluster
+from tests.cluster.running import Nodes
+from tests.server.commands import refused
+from tests.server.conftest import COMMAND
+from tests.server.fakes import metrics
+from tests.server.test_batch import entries, write_lines
+from tests.waiting import wait_until
+
+SPEECH = "/v1/audio/speech"
+SHORT = {"model": "tts-1", "voice": "alloy", "input": "Hi.", "response_format": "pcm", "max_tokens": 20}
+LONG = SHORT | {"input": "This sentence takes a second to say. " * 6, "max_tokens": 100}
+STREAMS = 30
+
+
+def counters(http: httpx.Client, replicas: int) -> list[dict[str, float]]:
+    """The metrics of each replica. A request for them goes to any."""
+    found: dict[str, dict[str, float]] = {}
+
+    def complete() -> bool:
+        values = metrics(http)
+        found[next(name for name in values if name.startswith("replica_info"))] = values
+        return len(found) == replicas
+
+    wait_until(complete)
+    return list(found.values())
+
+
+def total(http: httpx.Client, replicas: int, name: str) -> float:
+    return sum(values.get(name, 0) for values in counters(http, replicas))
+
+
+def test_a_voice_speaks_through_each_replica_at_once(cluster: PacedCluster, http: httpx.Client, golden: Path) -> None:
+    sample = {"name": (None, "Ada"), "audio_sample": ("ada.wav", (golden / "clip.wav").read_bytes())}
+    voice = http.post("/v1/audio/voices", files=sample).raise_for_status().json()["id"]
+    before = [values.get("requests_total ok", 0) for values in counters(http, 2)]
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(http.post, SPEECH, json=SHORT | {"voice": name}) for name in ["Ada", voice] * 12]
+    assert [answer.result().status_code for answer in asked] == [200] * 24
+    assert min(values.get("requests_total ok", 0) for values in counters(http, 2)) > min(before)
+    assert total(http, 2, "requests_total ok") - sum(before) == 24
+
+
+def test_the_scrapes_of_the_nodes_have_all_replicas(cluster: PacedCluster, http: httpx.Client) -> None:
+    asked = sum(values.get("requests_total ok", 0) for values in counters(http, 2))
+    exporters = cluster.control.call(Nodes.exporters)
+
+    def scraped() -> list[float]:
+        texts = [httpx.get(exporter).text for exporter in exporters]
+        families = [family for text in texts for family in text_string_to_metric_families(text)]
+        samples = [sample for family in families for sample in family.samples]
+        return [
+            sample.value
+            for sample in samples
+            if sample.name == "ray_fast_spark_requests_total" and sample.labels["outcome"] == "ok"
+        ]
+
+    wait_until(lambda: len(scraped()) == 2 and sum(scraped()) == asked)
+
+
+def test_clients_that_leave_free_their_slots(cluster: PacedCluster, http: httpx.Client) -> None:
+    cancelled = total(http, 2, "requests_total cancelled")
+    with ExitStack() as streams:
+        answers = [streams.enter_context(http.stream("POST", SPEECH, json=LONG)).iter_raw() for _ in range(8)]
+        for answer in answers:
+            next(answer)
+        assert total(http, 2, "requests_running") == 8
+    wait_until(lambda: total(http, 2, "requests_running") == 0)
+    assert total(http, 2, "requests_total cancelled") - cancelled == 8
+
+
+@contextmanager
+def load(http: httpx.Client, clients: int) -> Iterator[list[int | str]]:
+    """Clients that ask again and again; what they got: a status, or the name of an error."""
+    stop = threading.Event()
+    outcomes: list[int | str] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answer = http.post(SPEECH, json=SHORT)
+                outcomes.append(answer.status_code if len(answer.content) == 20 * 960 else "incomplete")
+            except httpx.HTTPError as error:
+                outcomes.append(type(error).__name__)
+
+    with ThreadPoolExecutor(clients) as pool:
+        for _ in range(clients):
+            pool.submit(ask)
+        try:
+            yield outcomes
+        finally:
+            stop.set()
+
+
+def test_scaling_and_a_rolling_update_lose_no_request(cluster: PacedCluster, http: httpx.Client) -> None:
+    cluster.deploy(1)
+    wait_until(lambda: len(cluster.replicas()) == 1)
+    with load(http, 6) as outcomes:
+        cluster.deploy(3)
+        wait_until(lambda: len(cluster.replicas()) == 3)
+        before = set(cluster.replicas())
+        cluster.deploy(3, speak_nothing="error")  # another setting: all replicas are replaced, one after the other
+        wait_until(lambda: not before.intersection(cluster.replicas()))
+        cluster.deploy(1, speak_nothing="error")
+        wait_until(lambda: len(cluster.replicas()) == 1)
+        done = len(outcomes)
+        wait_until(lambda: len(outcomes) > done + 12)
+    assert set(outcomes) == {200}
+    assert http.post(SPEECH, json=SHORT | {"input": "..."}).status_code == 400
+    cluster.deploy(2)
+
+
+def stream(http: httpx.Client, heard: threading.Event) -> int | None:
+    """The number of bytes of a long answer; None if it breaks off."""
+    try:
+        with http.stream("POST", SPEECH, json=LONG) as answer:
+            size = 0
+            for data in answer.iter_raw():
+                heard.set()
+                size += len(data)
+            return size
+    except httpx.RemoteProtocolError:
+        return None
+
+
+@pytest.mark.parametrize("dies", ["replica", "node"])
+def test_a_death_breaks_the_streams_of_the_dead_and_no_other(
+    cluster: PacedCluster, http: httpx.Client, dies: str
+) -> None:
+    wait_until(lambda: len(cluster.replicas()) == 2)
+    voices = http.get("/v1/audio/voices").json()["data"]
+    limits = httpx.Limits(max_connections=None)
+    with (
+        httpx.Client(base_url=cluster.url, headers=http.headers, timeout=60, limits=limits) as many,
+        ThreadPoolExecutor(STREAMS) as pool,
+    ):
+        heard = [threading.Event() for _ in range(STREAMS)]
+        asked: list[Future[int | None]] = [pool.submit(stream, many, event) for event in heard]
+        wait_until(lambda: all(event.is_set() for event in heard))
+        if dies == "replica":
+            process = next(iter(cluster.replicas()))
+            os.kill(process, signal.SIGKILL)
+        else:
+            cluster.control.call(Nodes.kill_node)
+        sizes = [answer.result() for answer in asked]
+    assert 0 < sizes.count(None) < STREAMS
+    wait_until(lambda: http.post(SPEECH, json=SHORT).status_code == 200)
+    assert set(sizes) == {None, len(http.post(SPEECH, json=LONG).content)}
+    assert http.get("/v1/audio/voices").json()["data"] == voices
+    if dies == "node":
+        cluster.control.call(Nodes.add_node)
+    wait_until(lambda: len(cluster.replicas()) == 2)
+    assert {http.post(SPEECH, json=SHORT).status_code for _ in range(12)} == {200}
+
+
+def test_a_replica_whose_engine_is_dead_is_replaced(cluster: PacedCluster, http: httpx.Client) -> None:
+    wait_until(lambda: len(cluster.replicas()) == 2)
+    before = set(cluster.replicas())
+    cluster.death.touch()
+    wait_until(lambda: len(before.difference(cluster.replicas())) == 1)
+    wait_until(lambda: len(cluster.replicas()) == 2)
+    assert {http.post(SPEECH, json=SHORT).status_code for _ in range(12)} == {200}
+
+
+def test_a_full_cluster_says_when_to_come_back(cluster: PacedCluster, http: httpx.Client) -> None:
+    cluster.deploy(2, max_requests=2, max_waiting=1)
+    with ThreadPoolExecutor(20) as pool:
+        answers = [answer.result() for answer in [pool.submit(http.post, SPEECH, json=LONG) for _ in range(20)]]
+    refusals = [answer for answer in answers if answer.status_code != 200]
+    assert 0 < len(refusals) < 20
+    for answer in refusals:
+        assert answer.status_code == 429
+        assert answer.json()["error"]["code"] == "overloaded"
+        assert int(answer.headers["retry-after"]) > 0
+    cluster.deploy(1)
+
+
+def test_voices_in_a_file_are_refused_on_several_nodes(cluster: PacedCluster) -> None:
+    address = cluster.control.call(Nodes.address)
+    assert "Set engine.voices to a PostgreSQL database" in refused(
+        "serve", "--cluster", address, RAY_AUTH_MODE="disabled"
+    )
+    assert "There is no Ray cluster at 127.0.0.1:1" in refused("serve", "--cluster", "127.0.0.1:1")
+
+
+def test_a_batch_on_the_cluster_loses_nothing_with_a_worker(cluster: PacedCluster, tmp_path: Path) -> None:
+    rows = [{"id": f"{number}", "text": f"Line {number}.", "max_tokens": 20} for number in range(48)]
+    out = tmp_path / "out"
+    environment = {"RAY_AUTH_MODE": "disabled", "FAST_SPARK_ENGINE__VOICES": str(cluster.settings.engine.voices)}
+    environment |= {"FAST_SPARK_ENGINE__THREADS": "1"}
+    file = write_lines(tmp_path / "in.jsonl", rows)
+    command = [COMMAND, "batch", file, "-o", out, "--cluster", cluster.control.call(Nodes.address)]
+    process = subprocess.Popen(command, env=os.environ | environment)
+    wait_until(out.exists)
+    wait_until(lambda: bool(cluster.control.call(Nodes.actors, "NarratorActor")))
+    os.kill(cluster.control.call(Nodes.actors, "NarratorActor")[0], signal.SIGKILL)
+    assert process.wait(200) == 0
+    assert set(entries(out)) == {str(number) for number in range(48)}
+    assert all((out / f"{number}.mp3").stat().st_size > 500 for number in range(48))

@@ -1,0 +1,27 @@
+"""A checkpoint says which languages it speaks; the published one does not, and speaks two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.checkpoints import DEMO, locate, spoken_languages
+from engine.errors import CheckpointError
+
+
+def test_the_demo_speaks_english() -> None:
+    assert spoken_languages(locate(DEMO)) == ("en",)
+
+
+def test_the_published_configuration_names_none(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("sample_rate: 16000\n")
+    assert spoken_languages(tmp_path) is None
+
+
+@pytest.mark.parametrize("languages", ["en", "[]", "[French]", "[[en]]", "{en: true}", "[en, 5]"])
+def test_other_languages_are_refused_in_one_line(tmp_path: Path, languages: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"languages: {languages}\n")
+    with pytest.raises(CheckpointError, match=r"config\.yaml: languages must be a list of codes") as error:
+        spoken_languages(tmp_path)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,160 @@
+"""A thousand sentences from a model that faults on purpose: what is heard, what is said about it, and the same seed."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+
+from engine.config import EngineConfig
+from engine.observer import Observer
+from engine.speech import SpeechEngine
+from engine.text import speech_weight
+from engine.tokens.vocabulary import Vocabulary
+from engine.types import OutputGrammar, Prompt, Samples, Sampling, SpeechRequest, SpeechWarning
+from engine.voices.database import Database
+from tests.engine.fakes import FakeLanguageModel
+from tests.engine.takes.faulty import KINDS, SILENT, FaultyModel, ReadableCodec, complaint, heard_tokens
+
+TEXTS = (
+    "The old clock on the wall has stopped again.",
+    "How long does the train to London take on a Sunday evening?",
+    "The children played in the garden until the evening, and then they went home.",
+    "Please open the window, it is very warm in here.",
+)
+
+
+class Teacher(FakeLanguageModel):
+    """Says each text with tokens of its own, at 40 a second, and goes on where a prompt ends amid them."""
+
+    def __init__(self, vocabulary: Vocabulary, tokenizer: Path) -> None:
+        super().__init__(vocabulary)
+        self.tokenizer = tokenizers.Tokenizer.from_file(str(tokenizer))
+        self.pace = random.Random(0)  # how many tokens come at once; none that is heard may depend on it
+
+    async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
+        if prompt.answer is not OutputGrammar.SPEECH:
+            async for ids in super().generate(prompt, sampling, due):
+                yield ids
+            return
+        v = self.vocabulary
+        begin = prompt.ids.index(v.id("<|start_semantic_token|>")) + 1
+        content = prompt.ids[
+            prompt.ids.index(v.id("<|start_content|>")) + 1 : prompt.ids.index(v.id("<|end_content|>"))
+        ]
+        answer = self.answer(self.tokenizer.decode(list(content)))[len(prompt.ids) - begin :][: sampling.max_tokens]
+        while answer:
+            count = self.pace.randint(1, 60)
+            yield [v.semantic.first + token for token in answer[:count]]
+            answer = answer[count:]
+            await asyncio.sleep(0)
+
+    def answer(self, text: str) -> list[int]:
+        numbers = np.random.default_rng(len(text))
+        count = round(40 * speech_weight(text)) + 5
+        speech = numbers.integers(len(SILENT), self.vocabulary.semantic.count, count).tolist()
+        quiet: list[int] = numbers.choice(sorted(SILENT), 24).tolist()
+        middle = count // 2
+        return [*quiet[:4], *speech[:middle], *quiet[4:14], *speech[middle:], *quiet[14:]]
+
+
+class Stage:
+    def __init__(self, checkpoint: Path, directory: Path, rate: float, kinds: tuple[str, ...] = KINDS) -> None:
+        tokenizer = checkpoint / "LLM" / "tokenizer.json"
+        vocabulary = Vocabulary(tokenizer)
+        self.model = FaultyModel(Teacher(vocabulary, tokenizer), vocabulary.semantic, rate, kinds)
+        self.outcomes: Counter[str] = Counter()
+        self.engine = SpeechEngine(
+            EngineConfig(),
+            "weights",
+            vocabulary,
+            self.model,
+            ReadableCodec(),
+            Database.in_directory(directory),
+            observer=Observer(take=lambda outcome: self.outcomes.update([outcome])),
+        )
+
+    async def say(self, text: str, seed: int, retakes: int = 2) -> tuple[Samples, list[SpeechWarning]]:
+        request = SpeechRequest(text, "alloy", sample_rate=16_000, sampling=Sampling(seed=seed), retakes=retakes)
+        chunks = [chunk async for chunk in self.engine.synthesize(request)]
+        warnings = [e for chunk in chunks for e in chunk.events if isinstance(e, SpeechWarning)]
+        return np.concatenate([chunk.samples for chunk in chunks]), warnings
+
+
+@pytest.fixture
+async def clean(small_checkpoint: Path, tmp_path: Path) -> AsyncGenerator[Stage, None]:
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0)
+    yield stage
+    await stage.engine.close()
+
+
+@pytest.fixture
+async def faulty(clean: Stage, small_checkpoint: Path, tmp_path: Path) -> AsyncGenerator[Stage, None]:
+    await clean.say(TEXTS[0], 0)  # the voice is made, and its rate is known
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0.1)
+    yield stage
+    await stage.engine.close()
+
+
+def complaints(heard: list[Samples], expected: list[Samples]) -> list[str]:
+    """What a listener complains of, in some answers."""
+    pairs = zip(map(heard_tokens, heard), map(heard_tokens, expected), strict=True)
+    return [found for pair in pairs if (found := complaint(*pair))]
+
+
+async def test_hardly_a_fault_is_heard_and_speech_without_one_is_left_alone(clean: Stage, faulty: Stage) -> None:
+    expected = [(await clean.say(text, 0))[0] for text in TEXTS]
+    answers: list[Samples] = []
+    for begin in range(0, 400, 8):  # eight clients at once
+        batch = [faulty.say(TEXTS[n % len(TEXTS)], n) for n in range(begin, begin + 8)]
+        answers += [samples for samples, _ in await asyncio.gather(*batch)]
+    injected = sum(faulty.model.injected.values())
+    assert injected > 30
+    assert len(complaints(answers, expected * 100)) <= 0.01 * injected
+    assert clean.outcomes.keys() == {"passed"}
+    assert sum(faulty.outcomes.values()) - faulty.outcomes["passed"] == injected  # each was found, and nothing else
+
+
+async def test_without_retakes_the_faults_are_heard(clean: Stage, faulty: Stage) -> None:
+    expected = [(await clean.say(TEXTS[0], 0))[0]] * 100
+    heard = [(await faulty.say(TEXTS[0], seed, retakes=0))[0] for seed in range(100)]
+    assert len(complaints(heard, expected)) > 5
+    assert not faulty.outcomes
+
+
+async def test_the_same_seed_gives_the_same_samples_under_any_load(
+    clean: Stage, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    await clean.say(TEXTS[0], 0)
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0.4)
+    text = " ".join(TEXTS)
+    alone = [(await stage.say(text, seed))[0] for seed in range(12)]
+    together = await asyncio.gather(*(stage.say(text, seed) for seed in range(12)))
+    await stage.engine.close()
+    assert sum(stage.outcomes.values()) > stage.outcomes["passed"] > 0
+    for one, (other, _) in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+async def test_when_all_takes_fail_it_is_said_and_the_rest_of_the_text_goes_on(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    broken = Stage(small_checkpoint, tmp_path, 1, ("nothing",))
+    samples, warnings = await broken.say(" ".join(TEXTS), 3)
+    await broken.engine.close()
+    assert [(warning.sentence, warning.fault) for warning in warnings] == [(n, "nothing") for n in range(4)]
+    assert [warning.text for warning in warnings] == list(TEXTS)
+    assert broken.outcomes == {"nothing": 4 * 3}
+    assert len(samples) > 3 * 0.35 * 16_000
+
+
+async def test_pauses_are_even_and_do_not_depend_on_what_the_model_makes(clean: Stage) -> None:
+    samples, _ = await clean.say(" ".join(TEXTS), 0)
+    loud = np.flatnonzero(np.abs(samples) > 0.05)
+    gaps = np.diff(loud)
+    between = np.sort(gaps)[-3:] / 16_000
+    assert between == pytest.approx([0.35] * 3, abs=0.012)  # the fades are not counted

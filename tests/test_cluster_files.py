@@ -1,0 +1,73 @@
+"""The files of a cluster fit Ray's schema, each other, and the project."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import ComposeSpecification, PyCompose
+
+from server.metrics import Metrics
+from server.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.cluster.yaml").read_text())
+KUBERNETES = yaml.safe_load((ROOT / "docker" / "rayservice.yaml").read_text())
+CONFIGS: dict[str, dict[str, Any]] = {
+    "configs/cluster.yaml": yaml.safe_load((ROOT / "configs" / "cluster.yaml").read_text()),
+    "configs/cluster-remote.yaml": yaml.safe_load((ROOT / "configs" / "cluster-remote.yaml").read_text()),
+    "docker/rayservice.yaml": yaml.safe_load(KUBERNETES["spec"]["serveConfigV2"]),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ray_serve_takes_the_config(name: str) -> None:
+    schema = pytest.importorskip("ray.serve.schema", reason="pip install 'fast-spark[cluster]'")
+    schema.ServeDeploySchema.model_validate(CONFIGS[name])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_settings_of_the_config_are_settings(name: str) -> None:
+    [application] = CONFIGS[name]["applications"]
+    settings = load_settings(None, application["args"])
+    [deployment] = application["deployments"]
+    assert deployment["name"] == "Replica"
+    assert deployment["max_ongoing_requests"] > settings.max_requests + settings.max_waiting
+    scaling = deployment["autoscaling_config"]
+    assert scaling["target_ongoing_requests"] < settings.max_requests
+    assert deployment["graceful_shutdown_timeout_s"] >= settings.deadline_seconds
+
+
+def test_the_compose_file_is_valid() -> None:
+    PyCompose(ComposeSpecification.model_validate(COMPOSE))
+    assert set(COMPOSE["services"]) == {"head", "worker", "postgres", "redis"}
+
+
+def test_the_environment_of_the_compose_file_names_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from server import cluster_edge
+
+    environment = COMPOSE["x-ray"]["environment"]
+    assert environment[cluster_edge.VARIABLE] == cluster_edge.IMPORT_PATH
+    for variable, value in environment.items():
+        if variable.startswith("FAST_SPARK_"):
+            monkeypatch.setenv(variable, re.sub(r"\$\{\w+(:[-?][^}]*)?\}", "secret", value))
+    assert load_settings().engine.voices == "postgresql://fast-spark:secret@postgres/fast-spark"
+
+
+def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    families = Metrics(lambda: (0, 0)).registry.collect()
+    suffixes = ("", "_total", "_bucket", "_sum", "_count")
+    known = {family.name + suffix for family in families for suffix in suffixes}
+    board = json.loads((ROOT / "docker" / "grafana-cluster.json").read_text())
+    shown = {name for panel in board["panels"] for name in re.findall(r"ray_(fast_spark_\w+)", json.dumps(panel))}
+    assert len(shown) > 8
+    assert shown <= known
+
+
+def test_kubernetes_waits_as_long_as_ray() -> None:
+    spec = KUBERNETES["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]["spec"]
+    [deployment] = CONFIGS["docker/rayservice.yaml"]["applications"][0]["deployments"]
+    assert spec["terminationGracePeriodSeconds"] >= deployment["graceful_shutdown_timeout_s"]
+    assert Settings().drain_seconds <= deployment["graceful_shutdown_timeout_s"]
