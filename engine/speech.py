@@ -15,8 +15,8 @@ from engine import checkpoints
 from engine.checkpoints import SPARK_TTS_LANGUAGES
 from engine.codec.sleeping import SleepingCodec
 from engine.codec.worker import Codec, CodecWorker, ObservedCodec
-from engine.config import SPARK_TTS, EngineConfig
-from engine.errors import CheckpointError, NothingToSay
+from engine.config import EngineConfig
+from engine.errors import NothingToSay
 from engine.events import IgnoredMarkup
 from engine.listening import Listener
 from engine.llm.base import LanguageModel
@@ -155,7 +155,7 @@ class SpeechEngine:
                 return BiCodec.from_checkpoint(checkpoint.directory, device=device, form=form)
 
         codec = load_codec()
-        _check_fit(vocabulary, codec.codebook_size, codec.global_codebook_size)
+        vocabulary.check_fit(codec.codebook_size, codec.global_codebook_size)
         database = open_database(config)
         compute = run_on(cores)
 
@@ -287,17 +287,6 @@ async def _growing(plan: Plan, growing: GrowingText, text: AsyncIterator[str | F
     now = asyncio.get_running_loop().time()
     for item in await asyncio.to_thread(more, Flush()):
         yield item
-
-
-def _check_fit(vocabulary: Vocabulary, semantic: int, voices: int) -> None:
-    """Raise CheckpointError unless the language model has the codec's numbers of semantic and of global tokens."""
-    pairs = (("semantic", vocabulary.semantic.count, semantic), ("global", vocabulary.globals.count, voices))
-    for kind, own, codecs in pairs:
-        if own != codecs:
-            raise CheckpointError(
-                f"The language model has {own} {kind} tokens, and the codec in `model` has {codecs}. Choose the "
-                f"`model` that the language model was trained with, such as {SPARK_TTS}."
-            )
 
 
 def expected_seconds(request: SpeechRequest) -> float:

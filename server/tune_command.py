@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engine import EngineConfig, Tuning, tune
+from engine import EngineConfig, Tuning, claim_processors, tune
 from server.bench.markdown import record
 from server.options import ConfigOption, ModelOption
 from server.settings import load_settings
@@ -24,6 +24,7 @@ def measure(
 ) -> None:
     """Measure which form of a model is fastest on this host, and keep the result for the server: about a minute."""
     settings = load_settings(config, {} if model is None else {"engine": {"model": model}})
+    claim_processors(settings.nice)
     console = Console(markup=False)
     tuning = tune_with_table(settings.engine, console, again=True)
     if tuning is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tokenizers
 
+from engine.config import SPARK_TTS
 from engine.errors import CheckpointError
 
 ACOUSTIC_VALUES = ("pitch_value", "pitch_var_value", "loudness_value", "speed_value")
@@ -58,6 +59,16 @@ class Vocabulary:
         """The ids of a user's text. Text that spells a control token stays text."""
         ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
         return ids
+
+    def check_fit(self, semantic: int, voices: int) -> None:
+        """Raise CheckpointError unless these are the codec's numbers of semantic and of global tokens."""
+        pairs = (("semantic", self.semantic.count, semantic), ("global", self.globals.count, voices))
+        for kind, own, codecs in pairs:
+            if own != codecs:
+                raise CheckpointError(
+                    f"The language model has {own} {kind} tokens, and the codec in `model` has {codecs}. Choose the "
+                    f"`model` that the language model was trained with, such as {SPARK_TTS}."
+                )
 
     def _range(self, family: str) -> TokenRange:
         first = self.id(f"<|{family}_0|>")

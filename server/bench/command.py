@@ -21,8 +21,9 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from engine import EngineError
+from engine import EngineError, claim_processors
 from server.app import create_app
+from server.bench.markdown import record
 from server.connections import ClientConnection
 from server.encoding import AudioFormat
 from server.options import ConfigOption, ModelOption
@@ -80,6 +81,7 @@ def bench(
     output: Annotated[Path, typer.Option("-o", "--output", help="Files to write: OUTPUT.json and OUTPUT.png.")] = Path(
         "bench"
     ),
+    file: Annotated[Path | None, typer.Option("--record", help="A Markdown file to append the table to.")] = None,
 ) -> None:
     """Measure a server with increasing numbers of concurrent clients."""
     levels = _levels(concurrency)
@@ -98,10 +100,16 @@ def bench(
     else:
         settings = load_settings(config, {"engine": {"model": model}} if model else {})
         subject = f"{settings.model_name} ({settings.engine.backend})"
+        claim_processors(settings.nice)
         with own_server(settings.model_copy(update={"api_keys": {}, "api_keys_file": None})) as address:
             results = asyncio.run(run(address, workload, levels, requests))
     about = {"subject": subject, "texts": texts, "voice": voice, "format": audio_format}
     _report(results, about | {"max_tokens": max_tokens, "stream": stream}, output)
+    if file is not None:
+        from server.bench.report import as_table
+
+        options = f"--texts {texts} --max-tokens {max_tokens} --requests {requests} --concurrency {concurrency}"
+        record(file, f"fast-spark bench {options}{'' if stream else ' --no-stream'}", [as_table(results, subject)])
 
 
 async def run(
