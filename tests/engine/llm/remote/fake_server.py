@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from engine.config import RemoteKind
+from engine.llm.base import Chunk
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 
@@ -33,13 +34,14 @@ class PreferringModelRunner:
     """A ModelRunner with these preferences."""
 
     device = torch.device("cpu")
-    slots, context, chunk = 4, 4096, 256
+    slots, context, chunk, budget = 4, 4096, 256, 256
 
     def __init__(self, grammar: Grammar) -> None:
         self._ids = grammar.ids
 
-    def prefill(self, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
-        return torch.from_numpy(preferences(start + len(ids), None)[self._ids])
+    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        ends = [chunk.start + len(chunk.ids) for chunk in chunks]
+        return torch.stack([torch.from_numpy(preferences(end, None)[self._ids]) for end in ends])
 
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         return torch.stack([torch.from_numpy(preferences(n + 1, None)[self._ids]) for n in positions])
