@@ -90,17 +90,19 @@ def serve(
         str | None,
         typer.Option(metavar="ADDRESS", help="Serve on a Ray cluster, such as HOST:6379; `local` starts one here."),
     ] = None,
-    no_tune: Annotated[bool, typer.Option("--no-tune", help="Do not measure a model at its first start here.")] = False,
+    tune: Annotated[
+        bool | None, typer.Option("--tune/--no-tune", help="Whether to measure a model at its first start here.")
+    ] = None,
 ) -> None:
     """Serve a model with OpenAI's API; without --model, the built-in demo model."""
-    settings = command_settings(config, model, language_model, host=host, port=port)
+    settings = command_settings(config, model, language_model, host=host, port=port, tune=tune)
     if cluster is not None:
         _serve_on_cluster(settings, cluster)
         return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     claim_processors(settings.nice)
     prepare(settings.engine)
-    if not no_tune:
+    if settings.tune:
         tune_with_table(settings.engine, console, again=False)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)

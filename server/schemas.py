@@ -70,6 +70,10 @@ def _as_it_is_taken(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = False
 
 
+ResponseFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "json"]
+"""The audio formats, and JSON with audio in it. One literal: an error of a union would name its members."""
+
+
 class ReadingOptions(LexiconOptions):
     """The normalization options, common to all requests with a text."""
 
@@ -112,7 +116,7 @@ class CreateSpeechRequest(ReadingOptions, ScriptOptions):
     instructions: str | None = Field(
         None, max_length=4096, description="Ignored; Spark-TTS does not support instructions."
     )
-    response_format: Annotated[AudioFormat | Literal["json"], BeforeValidator(_lower_case)] = Field(
+    response_format: Annotated[ResponseFormat, BeforeValidator(_lower_case)] = Field(
         DEFAULT_FORMAT, description="json is the audio in base64 with the time of each sentence."
     )
     speed: float = Field(

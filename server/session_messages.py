@@ -11,7 +11,7 @@ from engine import Caller, InvalidRequest, SpeechRequest, Split
 from server.encoding import AudioFormat
 from server.errors import invalid_field
 from server.json_body import bounded_json
-from server.schemas import CreateSpeechRequest, Delivery, Error, voice_name
+from server.schemas import CreateSpeechRequest, Delivery, Error, ResponseFormat, voice_name
 
 FLUSH_AFTER_SECONDS = 1.5
 
@@ -25,7 +25,7 @@ class SessionConfig(CreateSpeechRequest):
     voice: Annotated[str, BeforeValidator(voice_name)] = Field(
         "alloy", min_length=1, max_length=256, validation_alias=AliasChoices("voice", "speaker")
     )
-    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "json"] | None = Field(  # type: ignore[assignment]
+    response_format: ResponseFormat | None = Field(  # type: ignore[assignment]
         None, description="By default pcm with `stream_audio`, else wav."
     )
     stream_audio: bool = Field(

@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     nice: int = Field(-10, ge=-20, le=19)
     """Niceness of the process. A negative value keeps speech fluent on a busy host; it needs root or CAP_SYS_NICE. A
     process that was started with a niceness other than 0 keeps it."""
+    tune: bool = True
+    """Whether the first start of a model on a host measures for a minute which form of it is fastest there."""
     watchdog_seconds: float = Field(60, ge=0)
     """The process ends with status 70 if its event loop is blocked for this many seconds; 0 disables the check."""
     api_keys: dict[KeyName, KeyHash] = {}

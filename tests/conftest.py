@@ -25,6 +25,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("home")
     patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     patch.setenv("XDG_DATA_HOME", str(home / "data"))
+    patch.setenv("FAST_SPARK_TUNE", "false")  # each checkpoint would be measured, for a minute
 
 
 @pytest.fixture(scope="session")

@@ -178,7 +178,7 @@ def served(model: Path, directory: Path) -> Iterator[Server]:
     pytest.importorskip("ray", reason="pip install 'fast-spark[cluster]'")
     with postgres() as database, nodes(2) as cluster:
         port = free_port()
-        engine = EngineConfig(model=str(model), voices=database.new_database(), threads=1)
+        engine = EngineConfig(model=str(model), voices=database.new_database(), threads=1, retakes=0)
         cluster.call(Nodes.serve, Settings(engine=engine), port, 2)
         (directory / "log").touch()
         yield Server(f"http://127.0.0.1:{port}", directory / "log", 0)

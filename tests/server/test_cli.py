@@ -149,3 +149,25 @@ def test_serve_logs_each_step_of_its_start_with_its_time(one_process: Server) ->
     log = one_process.log.read_text()
     for step in ("Importing the libraries", "Loading the codec", "Loading the language model", "Warming up"):
         assert re.search(rf"{step} took \d+\.\d s\.", log)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_first_start_of_a_model_measures_the_host_once(small_checkpoint: Path, tmp_path: Path) -> None:
+    environment = {
+        "FAST_SPARK_TUNE": "true",
+        "FAST_SPARK_ENGINE__MAX_RUNNING": "2",
+        "XDG_CACHE_HOME": str(tmp_path),
+        "COLUMNS": "200",
+        "PATH": "",  # without a compiler it is quicker
+    }
+    nowhere = ("serve", "--model", str(small_checkpoint), "--host", "203.0.113.1")  # no address of this machine
+    first, again, bare = (run(*nowhere, *flags, **environment) for flags in ((), (), ("--no-tune",)))
+    assert "seconds for a second of audio" in first.stderr
+    assert first.stderr.count("chosen") == 2
+    for later in (again, bare):
+        assert "seconds for a second of audio" not in later.stderr
+    file = tmp_path / "host.md"
+    result = run("tune", "--model", str(small_checkpoint), "--record", str(file), **environment)
+    assert result.returncode == 0, result.stderr
+    assert "| codec | 24 frames | 52 frames | 150 frames |" in file.read_text()

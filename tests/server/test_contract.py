@@ -43,6 +43,8 @@ UNFORESEEN = {  # parameters and codes of refusals that no schema can foresee
     ("transcript", None),  # the context has no room for it
     ("gender", None),
     ("scope", None),  # only those with a key have private voices
+    ("input", None),  # it can be SSML or a dialogue, and is none
+    ("file", None),  # a voice that was exported
 }
 NUMBERS = count()
 WAV = sound()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.checkpoints import locate_checkpoint
 from engine.codec.bicodec import BiCodec
 from engine.codec.selection import choose_form
 from engine.config import EngineConfig
@@ -28,7 +29,7 @@ def test_a_model_is_measured_once_and_the_result_is_kept(small_checkpoint: Path,
     config = EngineConfig.model_validate({"model": small_checkpoint, "backend": backend, "max_running": 3})
     tuning = tune(config, again=False)
     assert tuning is not None
-    assert store.recall(small_checkpoint, config) == tuning
+    assert store.recall(locate_checkpoint(config), config) == tuning
     assert tune(config, again=False) is None
     assert [row.precision for row in tuning.codec] == ["float32", "bfloat16"]
     assert all(set(row.seconds) == {24, 52, 150} for row in tuning.codec)
@@ -42,19 +43,19 @@ def test_a_model_is_measured_once_and_the_result_is_kept(small_checkpoint: Path,
 def test_another_host_or_setting_has_a_result_of_its_own(small_checkpoint: Path) -> None:
     config = EngineConfig(model=str(small_checkpoint))
     tuning = Tuning(host="this", threads=1, date="2026-11-25", versions={})
-    store.keep(small_checkpoint, config, tuning)
-    assert store.recall(small_checkpoint, config) == tuning
-    assert store.recall(small_checkpoint, config.model_copy(update={"max_running": 2})) is None
-    assert store.recall(small_checkpoint, config.model_copy(update={"threads": 1})) is None
+    store.keep(locate_checkpoint(config), config, tuning)
+    assert store.recall(locate_checkpoint(config), config) == tuning
+    assert store.recall(locate_checkpoint(config), config.model_copy(update={"max_running": 2})) is None
+    assert store.recall(locate_checkpoint(config), config.model_copy(update={"threads": 1})) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"codec": 5}', b"\xff\x00"])
 def test_a_damaged_result_is_none(small_checkpoint: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     config = EngineConfig(model=str(small_checkpoint))
-    file = store.result_file(small_checkpoint, config)
+    file = store.result_file(locate_checkpoint(config), config)
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
-    assert store.recall(small_checkpoint, config) is None
+    assert store.recall(locate_checkpoint(config), config) is None
     assert str(file) in caplog.text
 
 
