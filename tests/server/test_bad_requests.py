@@ -29,7 +29,7 @@ GOOD = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "max_tokens
         ({"voice": {}}, "voice", "id"),
         ({"voice": ["alloy"]}, "voice", "valid string"),
         ({"voice": ""}, "voice", "at least 1"),
-        ({"response_format": "ogg"}, "response_format", "'mp3', 'opus', 'aac', 'flac', 'wav' or 'pcm'"),
+        ({"response_format": "ogg"}, "response_format", "'mp3', 'opus', 'aac', 'flac', 'wav', 'pcm' or 'json'"),
         ({"stream_format": "chunks"}, "stream_format", "'audio' or 'sse'"),
         ({"speed": 0.2}, "speed", "greater than or equal to 0.25"),
         ({"speed": 4.1}, "speed", "less than or equal to 4"),
