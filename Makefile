@@ -2,7 +2,8 @@
 # make llama                 build llama.cpp for this processor; `make serve MODEL=...` does that on a host without a GPU
 # make llama-server          build llama.cpp's own server for its tests, which are skipped without it
 # make test | lint | types   what to run before a commit: the quick tests, style and types
-# make test-all              all tests, as CI runs them
+# make test-all              all tests but those of clusters, as CI runs them
+# make test-cluster          the server's and Ray's tests on clusters of several nodes on this machine: ten minutes
 # make clients              the clients of tests/clients, in environments of their own; skipped without them
 # make listener              the judges of the demo voice's speech (Whisper, DNSMOS); its tests are skipped without them
 # make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
@@ -20,7 +21,7 @@ WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
 
 
-.PHONY: serve llama llama-server clients listener test test-all test-vllm lint types
+.PHONY: serve llama llama-server clients listener test test-all test-cluster test-vllm lint types
 
 serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
@@ -37,7 +38,10 @@ test: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.installed-dev $(LLAMA)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not cluster" $(ARGS)
+
+test-cluster: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 test-vllm: $(VLLM)/.installed
 	VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_CPU_NUM_OF_RESERVED_CPU=0 VLLM_CPU_KVCACHE_SPACE=1 \
