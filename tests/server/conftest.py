@@ -68,7 +68,9 @@ def one_process(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-@pytest.fixture(scope="session", params=["process", pytest.param("cluster", marks=[pytest.mark.slow, pytest.mark.cluster])])
+@pytest.fixture(
+    scope="session", params=["process", pytest.param("cluster", marks=[pytest.mark.slow, pytest.mark.cluster])]
+)
 def server(
     request: pytest.FixtureRequest, small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

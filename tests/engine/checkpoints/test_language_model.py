@@ -93,7 +93,7 @@ def test_of_the_base_only_the_codec_is_downloaded(
 
 
 @pytest.mark.slow
-def test_a_lora_and_a_gguf_are_downloaded_alone(
+def test_a_lora_is_downloaded_alone(
     small_checkpoint: Path, tmp_path: Path, cache: Path, serve_files: Callable[[dict[str, bytes]], Hub]
 ) -> None:
     adapter = lora(small_checkpoint, tmp_path / "lora")
@@ -101,6 +101,11 @@ def test_a_lora_and_a_gguf_are_downloaded_alone(
     assert say(small_checkpoint, hub, tmp_path).returncode == 0
     assert fetched(hub) == {"adapter_config.json", "adapter_model.safetensors"}
 
+
+@pytest.mark.slow
+def test_a_gguf_is_downloaded_alone(
+    small_checkpoint: Path, tmp_path: Path, cache: Path, serve_files: Callable[[dict[str, bytes]], Hub]
+) -> None:
     ready = as_gguf(small_checkpoint / "LLM", tmp_path / "spark.gguf").read_bytes()
     hub = serve_files({"spark.gguf": ready, "spark-Q4_0.gguf": b"another"})
     done = say(small_checkpoint, hub, tmp_path, f"{NAME}/spark.gguf")
