@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-SECONDS = 30  # a condition that takes longer will not come true
+SECONDS = 120  # a condition that takes longer will not come true, on a busy host either
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

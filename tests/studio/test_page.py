@@ -59,7 +59,7 @@ def test_chinese_on_a_narrow_dark_screen_without_another_host(chinese: Studio, s
     chinese.open()
     chinese.says("fs-header .state", "demo 已就绪。")
     assert chinese.js("document.documentElement.lang") == "zh-CN"
-    chinese.type("speak-input", "你好，世界。")
+    chinese.type("speak-input", "Hello, 世界。")
     chinese.click("#speak")
     chinese.says("#speak-player .state", "已完成。")
     chinese.says("#speak-player dl", "首个音频")
