@@ -20,7 +20,7 @@ from tests.server.conftest import COMMAND, Server, running_command
 
 NOT_RUN = re.compile(
     r"^(\w+=\S+ )*(apt|docker|git clone|make|pip|python3 -m venv|\.ci/run|sudo|\S*pip install"
-    r"|\S*fast-spark (serve|models download|models convert)|python -m benchmarks|export)\b",
+    r"|\S*fast-spark (serve|tune|models download|models convert)|\.venv/bin/(ray|serve)|python -m benchmarks|export)\b",
     re.MULTILINE,
 )
 TESTED_ELSEWHERE = {"README.zh.md", "demo/README.md", "docs/clients.md"}
@@ -62,7 +62,7 @@ def directory(server: Server, golden: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def run(block: Block, url: str, directory: Path) -> None:
-    code = block.code.replace("http://127.0.0.1:8000", url).replace("--size full", "--size small")
+    code = block.code.replace("127.0.0.1:8000", url.removeprefix("http://")).replace("--size full", "--size small")
     command = [sys.executable, "-c", code] if block.language == "python" else ["bash", "-euo", "pipefail", "-c", code]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"line {block.line}:\n{done.stdout}{done.stderr}"
