@@ -85,7 +85,9 @@ def test_one_number_at_its_extremes(http: httpx.Client, field_and_value: tuple[s
             "stream_format": st.sampled_from(["audio", "sse"]),
             "sample_rate": st.sampled_from([24_000, 48_000]),
             "instructions": st.sampled_from(["", "Whisper.", None]),
-            "input": st.sampled_from(["Hi.", "Oh 啊。" * 20, "e" + "\u0301" * 4000, "🎉 1e-300 -0.0", "Hm " + "𠀀" * 30]),
+            "input": st.sampled_from(
+                ["Hi.", "Oh 啊。" * 20, "e" + "\u0301" * 4000, "🎉 1e-300 -0.0", "Hm " + "𠀀" * 30]
+            ),
         },
     )
 )
