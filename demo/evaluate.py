@@ -13,11 +13,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -32,13 +28,13 @@ from dtw import dtw
 from rich.console import Console
 from rich.progress import track
 
+from demo.subject import Subject, loaded
 from demo.teacher import Setting, Teacher
 from demo.texts import held_out, phrases
 from demo.tokens import frequencies
 from demo.voices import LEVELS, UNSEEN
-from engine import EngineConfig, Level, Sampling, SpeechEngine, SpeechRequest, VoiceAttributes
+from engine import VoiceAttributes
 from engine.checkpoints.synthetic import write_checkpoint
-from engine.text import max_semantic_tokens
 from engine.types import CODEC_SAMPLE_RATE, Gender, Samples
 
 matplotlib.use("Agg")
@@ -48,15 +44,6 @@ from matplotlib import pyplot as plt
 OTHERS, OTHER_PHRASES = 50, 20  # about equally long; of the few phrases fewer are
 CEPSTRA = 12
 CLONED = ("f5", "m5")  # unseen variants that say all sentences, besides a created female and a male voice
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """The model's speech for a sentence."""
-
-    text: str
-    samples: Samples
-    ended: bool
 
 
 def cepstra(samples: Samples) -> npt.NDArray[np.float64]:
@@ -91,33 +78,6 @@ def median_pitch(samples: Samples) -> float:
     """The median pitch in Hz, by Praat; 0 if nothing is voiced."""
     found = frequencies(samples)
     return float(np.median(found[found > 0])) if found.any() else 0.0
-
-
-class Subject:
-    """The demo model in its engine."""
-
-    def __init__(self, engine: SpeechEngine) -> None:
-        self.engine = engine
-
-    async def say(self, text: str, voice: str, seed: int = 0, pitch: Level | None = None) -> Spoken:
-        """One sentence at 16 kHz."""
-        request = SpeechRequest(text, voice, sample_rate=16_000, sampling=Sampling(seed=seed), pitch=pitch)
-        pieces, tokens = [], 0
-        async with aclosing(self.engine.synthesize(request)) as chunks:
-            async for chunk in chunks:
-                pieces.append(chunk.samples)
-                tokens = chunk.usage.output_tokens
-        return Spoken(text, np.concatenate(pieces), tokens < max_semantic_tokens(text))
-
-    async def clone(self, name: str, sample: Samples, transcript: str | None = None) -> None:
-        """Make a voice of a recording."""
-        file = io.BytesIO()
-        soundfile.write(file, sample, CODEC_SAMPLE_RATE, format="WAV")
-        await self.engine.voices.add(name, file.getvalue(), transcript)
-
-    async def all(self, texts: list[str], voice: str) -> list[Spoken]:
-        """Sentences in one voice, some at a time."""
-        return list(await asyncio.gather(*(self.say(text, voice, seed) for seed, text in enumerate(texts))))
 
 
 async def sentences(
@@ -203,19 +163,6 @@ def picture(model: Samples, teacher: Samples, text: str, file: Path) -> None:
     figure.tight_layout()
     figure.savefig(file)
     plt.close(figure)
-
-
-@asynccontextmanager
-async def loaded(model: str, backend: str, directory: Path) -> AsyncGenerator[Subject, None]:
-    """An engine with a checkpoint; its voices are kept in `directory`."""
-    config = EngineConfig.model_validate(
-        {"model": model, "backend": backend, "max_running": 16, "data_directory": directory}
-    )
-    engine = SpeechEngine.load(config)
-    try:
-        yield Subject(engine)
-    finally:
-        await engine.close()
 
 
 async def evaluate(model: str, backend: str, out: Path, count: int) -> dict[str, Any]:
