@@ -50,6 +50,9 @@ VOICED = (
     *("j", "oU", "N", "0", "g", "t#", "I2", "I#", "a#", ";", "3:", "aU", "A@", "U", "dZ", "@L", "e@", "O2", "o@", "O@"),
     *("O:", "aa", "r-", "i@3", "U@", "OI", "i@", "A:", "Z", "aI@", "aI3", "n-", "@-"),
 )
+MANDARIN = tuple(f"zh {sound}" for sound in "p pʰ t tʰ k kʰ x ʨ ʨʰ ɕ ꭧ ꭧʰ ʂ ɻ ʦ ʦʰ ɥ a ai au ɤ ei ə i ɛ e ou ʊ u o ɔ y ɚ ɨ".split())
+"""Mandarin's own, as `demo.mandarin` writes them; it shares others with English."""
+PHONEMES = (*UNVOICED, *VOICED, *MANDARIN)
 STATES = 3  # thirds of a phoneme
 PHASES = 3  # the first frame of a pair, the second, or not known which: what is heard in a sample does not tell
 UNKNOWN = 2
@@ -57,12 +60,10 @@ UNKNOWN = 2
 LEAD, TAIL = 2, 8
 """Frames of silence before and after a sentence: sentences are joined as they are."""
 
-FACTORS: tuple[tuple[int, int, int], ...] = tuple(
-    product(range(len(UNVOICED) + len(VOICED)), range(STATES), range(PHASES))
-)
+FACTORS: tuple[tuple[int, int, int], ...] = tuple(product(range(len(PHONEMES)), range(STATES), range(PHASES)))
 """Phoneme, third and phase of each token."""
 CODES = len(FACTORS)
-_PHONEME = {name: number for number, name in enumerate((*UNVOICED, *VOICED))}
+_PHONEME = {name: number for number, name in enumerate(PHONEMES)}
 
 
 def index(name: str) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from demo.model import codec_config
 from demo.runs import Run
-from demo.tokens import FACTORS, PHASES, STATES, UNVOICED, VOICED, unknown_phase
+from demo.tokens import FACTORS, PHASES, PHONEMES, STATES, unknown_phase
 from demo.train_speaker import SpeakerTask, Voices, flat_pitch
 from demo.trainable import trainable
 from demo.waveform_basis import components, frames, overlapped
@@ -45,7 +45,7 @@ class Codebook(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        counts = len(UNVOICED) + len(VOICED), STATES, PHASES
+        counts = len(PHONEMES), STATES, PHASES
         self.parts = nn.ModuleList(nn.Embedding(count, dim) for count in counts)
         for part, spread in zip(self.parts, (1.0, 0.4, 0.4), strict=True):
             assert isinstance(part, nn.Embedding)
