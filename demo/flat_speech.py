@@ -32,6 +32,7 @@ PAIR = 2 * SAMPLES_PER_TOKEN
 FFT, HOP = 800, 200  # at 16 kHz: the teacher's 20 Hz and 12.5 ms
 OWN_PITCH = 190.0  # Hz, the teacher's: its amplitudes are those of harmonics so far from each other
 VOICED = 40.0  # Hz: a frame with a lower frequency has no voice
+EARLY = 2  # frames: so much before the time that hibari gives a phoneme, it is heard; spectra tell phonemes best there
 SHARD = 250  # sentences
 
 Flat = tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]
@@ -94,7 +95,7 @@ def shard(seed: int, voices: list[tuple[float, bool]]) -> list[tuple[Flat, float
             continue
         pitch, female = voices[int(random.integers(len(voices)))]
         samples = np.zeros(len(read.tokens) * SAMPLES_PER_TOKEN, np.float32)
-        said = speak(read.spectra, pitch, female)[read.begin * SAMPLES_PER_TOKEN :][: len(samples)]
+        said = speak(read.spectra, pitch, female)[(read.begin - EARLY) * SAMPLES_PER_TOKEN :][: len(samples)]
         samples[: len(said)] = said
         sounded = (normalise_volume(samples).clip(-1, 1) * 32_767).astype(np.int16)
         found.append(((sounded, read.tokens.astype(np.int16)), pitch, female))

@@ -26,7 +26,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from demo.corpus import load
 from demo.model import CODEC, QWEN2, TEXT_TOKENS
 from demo.reading import Reading, Said, pronunciations, word_ends
-from demo.runs import Run
+from demo.runs import Run, fast
 from demo.tokens import CODES, unknown_phase
 from demo.train_speaker import Voices, flat_pitch
 from demo.voices import LEVELS, pitch_label
@@ -239,9 +239,12 @@ def main(
     lessons = Lessons(corpus, said, flat_pitch(out, said, Voices(corpus)), np.random.default_rng())
     model = Qwen2ForCausalLM(config())  # type: ignore[no-untyped-call]
     reading = Reading(model.config.hidden_size)
-    Run(out, "language_model", {"model": model, "reading": reading}, minutes, learning_rate).train(
-        lambda: losses(model, lessons.batch(), 0.3) | {"reading": reading(model, *lessons.words(), CONTENT)}
-    )
+
+    def all_losses() -> dict[str, Tensor]:
+        with fast():
+            return losses(model, lessons.batch(), 0.3) | {"reading": reading(model, *lessons.words(), CONTENT)}
+
+    Run(out, "language_model", {"model": model, "reading": reading}, minutes, learning_rate).train(all_losses)
 
 
 if __name__ == "__main__":
