@@ -26,7 +26,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from demo.corpus import load
 from demo.model import CODEC, QWEN2, TEXT_TOKENS
 from demo.reading import Reading, Said, pronunciations, word_ends
-from demo.runs import Run
+from demo.runs import Run, fast
 from demo.tokens import CODES, unknown_phase
 from demo.train_speaker import Voices, flat_pitch
 from demo.voices import LEVELS, pitch_label
@@ -95,14 +95,20 @@ class Lessons:
         self._voices = Voices(corpus)
         self._said = said.numpy()
         self._pitch = pitch
-        texts = load(corpus, "texts")
+        english, mandarin = load(corpus, "texts"), load(corpus, "mandarin")
+        texts = {name: np.concatenate([values, mandarin[name]]) for name, values in english.items()}
         starts = np.concatenate([[0], np.cumsum(texts["frames"])])
         self._texts = [str(text) for text in texts["texts"]]
         self._tokens = [texts["tokens"][a:b].astype(int).tolist() for a, b in pairwise(starts)]
         self._letters = [texts["characters"][a:b].tolist() for a, b in pairwise(starts)]
         self._speed = texts["speed"]
-        self._by_length = np.argsort([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
-        self._by_letters = np.argsort([len(text) for text in self._texts])
+        # As many Mandarin texts as English ones, in any order where they are equally long.
+        count = len(english["texts"])
+        shown = random.permutation(np.r_[:count, count + np.resize(np.arange(len(mandarin["texts"])), count)])
+        lengths = np.array([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
+        letters = np.array([len(text) for text in self._texts])
+        self._by_length = shown[np.argsort(lengths[shown], kind="stable")]
+        self._by_letters = shown[np.argsort(letters[shown], kind="stable")]
         self._vocabulary = vocabulary()
         self._prompts = Prompts(self._vocabulary)
 
@@ -239,9 +245,12 @@ def main(
     lessons = Lessons(corpus, said, flat_pitch(out, said, Voices(corpus)), np.random.default_rng())
     model = Qwen2ForCausalLM(config())  # type: ignore[no-untyped-call]
     reading = Reading(model.config.hidden_size)
-    Run(out, "language_model", {"model": model, "reading": reading}, minutes, learning_rate).train(
-        lambda: losses(model, lessons.batch(), 0.3) | {"reading": reading(model, *lessons.words(), CONTENT)}
-    )
+
+    def all_losses() -> dict[str, Tensor]:
+        with fast():
+            return losses(model, lessons.batch(), 0.3) | {"reading": reading(model, *lessons.words(), CONTENT)}
+
+    Run(out, "language_model", {"model": model, "reading": reading}, minutes, learning_rate).train(all_losses)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor, nn
 
+from demo.d_vectors import spread
+from demo.flat_speech import flat
 from demo.model import codec_config
-from demo.runs import Run
+from demo.runs import Run, fast
 from demo.tokens import FACTORS, PHASES, PHONEMES, STATES, unknown_phase
-from demo.train_speaker import SpeakerTask, Voices, flat_pitch
+from demo.train_speaker import SpeakerTask, Voices, flat_pitch, read_pitch
 from demo.trainable import trainable
-from demo.waveform_basis import components, frames, overlapped
+from demo.waveform_basis import analysis, components, frames, overlapped
 from engine.codec.mel import MelSpectrogram
 from engine.codec.network import CodecNetwork
 from engine.types import SAMPLES_PER_TOKEN
@@ -31,8 +33,9 @@ from engine.types import SAMPLES_PER_TOKEN
 WINDOW = 32  # frames
 BATCH = 20
 FLOOR = 1e-4  # of mel bands
-MUFFLED = 3.0  # weight of the loss in mel bands: it is what ears and recognisers go by
+TONELESS, MUFFLED = 2.0, 3.0  # weights of losses; ears and recognisers go by mel bands
 SILENCE = 0.003  # energy, with high frequencies raised, of a frame that hardly matters
+FAINT = 0.03  # the same for all frequencies as they are
 
 
 class Codebook(nn.Module):
@@ -47,9 +50,9 @@ class Codebook(nn.Module):
         super().__init__()
         counts = len(PHONEMES), STATES, PHASES
         self.parts = nn.ModuleList(nn.Embedding(count, dim) for count in counts)
-        for part, spread in zip(self.parts, (1.0, 0.4, 0.4), strict=True):
+        for part, deviation in zip(self.parts, (1.0, 0.4, 0.4), strict=True):
             assert isinstance(part, nn.Embedding)
-            nn.init.normal_(part.weight, std=spread)
+            nn.init.normal_(part.weight, std=deviation)
         self.register_buffer("factors", torch.tensor(FACTORS), persistent=False)
 
     def forward(self) -> Tensor:
@@ -89,19 +92,21 @@ class FlatWindows:
         female: npt.NDArray[np.bool_],
         random: np.random.Generator,
     ) -> None:
-        """Of the voices' global tokens `said` (N, 32), `pitch` in Hz and `female` (N,)."""
-        content = np.load(directory / "flat.npz")
+        """Of the voices' global tokens `said` (N, 32), `pitch` in Hz and `female` (N,).
+
+        The shapes are those of the directory, if it has some.
+        """
+        content = flat(directory)
         self._random, self._said = random, said
         self._tokens = torch.from_numpy(content["tokens"]).long()
         lengths = content["frames"]
         waves = np.split(content["samples"], np.cumsum(lengths)[:-1] * SAMPLES_PER_TOKEN)
-        covariance = torch.zeros(2 * SAMPLES_PER_TOKEN, 2 * SAMPLES_PER_TOKEN)
-        for wave in waves:
-            pieces = frames(sounded(wave))
-            loud = pieces / (pieces.square().sum(1, keepdim=True) + SILENCE).sqrt()  # quiet sounds matter as well
-            covariance += loud.T @ loud / len(self._tokens)
-        self.shapes, analysis, self.deviations = components(covariance)
-        self._amounts = torch.cat([frames(sounded(wave)) @ analysis.T for wave in waves])
+        kept = directory / "shapes.pt"
+        if not kept.exists():
+            torch.save(self._main_shapes(waves), kept)
+        self.shapes: Tensor = torch.load(kept, weights_only=True)
+        weighing, self.deviations = analysis(self.shapes)
+        self._amounts = torch.cat([frames(sounded(wave)) @ weighing.T for wave in waves])
         self._first = np.cumsum(lengths) - lengths
         self._lengths = lengths
         self._kinds = []
@@ -110,6 +115,14 @@ class FlatWindows:
             voices = (pitch == kind[0]) & (female == kind[1])
             if spoken.any() and voices.any():
                 self._kinds.append((np.flatnonzero(spoken), np.flatnonzero(voices)))
+
+    def _main_shapes(self, waves: list[npt.NDArray[np.int16]]) -> Tensor:
+        covariance = torch.zeros(2 * SAMPLES_PER_TOKEN, 2 * SAMPLES_PER_TOKEN)
+        for wave in waves:
+            pieces = frames(sounded(wave))
+            loud = pieces / (pieces.square().sum(1, keepdim=True) + SILENCE).sqrt()  # quiet sounds matter as well
+            covariance += loud.T @ loud / len(self._tokens)
+        return components(covariance)
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Semantic tokens (B, WINDOW), global tokens (B, 32), amounts (B, WINDOW, SHAPES)."""
@@ -129,21 +142,6 @@ def sounded(wave: npt.NDArray[np.int16]) -> Tensor:
     return torch.atanh((torch.from_numpy(wave).float() / 32_767).clamp(-0.95, 0.95))
 
 
-@torch.no_grad()
-def spread(task: SpeakerTask, said: Tensor) -> None:
-    """Initialise d-vectors with large differences of voices: the first stage's outputs, then main components.
-
-    `said` holds the global tokens of many voices, (N, 32).
-    """
-    project, reading = task.encoder.project, task.reading
-    codes = task.encoder.quantizer.vectors(said).transpose(1, 2).flatten(1)  # (N, inputs)
-    _, _, components = torch.pca_lowrank(codes, q=project.out_features - reading.out_features)
-    weight = torch.cat([reading.weight @ project.weight, components.T])  # (out_features, inputs)
-    values = codes @ weight.T
-    project.weight.copy_(weight / values.std(dim=0, keepdim=True).T.clamp(min=0.05))
-    project.bias.copy_(-(codes @ project.weight.T).mean(dim=0))
-
-
 def error(spoken: Tensor, target: Tensor, deviations: Tensor) -> Tensor:
     """The error of weights, for each frame relative to its loudness."""
     difference = ((spoken - target) * deviations).square().sum(-1)
@@ -151,12 +149,22 @@ def error(spoken: Tensor, target: Tensor, deviations: Tensor) -> Tensor:
     return ((difference + SILENCE) / (loudness + SILENCE)).sqrt().mean()
 
 
-def muffled(spoken: Tensor, target: Tensor, shapes: Tensor, mel: MelSpectrogram) -> Tensor:
-    """The distance of the sounds of two sets of weights (B, T, SHAPES) in log mel bands.
+def toneless(spoken: Tensor, target: Tensor) -> Tensor:
+    """The error of waves (B, samples), for each frame relative to its loudness.
 
-    With the error of weights alone, uncertain sounds become too quiet, above all high frequencies; this penalises that.
+    Low frequencies are the loudest, so this is about the first harmonics: without them, voices have no certain pitch.
     """
-    bands = [torch.log(FLOOR + mel(overlapped(amounts @ shapes))) for amounts in (spoken, target)]
+    pieces = [wave.unflatten(1, (-1, SAMPLES_PER_TOKEN)) for wave in (spoken - target, target)]
+    difference, loudness = (piece.square().sum(-1) for piece in pieces)
+    return ((difference + FAINT) / (loudness + FAINT)).sqrt().mean()
+
+
+def muffled(spoken: Tensor, target: Tensor, mel: MelSpectrogram) -> Tensor:
+    """The distance of waves (B, samples) in log mel bands.
+
+    With the errors alone, uncertain sounds become too quiet, above all high frequencies; this penalises that.
+    """
+    bands = [torch.log(FLOOR + mel(wave)) for wave in (spoken, target)]
     return (bands[0] - bands[1]).abs().mean()
 
 
@@ -176,8 +184,7 @@ def main(
     network = trainable(codec_config())
     task = SpeakerTask(network.speaker_encoder)
     task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
-    spread(task, said)
-    torch.save(windows.shapes, out / "shapes.pt")
+    spread(task, said, read_pitch(task, said, voices))
     speaking = Speaking(network)
     speaking.codebook.requires_grad_(not (out / "listener.pt").exists())  # what an encoder has learnt to hear stays
 
@@ -185,10 +192,13 @@ def main(
         semantic, voice, target = windows.batch()
         if random.random() < 0.15:
             semantic = unknown_phase(semantic)
-        spoken = speaking(semantic, voice)
+        with fast():
+            spoken = speaking(semantic, voice).float()
+        waves = [overlapped(amounts @ windows.shapes) for amounts in (spoken, target)]
         return {
             "frames": error(spoken, target, windows.deviations),
-            "muffled": MUFFLED * muffled(spoken, target, windows.shapes, network.speaker_encoder.mel),
+            "toneless": TONELESS * toneless(waves[0], waves[1]),
+            "muffled": MUFFLED * muffled(waves[0], waves[1], network.speaker_encoder.mel),
         }
 
     Run(out, "codec", {"speaking": speaking}, minutes, 1e-3).train(losses)

@@ -44,17 +44,24 @@ def emphasis() -> Tensor:
     return torch.eye(LENGTH, dtype=torch.double) - EMPHASIS * torch.eye(LENGTH, dtype=torch.double).roll(1, 0).tril()
 
 
-def components(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def components(covariance: Tensor) -> Tensor:
     """What frames with a covariance (640, 640) mainly consist of, with their high frequencies raised.
 
-    Returns the shapes (SHAPES, 640), whose weights have variance 1; the matrix (SHAPES, 640) that gives a frame's
-    weights; and the deviations (SHAPES,) of orthonormal components.
+    Returns shapes (SHAPES, 640), whose weights have variance 1.
     """
     raised = emphasis()
     values, vectors = torch.linalg.eigh(raised @ covariance.double() @ raised.T)
     main, deviations = vectors.T.flip(0)[:SHAPES], values.flip(0)[:SHAPES].clamp(min=1e-12).sqrt()
-    shapes = torch.linalg.solve_triangular(raised, main.T, upper=False).T * deviations[:, None]
-    return shapes.float(), ((main @ raised) / deviations[:, None]).float(), deviations.float()
+    shapes: Tensor = torch.linalg.solve_triangular(raised, main.T, upper=False).T * deviations[:, None]
+    return shapes.float()
+
+
+def analysis(shapes: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix (SHAPES, 640) that gives a frame's weights of shapes; the deviations of orthonormal components."""
+    raised = emphasis()
+    scaled = shapes.double() @ raised.T
+    deviations = scaled.norm(dim=1)
+    return ((scaled @ raised) / deviations.square()[:, None]).float(), deviations.float()
 
 
 @torch.no_grad()
