@@ -35,17 +35,18 @@ PERIODIC, NOISY = 35.6, 14.1
 for a pulse's harmonics, at 190 Hz, and sqrt(300 * 8 / 12) for noise."""
 _DURATIONS = "/encoder/Round_output_0"  # the node that holds how many units of 25 ms each phoneme takes
 _FREQUENCY = "/encoder/F0_proj/Conv_output_0"  # and F0 in Hz
-_INITIALS = {
-    **{"b": "p", "p": "pʰ", "m": "m", "f": "f", "d": "t", "t": "tʰ", "n": "n", "l": "l", "g": "k", "k": "kʰ", "h": "x"},
-    **{"j": "ʨ", "q": "ʨʰ", "x": "ɕ", "zh": "ꭧ", "ch": "ꭧʰ", "sh": "ʂ", "r": "ɻ", "z": "ʦ", "c": "ʦʰ", "s": "s"},
-}
-_FINALS = {
-    **{"a": "a", "ai": "ai", "an": "a n", "ang": "a ŋ", "ao": "au", "e": "ɤ", "ei": "ei", "en": "ə n", "eng": "ə ŋ"},
-    **{"i": "i", "ia": "j a", "ian": "j ɛ n", "iang": "j a ŋ", "iao": "j au", "ie": "j e", "in": "i n", "ing": "i ŋ"},
-    **{"iou": "j ou", "iong": "j ʊ ŋ", "io": "j ɔ", "ong": "ʊ ŋ", "ou": "ou", "u": "u", "uei": "w ei", "ua": "w a"},
-    **{"uai": "w ai", "uan": "w a n", "uen": "w ə n", "uang": "w a ŋ", "ueng": "w ə ŋ", "uo": "w o", "o": "w o"},
-    **{"v": "y", "ve": "ɥ e", "van": "ɥ ɛ n", "vn": "y n", "er": "ɚ"},
-}
+
+
+def _table(written: str) -> dict[str, list[str]]:
+    return {pinyin: parts.split("+") for pinyin, parts in (pair.split("=") for pair in written.split())}
+
+
+_INITIALS = _table("b=p p=pʰ m=m f=f d=t t=tʰ n=n l=l g=k k=kʰ h=x j=ʨ q=ʨʰ x=ɕ zh=ꭧ ch=ꭧʰ sh=ʂ r=ɻ z=ʦ c=ʦʰ s=s")
+_FINALS = _table(
+    "a=a ai=ai an=a+n ang=a+ŋ ao=au e=ɤ ei=ei en=ə+n eng=ə+ŋ i=i ia=j+a ian=j+ɛ+n iang=j+a+ŋ iao=j+au ie=j+e in=i+n "
+    "ing=i+ŋ iou=j+ou iong=j+ʊ+ŋ io=j+ɔ ong=ʊ+ŋ ou=ou u=u uei=w+ei ua=w+a uai=w+ai uan=w+a+n uen=w+ə+n uang=w+a+ŋ "
+    "ueng=w+ə+ŋ uo=w+o o=w+o v=y ve=ɥ+e van=ɥ+ɛ+n vn=y+n er=ɚ"
+)
 """Pinyin as Kokoro reads it, in the International Phonetic Alphabet. The tone's arrow comes after the vowel."""
 _BUZZED = ("zh", "ch", "sh", "r", "z", "c", "s")
 """Initials after which "i" is not a vowel but goes on with their place of articulation."""
@@ -61,8 +62,8 @@ def sounds(syllable: str) -> list[tuple[str, str]]:
     """
     letters, tone = syllable[:-1], syllable[-1]
     initial, final = to_initials(letters, strict=True), to_finals(letters, strict=True)
-    parts = [_INITIALS[initial]] if initial else []
-    parts += ["ɨ"] if final == "i" and initial in _BUZZED else _FINALS[final].split()
+    parts = _INITIALS[initial] if initial else []
+    parts = [*parts, *(["ɨ"] if final == "i" and initial in _BUZZED else _FINALS[final])]
     vowel = len(parts) - (2 if parts[-1] in ("n", "ŋ") else 1)
     return [
         (_ALIKE.get(part, f"zh {part}"), part + (_TONES[tone] if place == vowel else ""))

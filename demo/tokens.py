@@ -50,7 +50,11 @@ VOICED = (
     *("j", "oU", "N", "0", "g", "t#", "I2", "I#", "a#", ";", "3:", "aU", "A@", "U", "dZ", "@L", "e@", "O2", "o@", "O@"),
     *("O:", "aa", "r-", "i@3", "U@", "OI", "i@", "A:", "Z", "aI@", "aI3", "n-", "@-"),
 )
-MANDARIN = tuple(f"zh {sound}" for sound in "p pʰ t tʰ k kʰ x ʨ ʨʰ ɕ ꭧ ꭧʰ ʂ ɻ ʦ ʦʰ ɥ a ai au ɤ ei ə i ɛ e ou ʊ u o ɔ y ɚ ɨ".split())
+MANDARIN = (
+    *("zh p", "zh pʰ", "zh t", "zh tʰ", "zh k", "zh kʰ", "zh x", "zh ʨ", "zh ʨʰ", "zh ɕ", "zh ꭧ", "zh ꭧʰ", "zh ʂ"),
+    *("zh ɻ", "zh ʦ", "zh ʦʰ", "zh ɥ", "zh a", "zh ai", "zh au", "zh ɤ", "zh ei", "zh ə", "zh i", "zh ɛ", "zh e"),
+    *("zh ou", "zh ʊ", "zh u", "zh o", "zh ɔ", "zh y", "zh ɚ", "zh ɨ"),
+)
 """Mandarin's own, as `demo.mandarin` writes them; it shares others with English."""
 PHONEMES = (*UNVOICED, *VOICED, *MANDARIN)
 STATES = 3  # thirds of a phoneme

@@ -1,4 +1,4 @@
-"""Chinese text as pinyin, for language models that were trained on it: `spelling: pinyin` in a checkpoint's config.yaml."""
+"""Chinese text as pinyin, for language models that were trained on it: their config.yaml has `spelling: pinyin`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 _CHINESE = re.compile("[\u3007\u3400-\u9fff\uf900-\ufaff]+")
 _PUNCTUATION = str.maketrans(
     {"，": ",", "、": ",", "。": ".", "！": "!", "？": "?", "；": ";", "：": ":", "（": "(", "）": ")"}
-    | dict.fromkeys("《》〈〉「」『』【】“”‘’", " ")
+    | dict.fromkeys("《》〈〉「」『』【】“”", " ")
 )
 
 
 def spelled(text: str) -> str:
-    """A text whose Chinese characters are pinyin with tone numbers: "你好，Bob。" is "ni3 hao3, Bob."
+    """A text with its Chinese characters as pinyin with tone numbers.
 
-    A neutral tone is 5, ü is v. Phrases tell how a character is read that has several readings.
+    "你好，Bob。" is "ni3 hao3, Bob." A neutral tone is 5, ü is v. Phrases tell how a character of several readings is read.
     """
     if not _CHINESE.search(text):
         return text
