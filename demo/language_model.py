@@ -44,7 +44,7 @@ MISHEARD = 0.9  # at most of a sample's tokens: the small encoder hears badly
 ALONE = 0.6  # of the lessons have one text,
 AFTER_SAMPLE = 0.6  # and of the others so many begin with a sample and its transcript
 UNPUNCTUATED = 0.3  # of the texts end with a letter, as people write them
-BATCH_TOKENS, BATCH_LETTERS = 1800, 1500
+BATCH_TOKENS, BATCH_LETTERS = 1300, 3000
 
 
 def names() -> list[str]:
