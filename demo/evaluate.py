@@ -28,11 +28,12 @@ from dtw import dtw
 from rich.console import Console
 from rich.progress import track
 
+from demo.natural import NaturalTeacher
 from demo.subject import Subject, loaded
 from demo.teacher import Setting, Teacher
 from demo.texts import held_out, phrases
 from demo.tokens import frequencies
-from demo.voices import LEVELS, UNSEEN
+from demo.voices import CLONED, LEVELS, UNSEEN
 from engine import VoiceAttributes
 from engine.checkpoints.synthetic import write_checkpoint
 from engine.types import CODEC_SAMPLE_RATE, Gender, Samples
@@ -43,7 +44,6 @@ from matplotlib import pyplot as plt
 
 OTHERS, OTHER_PHRASES = 50, 20  # about equally long; of the few phrases fewer are
 CEPSTRA = 12
-CLONED = ("f5", "m5")  # unseen variants that say all sentences, besides a created female and a male voice
 
 
 def cepstra(samples: Samples) -> npt.NDArray[np.float64]:
@@ -103,9 +103,9 @@ async def sentences(
     return found
 
 
-async def short(subject: Subject, teacher: Teacher) -> dict[str, float]:
+async def short(subject: Subject, natural: NaturalTeacher) -> dict[str, float]:
     """Measure 1 for phrases of a few words."""
-    rendered = {text: teacher.speak(text).samples for text in phrases()}
+    rendered = {text: natural.speak(text) for text in phrases()}
     spoken = {voice: await subject.all(list(rendered), voice) for voice in ("female", "male", "alloy")}
     return {voice: right({s.text: s.samples for s in said}, rendered, OTHER_PHRASES) for voice, said in spoken.items()}
 
@@ -117,7 +117,7 @@ async def bounds(teacher: Teacher, rendered: dict[str, Samples], directory: Path
     async with loaded(str(directory / "synthetic"), "torch", directory) as subject:
         hissed = await subject.all(list(rendered), "female")
     return {
-        "ceiling, the teacher in another voice": right(other_voice, rendered),
+        "ceiling, espeak-ng": right(other_voice, rendered),
         "floor, synthetic weights": right({s.text: s.samples for s in hissed}, rendered),
     }
 
@@ -167,14 +167,14 @@ def picture(model: Samples, teacher: Samples, text: str, file: Path) -> None:
 
 async def evaluate(model: str, backend: str, out: Path, count: int) -> dict[str, Any]:
     """All measures."""
-    teacher = Teacher()
+    teacher, natural = Teacher(), NaturalTeacher()
     texts = held_out()[:count]
-    rendered = {text: teacher.speak(text).samples for text in texts}
+    rendered = {text: natural.speak(text) for text in texts}
     with TemporaryDirectory() as voices, TemporaryDirectory() as synthetic:
         async with loaded(model, backend, Path(voices)) as subject:
             return {
                 "sentences": await sentences(subject, teacher, rendered, out),
-                "phrases": await short(subject, teacher),
+                "phrases": await short(subject, natural),
                 "control": await control(subject, texts[:4]),
                 "cloning": await cloning(subject, teacher, texts[:5]),
                 "bounds": await bounds(teacher, rendered, Path(synthetic)),

@@ -15,23 +15,22 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
-import soundfile
-import soxr
 import typer
 from rich.console import Console
 
 from demo.hearing import Size, error_rate, errors, hear, units
 from demo.natural import NaturalTeacher
+from demo.recordings import Recording, of_files, of_people, of_synthesiser
 from demo.subject import Spoken, Subject, loaded
-from demo.teacher import Setting, Teacher
-from demo.texts import held_out, listened
-from demo.voices import CLONED
+from demo.teacher import Teacher
+from demo.texts import listened
 from engine import BUILT_IN
-from engine.types import CODEC_SAMPLE_RATE, Samples
+from engine.types import Samples
 
 LENGTH = 0.3  # how far an answer's length may be from the teacher's
 
 Rates = dict[str, float]
+Recordings = dict[str, Recording]
 
 
 def rates(said: list[str], recordings: list[Samples], size: Size, quality: bool) -> Rates:
@@ -54,22 +53,8 @@ def spoken_rates(spoken: list[Spoken], lengths: list[int], size: Size, quality: 
     }
 
 
-def samples_to_clone(teacher: Teacher, recordings: list[Path]) -> dict[str, tuple[Samples, str | None]]:
-    """The voices to clone: unseen variants of espeak-ng, and recordings, with a .txt beside them if they have one."""
-    text = " ".join(held_out()[:3])
-    found: dict[str, tuple[Samples, str | None]] = {
-        variant: (teacher.speak(text, Setting(variant)).samples, text) for variant in CLONED
-    }
-    for file in recordings:
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-        written = file.with_suffix(".txt")
-        heard = soxr.resample(samples.mean(axis=1), rate, CODEC_SAMPLE_RATE)
-        found[file.stem] = (heard, written.read_text().strip() if written.exists() else None)
-    return found
-
-
 async def understood(
-    subject: Subject, texts: list[str], voices: list[str], recordings: list[Path], size: Size, quality: bool
+    subject: Subject, texts: list[str], voices: list[str], recordings: Recordings, size: Size, quality: bool
 ) -> dict[str, Rates]:
     """What the judges hear of the teachers, of the model's voices, and of clones with and without a transcript."""
     espeak, natural = Teacher(), NaturalTeacher()
@@ -79,10 +64,10 @@ async def understood(
         "espeak-ng, a teacher": rates(texts, [espeak.speak(text).samples for text in texts], size, quality),
         "hibari, the teacher": rates(texts, own, size, quality),
     }
-    for name, (sample, transcript) in samples_to_clone(espeak, recordings).items():
-        for given in [None, transcript] if transcript else [None]:
+    for name, recording in recordings.items():
+        for given in [None, recording.text] if recording.text else [None]:
             voice = f"clone of {name}" + (", with its transcript" if given else "")
-            await subject.clone(voice, sample, given)
+            await subject.clone(voice, recording.samples, given)
             voices = [*voices, voice]
     for voice in voices:
         found[voice] = spoken_rates(await subject.all(texts, voice), lengths, size, quality)
@@ -90,7 +75,7 @@ async def understood(
 
 
 async def measure(
-    model: str, backend: str, count: int, voices: list[str], recordings: list[Path], size: Size
+    model: str, backend: str, count: int, voices: list[str], recordings: Recordings, size: Size
 ) -> dict[str, Rates]:
     """All of it, for a checkpoint."""
     with TemporaryDirectory() as directory:
@@ -110,7 +95,8 @@ def main(
     """Measure, print and write `intelligibility.json`."""
     out.mkdir(parents=True, exist_ok=True)
     chosen: Size = "tiny.en" if size == "tiny.en" else "base"
-    results = asyncio.run(measure(model, backend, sentences, voice or list(BUILT_IN), sample, chosen))
+    recordings = {**of_synthesiser(), **of_people(), **of_files(sample)}
+    results = asyncio.run(measure(model, backend, sentences, voice or list(BUILT_IN), recordings, chosen))
     (out / "intelligibility.json").write_text(json.dumps(results, indent=2))
     Console().print_json(data=results)
 

@@ -25,23 +25,26 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from demo.corpus import load
 from demo.model import CODEC, QWEN2, TEXT_TOKENS
+from demo.natural import END_OF_WORD
 from demo.reading import Reading, Said, pronunciations, word_ends
 from demo.runs import Run, fast
-from demo.tokens import CODES, unknown_phase
+from demo.tokens import CODES, PHASES, STATES, index, unknown_phase
 from demo.train_speaker import Voices, flat_pitch
 from demo.voices import LEVELS, pitch_label
 from engine.checkpoints.synthetic import token_names, write_tokenizer
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import ClonedVoiceTokens, CreatedVoiceTokens, Gender, VoiceAttributes
+from engine.types import ClonedVoiceTokens, CreatedVoiceTokens, Gender, TokenIds, VoiceAttributes
 
 LETTER_LAYERS, LETTER_HEAD = (2, 3, 4), 0  # this head of these layers is told to look at the letter that is said,
 WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only there the whole word has been read
 REACH = 2  # letters to either side of the one that is said
 CONTENT = 2  # ids before the text in every prompt
 MISHEARD = 0.9  # at most of a sample's tokens: the small encoder hears badly
+ALONE = 0.6  # of the lessons have one text,
+AFTER_SAMPLE = 0.6  # and of the others so many begin with a sample and its transcript
 UNPUNCTUATED = 0.3  # of the texts end with a letter, as people write them
-BATCH_TOKENS, BATCH_LETTERS = 1800, 1500
+BATCH_TOKENS, BATCH_LETTERS = 1300, 3000
 
 
 def names() -> list[str]:
@@ -117,7 +120,7 @@ class Lessons:
 
     def batch(self) -> list[Lesson]:
         """Lessons of similar length, `BATCH_TOKENS` ids in total; some have several texts one after the other."""
-        joined = 1 if self._random.random() < 0.7 else int(self._random.integers(2, 6))
+        joined = 1 if self._random.random() < ALONE else int(self._random.integers(2, 6))
         first = int(self._random.integers(len(self._by_length)))
         n = int(self._by_length[first])
         count = max(1, BATCH_TOKENS // (joined * (len(self._tokens[n]) + len(self._texts[n])) + 45))
@@ -155,7 +158,7 @@ class Lessons:
         text, letters = self._ended(text, [*letters, len(text) - 1])
         places = word_ends(text)
         ends = [places[letter] for letter in letters]
-        if len(texts) > 1 and speed == 2 and self._random.random() < 0.4:
+        if len(texts) > 1 and speed == 2 and self._random.random() < AFTER_SAMPLE:
             heard = sum(len(self._tokens[n]) for n in texts[: int(self._random.integers(1, len(texts)))])
             return Lesson(self._going_on(text, answer[:heard]), answer[heard:], letters[heard:], ends[heard:])
         voice = int(self._random.integers(self._voices.count))
@@ -179,7 +182,7 @@ class Lessons:
         first = self._vocabulary.semantic.first
         misheard = self._random.random(len(heard)) < self._random.uniform(0, MISHEARD)
         sample = np.where(misheard, self._random.integers(CODES, size=len(heard)), np.array(heard) - first)
-        sample = unknown_phase(sample) + first
+        sample = unknown_phase(without_word_ends(sample)) + first
         return [*self._prompts.speak(text, ClonedVoiceTokens(voice)).ids, *sample.tolist()]
 
     def _acoustic(self, frequency: float, speed: int) -> tuple[int, ...]:
@@ -192,6 +195,12 @@ class Lessons:
             "end_acoustic_token",
         )
         return tuple(self._vocabulary.id(f"<|{name}|>") for name in names)
+
+
+def without_word_ends(said: TokenIds) -> TokenIds:
+    """Semantic tokens (T,) with the sound before it in place of each end of a word: espeak-ng's voices have none."""
+    ends = said // (STATES * PHASES) == index(END_OF_WORD)
+    return said[np.maximum.accumulate(np.where(ends, 0, np.arange(len(said))))]
 
 
 def guidance(attention: Tensor, queries: Tensor, first: Tensor, last: Tensor) -> Tensor:
