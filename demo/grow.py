@@ -65,13 +65,9 @@ def main(
             model["model.embed_tokens.weight"]
         )
         for name, value in reading.items():  # of each slot the sounds, then the end
-            sounds = value.unflatten(0, (SLOTS, KNOWN + 1)).transpose(0, 1).flatten(1)
-            reading[name] = (
-                torch.cat([grown(sounds[:KNOWN]), sounds[KNOWN:]])
-                .unflatten(1, (SLOTS, -1))
-                .transpose(0, 1)
-                .reshape(SLOTS * (len(PHONEMES) + 1), *value.shape[1:])
-            )
+            sounds = value.reshape(SLOTS, KNOWN + 1, -1).transpose(0, 1)
+            added = torch.cat([grown(sounds[:KNOWN]), sounds[KNOWN:]])
+            reading[name] = added.transpose(0, 1).reshape(-1, *value.shape[1:])
         torch.save({"model": model, "reading": reading}, out / "language_model.pt")
 
 

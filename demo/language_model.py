@@ -44,6 +44,7 @@ MISHEARD = 0.9  # at most of a sample's tokens: the small encoder hears badly
 ALONE = 0.6  # of the lessons have one text,
 AFTER_SAMPLE = 0.6  # and of the others so many begin with a sample and its transcript
 UNPUNCTUATED = 0.3  # of the texts end with a letter, as people write them
+MANDARIN = 1 / 3  # so many of its texts for each English one: pinyin is soon learnt
 BATCH_TOKENS, BATCH_LETTERS = 1300, 3000
 
 
@@ -107,10 +108,10 @@ class Lessons:
         self._tokens = [texts["tokens"][a:b].astype(int).tolist() for a, b in pairwise(starts)]
         self._letters = [texts["characters"][a:b].tolist() for a, b in pairwise(starts)]
         self._speed = texts["speed"]
-        # As many Mandarin texts as English ones, in any order where they are equally long.
+        # Some are repeated; those that are equally long are in any order.
         shown = np.arange(len(self._texts))
         if len(shown) > english:
-            shown = random.permutation(np.r_[shown[:english], np.resize(shown[english:], english)])
+            shown = random.permutation(np.r_[shown[:english], np.resize(shown[english:], int(MANDARIN * english))])
         lengths = np.array([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
         letters = np.array([len(text) for text in self._texts])
         self._by_length = shown[np.argsort(lengths[shown], kind="stable")]

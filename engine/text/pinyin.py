@@ -14,7 +14,8 @@ _PUNCTUATION = str.maketrans(
 def spelled(text: str) -> str:
     """A text with its Chinese characters as pinyin with tone numbers.
 
-    "你好，Bob。" is "ni3 hao3, Bob." A neutral tone is 5, ü is v. Phrases tell how a character of several readings is read.
+    "你好，Bob。" is "ni3 hao3, Bob." A neutral tone is 5, ü is v. Where a character has several readings, the phrase
+    that it is in tells which is meant.
     """
     if not _CHINESE.search(text):
         return text
