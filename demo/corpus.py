@@ -16,6 +16,8 @@ import typer
 from rich.progress import track
 
 from demo import tokens
+from demo.mandarin import MandarinTeacher
+from demo.mandarin_texts import MandarinTexts
 from demo.natural import NaturalTeacher
 from demo.teacher import Setting, Teacher, Utterance
 from demo.texts import Texts
@@ -74,14 +76,15 @@ class Recorder:
             "female": np.array(genders),
         }
 
-    def texts(self) -> Arrays:
+    def texts(self, mandarin: bool) -> Arrays:
         """A shard for the language model: texts, tokens, speed labels, and the character that each frame says."""
-        teacher = NaturalTeacher()
+        teacher = MandarinTeacher() if mandarin else NaturalTeacher()
+        drawn = MandarinTexts(self.random) if mandarin else self._texts
         texts: list[str] = []
         codes, characters, speeds = [], [], []
         while len(texts) < SHARD_TEXTS:
             speed = int(self.random.integers(len(LEVELS))) if self.random.random() < 0.3 else 2
-            read = teacher.read(self._texts.draw(), RATES[LEVELS[speed]] / RATES["moderate"])
+            read = teacher.read(drawn.draw(), RATES[LEVELS[speed]] / RATES["moderate"])
             if read is None:
                 continue
             texts.append(read.text)
@@ -99,7 +102,7 @@ class Recorder:
 
 def _shard(kind: str, seed: int, path: Path) -> None:
     recorder = Recorder(seed)
-    arrays = recorder.voices() if kind == "voices" else recorder.texts()
+    arrays = recorder.voices() if kind == "voices" else recorder.texts(kind == "mandarin")
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, **arrays)  # type: ignore[arg-type]
     partial.rename(path)
@@ -116,13 +119,15 @@ def load(directory: Path, kind: str) -> Arrays:
 def main(
     directory: Annotated[Path, typer.Option(help="Where the corpus is kept.")] = Path("build/demo/corpus"),
     voices: Annotated[int, typer.Option(help="Voices for the codec.")] = 1000,
-    texts: Annotated[int, typer.Option(help="Sentences for the language model.")] = 56_000,
+    texts: Annotated[int, typer.Option(help="English sentences for the language model.")] = 56_000,
+    mandarin: Annotated[int, typer.Option(help="Mandarin ones.")] = 14_000,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Record the corpus; shards that exist are kept."""
     directory.mkdir(parents=True, exist_ok=True)
     jobs = [("voices", 1000 + n) for n in range(voices // SHARD_VOICES)]
     jobs += [("texts", 100_000 + n) for n in range(texts // SHARD_TEXTS)]
+    jobs += [("mandarin", 200_000 + n) for n in range(mandarin // SHARD_TEXTS)]
     jobs = [(kind, seed) for kind, seed in jobs if not (directory / f"{kind}-{seed}.npz").exists()]
     with ProcessPoolExecutor(workers) as pool:
         futures = [pool.submit(_shard, kind, seed, directory / f"{kind}-{seed}.npz") for kind, seed in jobs]

@@ -1,6 +1,7 @@
 """Speech for the decoder's training: the natural teacher's sentences, at one pitch, aligned with the frames.
 
     python -m demo.flat_speech
+    python -m demo.flat_speech --language zh --sentences 1600
 
 Frames of 20 ms do not show the phase of the voice's period, so a vocoder must generate a phase, and learning that takes
 days of training. Here every voice has a pitch that is a multiple of 25 Hz, a whole period begins with every second
@@ -13,7 +14,7 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,9 @@ import typer
 from rich.progress import track
 from torch import Tensor
 
-from demo.natural import NaturalTeacher, Spectra
+from demo.mandarin import MandarinTeacher
+from demo.mandarin_texts import MandarinTexts
+from demo.natural import NaturalTeacher, Reading, Spectra
 from demo.texts import Texts
 from demo.train_speaker import Voices, flat_pitch
 from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, Samples
@@ -32,8 +35,13 @@ PAIR = 2 * SAMPLES_PER_TOKEN
 FFT, HOP = 800, 200  # at 16 kHz: the teacher's 20 Hz and 12.5 ms
 OWN_PITCH = 190.0  # Hz, the teacher's: its amplitudes are those of harmonics so far from each other
 VOICED = 40.0  # Hz: a frame with a lower frequency has no voice
-EARLY = 2  # frames: so much before the time that hibari gives a phoneme, it is heard; spectra tell phonemes best there
-SHARD = 250  # sentences
+EARLY = (
+    2  # frames: so much before the time that a teacher gives a phoneme, it is heard; spectra tell phonemes best there
+)
+SHARD = 160  # sentences
+EACH = {"en": 1, "zh": 4}  # at how many pitches a sentence is spoken; Mandarin's teacher takes a second for three
+
+FlatLanguage = Literal["en", "zh"]
 
 Flat = tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]
 
@@ -83,23 +91,39 @@ def speak(spectra: Spectra, pitch: float, female: bool) -> Samples:
     return samples
 
 
-def shard(seed: int, voices: list[tuple[float, bool]]) -> list[tuple[Flat, float, bool]]:
-    """Sentences as samples and tokens, each with one of the pitches and genders."""
+def aligned(read: Reading, pitch: float, female: bool) -> npt.NDArray[np.int16]:
+    """A sentence's samples at a pitch in Hz, as many frames as it has tokens; raises ValueError without its spectra."""
+    if read.spectra is None:
+        raise ValueError("The teacher gave no spectra.")
+    first, length = (read.begin - EARLY) * SAMPLES_PER_TOKEN, len(read.tokens) * SAMPLES_PER_TOKEN
+    said = np.pad(speak(read.spectra, pitch, female), (max(0, -first), length))[max(0, first) :][:length]
+    return (normalise_volume(said).clip(-1, 1) * 32_767).astype(np.int16)
+
+
+def shard(seed: int, voices: list[tuple[float, bool]], language: FlatLanguage = "en") -> list[tuple[Flat, float, bool]]:
+    """Sentences as samples and tokens, each with some of the pitches and genders."""
     torch.set_num_threads(1)
     random = np.random.default_rng(seed)
-    texts, teacher = Texts(random), NaturalTeacher()
+    texts: Texts | MandarinTexts = Texts(random) if language == "en" else MandarinTexts(random)
+    teacher = NaturalTeacher() if language == "en" else MandarinTeacher()
     found: list[tuple[Flat, float, bool]] = []
     while len(found) < SHARD:
         read = teacher.read(texts.draw(), spectra=True)
-        if read is None or read.spectra is None:
+        if read is None:
             continue
-        pitch, female = voices[int(random.integers(len(voices)))]
-        samples = np.zeros(len(read.tokens) * SAMPLES_PER_TOKEN, np.float32)
-        said = speak(read.spectra, pitch, female)[(read.begin - EARLY) * SAMPLES_PER_TOKEN :][: len(samples)]
-        samples[: len(said)] = said
-        sounded = (normalise_volume(samples).clip(-1, 1) * 32_767).astype(np.int16)
-        found.append(((sounded, read.tokens.astype(np.int16)), pitch, female))
+        for kind in random.permutation(len(voices))[: EACH[language]]:
+            pitch, female = voices[int(kind)]
+            found.append(((aligned(read, pitch, female), read.tokens.astype(np.int16)), pitch, female))
     return found
+
+
+def flat(directory: Path) -> dict[str, npt.NDArray[Any]]:
+    """The flat speech of all languages in a directory; raises FileNotFoundError if there is none."""
+    files = sorted(directory.glob("flat-??.npz"))
+    if not files:
+        raise FileNotFoundError(f"{directory} holds no flat speech: run python -m demo.flat_speech first")
+    content = [np.load(file) for file in files]
+    return {name: np.concatenate([one[name] for one in content]) for name in content[0].files}
 
 
 def main(
@@ -107,26 +131,28 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
     sentences: Annotated[int, typer.Option(help="How many.")] = 4000,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
 ) -> None:
     """Speak sentences at the pitches and as the genders that the global tokens of the corpus encode."""
+    chosen: FlatLanguage = "zh" if language == "zh" else "en"
     voices = Voices(corpus)
     said = torch.load(out / "global_tokens.pt", weights_only=True)
     pitch = flat_pitch(out, said, voices)
     kinds = sorted({(float(p), bool(f)) for p, f in zip(pitch, voices.female, strict=True)})
     with ProcessPoolExecutor(workers) as pool:
-        shards = pool.map(partial(shard, voices=kinds), range(-(-sentences // SHARD)))
+        shards = pool.map(partial(shard, voices=kinds, language=chosen), range(-(-sentences // SHARD)))
         made = [one for some in track(shards, "Speaking", total=-(-sentences // SHARD)) for one in some]
-    flat, pitches, females = zip(*made, strict=True)
-    unfinished = out / "flat.partial.npz"
+    spoken, pitches, females = zip(*made, strict=True)
+    unfinished = out / f"flat-{chosen}.partial.npz"
     np.savez(
         unfinished,
-        samples=np.concatenate([samples for samples, _ in flat]),
-        tokens=np.concatenate([tokens for _, tokens in flat]),
-        frames=np.array([len(tokens) for _, tokens in flat]),
+        samples=np.concatenate([samples for samples, _ in spoken]),
+        tokens=np.concatenate([tokens for _, tokens in spoken]),
+        frames=np.array([len(tokens) for _, tokens in spoken]),
         pitch=np.array(pitches),
         female=np.array(females),
     )
-    unfinished.rename(out / "flat.npz")
+    unfinished.rename(out / f"flat-{chosen}.npz")
 
 
 if __name__ == "__main__":

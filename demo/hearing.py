@@ -18,11 +18,11 @@ import numpy as np
 import soundfile
 
 from engine.text.normalise import normalise
+from engine.text.pinyin import spelled
 from engine.types import CODEC_SAMPLE_RATE, Samples
 
 PYTHON = Path(__file__).parents[1] / ".venv-listen/bin/python"
 _LISTENER = Path(__file__).with_name("listener.py")
-_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 Size = Literal["base", "tiny.en"]
 ListenerLanguage = Literal["en", "zh"]
@@ -52,9 +52,12 @@ def hear(
 
 
 def units(text: str) -> list[str]:
-    """A text as the judge's errors are counted: English words in lower case, and single Chinese characters."""
+    """A text as the judge's errors are counted: English words in lower case, Mandarin syllables without their tones.
+
+    So a Chinese character may be heard as another that is said alike: voices without melody have no tones.
+    """
     plain = normalise(text).lower().replace("'", "").replace("’", "").replace("-", " ")
-    return re.findall(r"[a-z0-9]+|" + _CHINESE.pattern, plain)
+    return [re.sub(r"(?<=[a-z])[1-5]$", "", unit) for unit in re.findall(r"[a-z0-9]+", spelled(plain))]
 
 
 def errors(said: Sequence[str], heard: Sequence[str]) -> int:

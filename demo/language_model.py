@@ -99,13 +99,22 @@ class Lessons:
         self._said = said.numpy()
         self._pitch = pitch
         texts = load(corpus, "texts")
+        english = len(texts["texts"])
+        if any(corpus.glob("mandarin-*[0-9].npz")):
+            texts = {name: np.concatenate([texts[name], values]) for name, values in load(corpus, "mandarin").items()}
         starts = np.concatenate([[0], np.cumsum(texts["frames"])])
         self._texts = [str(text) for text in texts["texts"]]
         self._tokens = [texts["tokens"][a:b].astype(int).tolist() for a, b in pairwise(starts)]
         self._letters = [texts["characters"][a:b].tolist() for a, b in pairwise(starts)]
         self._speed = texts["speed"]
-        self._by_length = np.argsort([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
-        self._by_letters = np.argsort([len(text) for text in self._texts])
+        # As many Mandarin texts as English ones, in any order where they are equally long.
+        shown = np.arange(len(self._texts))
+        if len(shown) > english:
+            shown = random.permutation(np.r_[shown[:english], np.resize(shown[english:], english)])
+        lengths = np.array([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
+        letters = np.array([len(text) for text in self._texts])
+        self._by_length = shown[np.argsort(lengths[shown], kind="stable")]
+        self._by_letters = shown[np.argsort(letters[shown], kind="stable")]
         self._vocabulary = vocabulary()
         self._prompts = Prompts(self._vocabulary)
 

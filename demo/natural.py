@@ -138,7 +138,7 @@ class NaturalTeacher:
         begin = (starts[0][1] - LEAD) // 2 * 2
         frames = starts[-1][1] - begin + TAIL  # the silence at the end begins there
         phonemes = [(index("_"), 0)] + [(phoneme, start - begin) for phoneme, start, _ in starts]
-        return Reading(text, tokens(phonemes, frames), _characters(text, starts, begin, frames), begin, found)
+        return Reading(text, tokens(phonemes, frames), characters(text, starts, begin, frames), begin, found)
 
     def speak(self, text: str) -> Samples:
         """What hibari itself makes of a text, at 16 kHz."""
@@ -180,8 +180,11 @@ def _starts(said: str, units: npt.NDArray[np.float64]) -> list[tuple[int, int, i
     return found
 
 
-def _characters(text: str, starts: list[tuple[int, int, int]], begin: int, frames: int) -> npt.NDArray[np.int16]:
-    """The character that each frame says, (frames,). All characters of a word count as equally long."""
+def characters(text: str, starts: list[tuple[int, int, int]], begin: int, frames: int) -> npt.NDArray[np.int16]:
+    """The character that each frame says, (frames,). All characters of a word count as equally long.
+
+    `starts` are each phoneme's index, first frame and word, up to the silence after the text.
+    """
     letters = [match.start() for match in re.finditer(r"\S+", text)]
     times, places = [0.0], [0.0]
     for (_, _, before), (_, start, word) in zip([(0, 0, -1), *starts], starts, strict=False):

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM, Qwen2Model
 
-from demo.tokens import PHASES, STATES, UNVOICED, VOICED
+from demo.tokens import PHASES, PHONEMES, STATES
 
 LAYERS = 3  # that read: those above look at what they found
 SLOTS = 12  # phonemes of a word that are asked for
-END = len(UNVOICED) + len(VOICED)  # behind a word's last phoneme
+END = len(PHONEMES)  # behind a word's last phoneme
 UNKNOWN = -100  # what cross entropy leaves out
 
 Said = dict[int, list[int]]

@@ -50,6 +50,13 @@ VOICED = (
     *("j", "oU", "N", "0", "g", "t#", "I2", "I#", "a#", ";", "3:", "aU", "A@", "U", "dZ", "@L", "e@", "O2", "o@", "O@"),
     *("O:", "aa", "r-", "i@3", "U@", "OI", "i@", "A:", "Z", "aI@", "aI3", "n-", "@-"),
 )
+MANDARIN = (
+    *("zh p", "zh pʰ", "zh t", "zh tʰ", "zh k", "zh kʰ", "zh x", "zh ʨ", "zh ʨʰ", "zh ɕ", "zh ꭧ", "zh ꭧʰ", "zh ʂ"),
+    *("zh ɻ", "zh ʦ", "zh ʦʰ", "zh ɥ", "zh a", "zh ai", "zh au", "zh ɤ", "zh ei", "zh ə", "zh i", "zh ɛ", "zh e"),
+    *("zh ou", "zh ʊ", "zh u", "zh o", "zh ɔ", "zh y", "zh ɚ", "zh ɨ"),
+)
+"""Mandarin's own, as `demo.mandarin` writes them; it shares others with English."""
+PHONEMES = (*UNVOICED, *VOICED, *MANDARIN)
 STATES = 3  # thirds of a phoneme
 PHASES = 3  # the first frame of a pair, the second, or not known which: what is heard in a sample does not tell
 UNKNOWN = 2
@@ -57,12 +64,10 @@ UNKNOWN = 2
 LEAD, TAIL = 2, 8
 """Frames of silence before and after a sentence: sentences are joined as they are."""
 
-FACTORS: tuple[tuple[int, int, int], ...] = tuple(
-    product(range(len(UNVOICED) + len(VOICED)), range(STATES), range(PHASES))
-)
+FACTORS: tuple[tuple[int, int, int], ...] = tuple(product(range(len(PHONEMES)), range(STATES), range(PHASES)))
 """Phoneme, third and phase of each token."""
 CODES = len(FACTORS)
-_PHONEME = {name: number for number, name in enumerate((*UNVOICED, *VOICED))}
+_PHONEME = {name: number for number, name in enumerate(PHONEMES)}
 
 
 def index(name: str) -> int:

@@ -19,9 +19,10 @@ import typer
 from torch import Tensor, nn
 
 from demo.d_vectors import spread
+from demo.flat_speech import flat
 from demo.model import codec_config
 from demo.runs import Run, fast
-from demo.tokens import FACTORS, PHASES, STATES, UNVOICED, VOICED, unknown_phase
+from demo.tokens import FACTORS, PHASES, PHONEMES, STATES, unknown_phase
 from demo.train_speaker import STEP, SpeakerTask, Voices, nearest_step, read_pitch
 from demo.trainable import trainable
 from demo.waveform_basis import analysis, components, frames, overlapped
@@ -48,7 +49,7 @@ class Codebook(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        counts = len(UNVOICED) + len(VOICED), STATES, PHASES
+        counts = len(PHONEMES), STATES, PHASES
         self.parts = nn.ModuleList(nn.Embedding(count, dim) for count in counts)
         for part, deviation in zip(self.parts, (1.0, 0.4, 0.4), strict=True):
             assert isinstance(part, nn.Embedding)
@@ -96,7 +97,7 @@ class FlatWindows:
 
         The shapes are those of the directory, if it has some.
         """
-        content = np.load(directory / "flat.npz")
+        content = flat(directory)
         self._random, self._said = random, said
         self._tokens = torch.from_numpy(content["tokens"]).long()
         lengths = content["frames"]

@@ -147,7 +147,7 @@ class SpeechEngine:
 
         torch.set_num_threads(config.threads or default_threads(torch.get_num_threads()))
         checkpoint = checkpoints.locate_checkpoint(config)
-        vocabulary = Vocabulary(checkpoint.language_model.tokenizer)
+        vocabulary = Vocabulary(checkpoint.language_model.tokenizer, checkpoints.spelling(checkpoint.directory))
         device, form = choose_form(config, recall(checkpoint, config))
 
         def load_codec() -> BiCodec:

@@ -8,7 +8,7 @@ from engine.checkpoints.language_model import (
     own_language_model,
     prompt_form,
 )
-from engine.checkpoints.languages import SPARK_TTS_LANGUAGES, spoken_languages
+from engine.checkpoints.languages import SPARK_TTS_LANGUAGES, spelling, spoken_languages
 from engine.checkpoints.layout import (
     DEMO,
     cache_directory,
@@ -37,6 +37,7 @@ __all__ = [
     "missing_files",
     "own_language_model",
     "prompt_form",
+    "spelling",
     "spoken_languages",
     "verify",
 ]

@@ -1,15 +1,17 @@
-"""The languages that a checkpoint speaks: `languages` in its config.yaml."""
+"""What a checkpoint reads: `languages` and `spelling` in its config.yaml."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
 from engine.errors import CheckpointError
 from engine.text.language import Language
+from engine.text.pinyin import spelled
 
 SPARK_TTS_LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 """Those of the published model, whose config.yaml does not name them."""
@@ -19,12 +21,7 @@ _LANGUAGE = re.compile("[a-z]{2,3}")
 
 def spoken_languages(directory: Path) -> tuple[Language, ...] | None:
     """The languages that the checkpoint in a directory says it speaks, None if it does not; raises CheckpointError."""
-    file = directory / "config.yaml"
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{file}: cannot be read as YAML: {' '.join(str(error).split()):.200}") from error
-    named = content.get("languages") if isinstance(content, dict) else None
+    named = _configuration(directory).get("languages")
     if named is None:
         return None
     if (
@@ -32,5 +29,27 @@ def spoken_languages(directory: Path) -> tuple[Language, ...] | None:
         or not named
         or not all(isinstance(n, str) and _LANGUAGE.fullmatch(n) for n in named)
     ):
-        raise CheckpointError(f"{file}: languages must be a list of codes such as en and zh, not {named!r:.60}")
+        raise CheckpointError(
+            f"{directory / 'config.yaml'}: languages must be a list of codes such as en and zh, not {named!r:.60}"
+        )
     return tuple(named)
+
+
+def spelling(directory: Path) -> Callable[[str], str]:
+    """How texts are written for the checkpoint in a directory: as they are, or Chinese as pinyin.
+
+    Raises CheckpointError.
+    """
+    named = _configuration(directory).get("spelling")
+    if named not in (None, "pinyin"):
+        raise CheckpointError(f"{directory / 'config.yaml'}: spelling must be pinyin if it is there, not {named!r:.60}")
+    return str if named is None else spelled
+
+
+def _configuration(directory: Path) -> dict[str, Any]:
+    file = directory / "config.yaml"
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CheckpointError(f"{file}: cannot be read as YAML: {' '.join(str(error).split()):.200}") from error
+    return content if isinstance(content, dict) else {}

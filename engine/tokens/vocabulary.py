@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,12 @@ class TokenRange:
 class Vocabulary:
     """The token ids of one checkpoint, by name."""
 
-    def __init__(self, tokenizer_json: str | os.PathLike[str]) -> None:
-        """Read `LLM/tokenizer.json`; raises CheckpointError if it lacks a token that speech needs."""
+    def __init__(self, tokenizer_json: str | os.PathLike[str], spelling: Callable[[str], str] = str) -> None:
+        """Read `LLM/tokenizer.json`; raises CheckpointError if it lacks a token that speech needs.
+
+        `spelling` writes texts as the language model was trained on them, see `engine.checkpoints.spelling`.
+        """
+        self._spelling = spelling
         self._file = tokenizer_json = Path(tokenizer_json)
         try:
             content = json.loads(tokenizer_json.read_text(encoding="utf-8"))
@@ -57,7 +62,7 @@ class Vocabulary:
 
     def text(self, text: str) -> list[int]:
         """The ids of a user's text. Text that spells a control token stays text."""
-        ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self._text.encode(self._spelling(text), add_special_tokens=False).ids
         return ids
 
     def check_fit(self, semantic: int, voices: int) -> None:

@@ -22,7 +22,7 @@ def test_each_word_is_said_as_the_teacher_says_it() -> None:
     read = NaturalTeacher().read(TEXT)
     assert read is not None
     said = pronunciations(TEXT, read.tokens.tolist(), read.characters.tolist())
-    names = [*tokens.UNVOICED, *tokens.VOICED]
+    names = tokens.PHONEMES
     found = [[names[phoneme] for phoneme in said[place]] for place in sorted(said)]
     words = [[name for name in word if name != END_OF_WORD] for word in found]
     assert len(words) == len(TEXT.split())

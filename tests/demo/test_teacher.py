@@ -35,7 +35,7 @@ def test_each_frame_is_named_for_the_phoneme_in_its_middle(teacher: Teacher) -> 
     heard = teacher.speak(TEXT)
     frames = len(tokens.padded(heard)) // 320
     found = tokens.tokens(tokens.phonemes(heard), frames)
-    names = (*tokens.UNVOICED, *tokens.VOICED)
+    names = tokens.PHONEMES
     for frame in range(tokens.LEAD, frames - tokens.TAIL):
         middle = (frame - tokens.LEAD + 0.5) / 50
         said = [name for name, begin in heard.phonemes if begin <= middle]
@@ -67,7 +67,7 @@ def test_tokens_without_phase_are_those_that_a_sample_gives() -> None:
 def test_the_natural_teacher_tells_when_it_says_which_letter() -> None:
     read = NaturalTeacher().read("Fish swim, and dogs bark.")
     assert read is not None
-    names = (*tokens.UNVOICED, *tokens.VOICED)
+    names = tokens.PHONEMES
     said = [
         (names[tokens.FACTORS[token][0]], read.text[place])
         for token, place in zip(read.tokens, read.characters, strict=True)

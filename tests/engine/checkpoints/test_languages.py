@@ -1,4 +1,4 @@
-"""A checkpoint says which languages it speaks; the published one does not, and speaks two."""
+"""A checkpoint says which languages it speaks, and how it reads them; the published one does not, and speaks two."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.checkpoints import DEMO, locate, spoken_languages
+from engine.checkpoints import DEMO, locate, spelling, spoken_languages
 from engine.errors import CheckpointError
 
 
@@ -25,3 +25,14 @@ def test_other_languages_are_refused_in_one_line(tmp_path: Path, languages: str)
     with pytest.raises(CheckpointError, match=r"config\.yaml: languages must be a list of codes") as error:
         spoken_languages(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_says_that_it_reads_pinyin(tmp_path: Path) -> None:
+    written = tmp_path / "config.yaml"
+    written.write_text("sample_rate: 16000\n")
+    assert spelling(tmp_path)("你好。") == "你好。"
+    written.write_text("spelling: pinyin\n")
+    assert spelling(tmp_path)("你好。") == "ni3 hao3."
+    written.write_text("spelling: [bopomofo]\n")
+    with pytest.raises(CheckpointError, match=r"config\.yaml: spelling must be pinyin if it is there, not \['bopo"):
+        spelling(tmp_path)

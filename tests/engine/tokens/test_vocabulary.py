@@ -7,6 +7,7 @@ import pytest
 
 from engine.checkpoints.synthetic import GLOBAL_CODES, TEXT_TOKENS, token_names, write_tokenizer
 from engine.errors import CheckpointError
+from engine.text.pinyin import spelled
 from engine.tokens.vocabulary import Vocabulary
 
 
@@ -101,3 +102,11 @@ def test_a_file_that_is_no_tokenizer_is_refused_in_one_line(tmp_path: Path, cont
     with pytest.raises(CheckpointError, match="is not a tokenizer") as caught:
         Vocabulary(file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_reads_pinyin_gets_pinyin(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path, token_names(256, 64, 16))
+    written, pinyin = (Vocabulary(tmp_path / "tokenizer.json", spelling) for spelling in (str, spelled))
+    assert pinyin.text("你好，Bob。") == written.text("ni3 hao3, Bob.")
+    assert pinyin.text("Hello.") == written.text("Hello.")
+    assert written.text("你好") != pinyin.text("你好")
