@@ -20,7 +20,7 @@ from engine.codec.layers import can_pack
 
 SAVED_SECONDS = 120.0
 WARM_UP = 60.0  # seconds
-COOL_DOWN = 0.2  # of the time
+COOL_DOWN = 0.5  # of the time
 PAUSE = 20.0  # seconds: a step that seems to take longer was stopped meanwhile
 
 
@@ -109,7 +109,7 @@ class Run:
                 bar.update(task, completed=self.elapsed, state=f"step {self.step}")
 
     def _learning_rate(self) -> float:
-        """The learning rate: it rises for a minute, stays the same, and falls towards 0 in the last fifth of the time.
+        """The learning rate: it rises for a minute, stays the same, and falls towards 0 in the second half of the time.
 
         So a run can be given more time or less: stop it, and start it again with other minutes.
         """

@@ -23,7 +23,7 @@ from demo.flat_speech import flat
 from demo.model import codec_config
 from demo.runs import Run, fast
 from demo.tokens import FACTORS, PHASES, PHONEMES, STATES, unknown_phase
-from demo.train_speaker import SpeakerTask, Voices, flat_pitch, read_pitch
+from demo.train_speaker import STEP, SpeakerTask, Voices, nearest_step, read_pitch
 from demo.trainable import trainable
 from demo.waveform_basis import analysis, components, frames, overlapped
 from engine.codec.mel import MelSpectrogram
@@ -32,6 +32,7 @@ from engine.types import SAMPLES_PER_TOKEN
 
 WINDOW = 32  # frames
 BATCH = 20
+BETWEEN = 5.0  # Hz
 FLOOR = 1e-4  # of mel bands
 TONELESS, MUFFLED = 2.0, 3.0  # weights of losses; ears and recognisers go by mel bands
 SILENCE = 0.003  # energy, with high frequencies raised, of a frame that hardly matters
@@ -82,17 +83,17 @@ class Speaking(nn.Module):
 
 
 class FlatWindows:
-    """Windows of flat speech as weights of shapes, with semantic and global tokens; all voices are as frequent."""
+    """Windows of flat speech as weights of shapes, with semantic and global tokens; all pitches are as frequent."""
 
     def __init__(
         self,
         directory: Path,
         said: Tensor,
-        pitch: npt.NDArray[np.float64],
+        read: npt.NDArray[np.float64],
         female: npt.NDArray[np.bool_],
         random: np.random.Generator,
     ) -> None:
-        """Of the voices' global tokens `said` (N, 32), `pitch` in Hz and `female` (N,).
+        """Of the voices' global tokens `said` (N, 32), the pitch in Hz `read` from them (N,), and `female` (N,).
 
         The shapes are those of the directory, if it has some.
         """
@@ -112,9 +113,11 @@ class FlatWindows:
         self._kinds = []
         for kind in sorted(set(zip(content["pitch"].tolist(), content["female"].tolist(), strict=True))):
             spoken = (content["pitch"] == kind[0]) & (content["female"] == kind[1]) & (lengths >= WINDOW)
-            voices = (pitch == kind[0]) & (female == kind[1])
-            if spoken.any() and voices.any():
-                self._kinds.append((np.flatnonzero(spoken), np.flatnonzero(voices)))
+            voices = np.flatnonzero((nearest_step(read) == kind[0]) & (female == kind[1]))
+            if spoken.any() and len(voices):
+                # Voices between two pitches are the hardest to tell apart, so they are heard more often.
+                weights = 1 + (np.abs(read[voices] - kind[0]).clip(max=STEP / 2) / BETWEEN) ** 2
+                self._kinds.append((np.flatnonzero(spoken), voices, weights / weights.sum()))
 
     def _main_shapes(self, waves: list[npt.NDArray[np.int16]]) -> Tensor:
         covariance = torch.zeros(2 * SAMPLES_PER_TOKEN, 2 * SAMPLES_PER_TOKEN)
@@ -128,12 +131,12 @@ class FlatWindows:
         """Semantic tokens (B, WINDOW), global tokens (B, 32), amounts (B, WINDOW, SHAPES)."""
         semantic, voice, amounts = [], [], []
         for _ in range(BATCH):
-            spoken, voices = self._kinds[int(self._random.integers(len(self._kinds)))]
+            spoken, voices, weights = self._kinds[int(self._random.integers(len(self._kinds)))]
             utterance = int(self._random.choice(spoken))
             start = self._first[utterance] + int(self._random.integers(self._lengths[utterance] - WINDOW + 1))
             semantic.append(self._tokens[start : start + WINDOW])
             amounts.append(self._amounts[start : start + WINDOW])
-            voice.append(self._said[int(self._random.choice(voices))])
+            voice.append(self._said[int(self._random.choice(voices, p=weights))])
         return torch.stack(semantic), torch.stack(voice), torch.stack(amounts)
 
 
@@ -180,11 +183,12 @@ def main(
     random = np.random.default_rng()
     voices = Voices(corpus)
     said = torch.load(out / "global_tokens.pt", weights_only=True)
-    windows = FlatWindows(out, said, flat_pitch(out, said, voices), voices.female, random)
     network = trainable(codec_config())
     task = SpeakerTask(network.speaker_encoder)
     task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
-    spread(task, said, read_pitch(task, said, voices))
+    read = read_pitch(task, said, voices)
+    windows = FlatWindows(out, said, read, voices.female, random)
+    spread(task, said, read)
     speaking = Speaking(network)
     speaking.codebook.requires_grad_(not (out / "listener.pt").exists())  # what an encoder has learnt to hear stays
 

@@ -110,8 +110,13 @@ def flat_pitch(out: Path, said: Tensor, voices: Voices) -> npt.NDArray[np.float6
     """The pitch in Hz, of those that the decoder has, that the trained stage reads from global tokens (N, 32), (N,)."""
     task = SpeakerTask(trainable(codec_config()).speaker_encoder)
     task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
-    pitch: npt.NDArray[np.float64] = np.clip(np.rint(read_pitch(task, said, voices) / STEP) * STEP, LOWEST, HIGHEST)
-    return pitch
+    return nearest_step(read_pitch(task, said, voices))
+
+
+def nearest_step(pitch: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The nearest pitches in Hz that the decoder has."""
+    steps: npt.NDArray[np.float64] = np.clip(np.rint(pitch / STEP) * STEP, LOWEST, HIGHEST)
+    return steps
 
 
 @torch.inference_mode()
