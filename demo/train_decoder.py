@@ -157,9 +157,10 @@ def toneless(spoken: Tensor, target: Tensor) -> Tensor:
 
     Low frequencies are the loudest, so this is about the first harmonics: without them, voices have no certain pitch.
     """
-    pieces = [wave.unflatten(1, (-1, SAMPLES_PER_TOKEN)) for wave in (spoken - target, target)]
+    pieces = [wave.view(len(wave), -1, SAMPLES_PER_TOKEN) for wave in (spoken - target, target)]
     difference, loudness = (piece.square().sum(-1) for piece in pieces)
-    return ((difference + FAINT) / (loudness + FAINT)).sqrt().mean()
+    relative: Tensor = (difference + FAINT) / (loudness + FAINT)
+    return relative.sqrt().mean()
 
 
 def muffled(spoken: Tensor, target: Tensor, mel: MelSpectrogram) -> Tensor:
