@@ -10,8 +10,9 @@ from engine.checkpoints import DEMO, locate, spelling, spoken_languages
 from engine.errors import CheckpointError
 
 
-def test_the_demo_speaks_english() -> None:
-    assert spoken_languages(locate(DEMO)) == ("en",)
+def test_the_demo_speaks_english_and_mandarin() -> None:
+    assert spoken_languages(locate(DEMO)) == ("en", "zh")
+    assert spelling(locate(DEMO))("你好") == "ni3 hao3"
 
 
 def test_the_published_configuration_names_none(tmp_path: Path) -> None:
