@@ -35,9 +35,8 @@ PAIR = 2 * SAMPLES_PER_TOKEN
 FFT, HOP = 800, 200  # at 16 kHz: the teacher's 20 Hz and 12.5 ms
 OWN_PITCH = 190.0  # Hz, the teacher's: its amplitudes are those of harmonics so far from each other
 VOICED = 40.0  # Hz: a frame with a lower frequency has no voice
-EARLY = (
-    2  # frames: so much before the time that a teacher gives a phoneme, it is heard; spectra tell phonemes best there
-)
+EARLY = 2
+"""Frames: so much before the time that teachers give a phoneme, it is heard. Spectra tell phonemes best there."""
 SHARD = 160  # sentences
 EACH = {"en": 1, "zh": 4}  # at how many pitches a sentence is spoken; Mandarin's teacher takes a second for three
 
