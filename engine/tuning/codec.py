@@ -23,7 +23,7 @@ from engine.tuning.tables import CodecRow
 from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND
 
 WINDOWS = (24, 52, 150)  # frames
-LAYER_WINDOWS = (24, 150)
+LAYER_WINDOWS = (24, 300)  # the shortest and the longest: the order of packed weights may suit one of them alone
 ROUNDS = 3
 CLEARLY = 0.8  # of the cost: less of a difference is noise
 HOPELESS = 4  # times as long as the fastest form so far for the shortest window: the others are not measured
