@@ -17,12 +17,17 @@ from server.settings import Settings
 
 
 def protocols(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's options for HTTP and WebSockets. Messages have the limit of bodies; audio is not compressed."""
+    """Return uvicorn's options for HTTP and WebSockets.
+
+    Messages have the limit of bodies; audio is not compressed. A client that reads as slowly as it plays answers a ping
+    late: TCP says whether it is there.
+    """
     return {
         "http": ClientConnection,
         "ws": "websockets-sansio",
         "ws_max_size": settings.max_json_bytes,
         "ws_per_message_deflate": False,
+        "ws_ping_timeout": None,
     }
 
 

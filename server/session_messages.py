@@ -169,8 +169,9 @@ class SessionDone(BaseModel):
 
 
 class SessionError(BaseModel):
-    """Something failed; `error` is OpenAI's error object."""
+    """Something failed; `error` is OpenAI's error object. `partial_audio` if the sentence was sent in part."""
 
     type: Literal["error"] = "error"
     message: str
     error: Error
+    partial_audio: bool = False

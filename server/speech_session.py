@@ -81,7 +81,7 @@ class Turn:
 
     def end(self) -> None:
         """The text is complete."""
-        self.complete = True
+        self.complete = self.audio.text_complete = True
         self._steps.put_nowait(None)
         self._begun.set()
 
@@ -227,7 +227,9 @@ class SpeechSession:
         asked = config.to_engine(self._caller)
         separate = not config.stream_audio and config.split_granularity != "none"
         reading = replace(asked.reading, split=config.split)
-        self._asked = replace(asked, reading=reading, timestamps=True, announce=True, separate=separate)
+        self._asked = replace(
+            asked, reading=reading, timestamps=True, words=config.timestamps, announce=True, separate=separate
+        )
         self._config = config
 
     async def _write(self, text: str) -> None:
@@ -264,8 +266,8 @@ class SpeechSession:
                 try:
                     await turn.speak()
                 except EngineError as error:
+                    await self._send_error(error, partial_audio=turn.audio.partial)
                     await turn.audio.stop(error=True)
-                    await self._send_error(error)
                 await self.send(turn.audio.done(turn.text))
             self._turns.popleft()
         except WebSocketDisconnect:
@@ -285,9 +287,10 @@ class SpeechSession:
                 await turn.audio.stop(error=False)
                 await self.send(turn.audio.done(turn.text, cancelled=True))
 
-    async def _send_error(self, error: EngineError) -> None:
+    async def _send_error(self, error: EngineError, *, partial_audio: bool = False) -> None:
         status, body = error_body(error)
         if status >= 500:
             logger.error("A session's turn failed: %s", error, exc_info=error if body.type == FAILED else None)
         body = body.model_copy(update={"message": shorten(body.message, LONGEST_MESSAGE)})
-        await self.send(SessionError(message=body.message, error=Error.model_validate(body.model_dump())))
+        details = Error.model_validate(body.model_dump())
+        await self.send(SessionError(message=body.message, error=details, partial_audio=partial_audio))
