@@ -78,7 +78,10 @@ class ClientConnection(H11Protocol):
         """Process the data, and wait for the next input."""
         self._received += len(data)
         super().data_received(data)
-        self._wait()
+        if self.transport.get_protocol() is self:
+            self._wait()
+        else:  # a WebSocket has the connection now
+            self._stop_waiting()
 
     def on_response_complete(self) -> None:
         """Continue with the next request. uvicorn limits the time until it begins."""

@@ -17,7 +17,7 @@ from engine import AudioChunk, EngineError, Flush, InvalidRequest, SpeechRequest
 from server.admission import Deadline
 from server.answers import speech
 from server.client_fields import names_header
-from server.errors import FAILED, LONGEST_MESSAGE, error_body, shorten
+from server.errors import LONGEST_MESSAGE, error_body, shorten
 from server.schemas import Error
 from server.service import Service
 from server.session_audio import AudioOptions, TurnAudio
@@ -43,7 +43,8 @@ class Turn:
 
     def __init__(self, session: SpeechSession, number: int, config: SessionConfig, asked: SpeechRequest) -> None:
         self.text = ""
-        self.complete = False
+        self.complete = asyncio.Event()  # the client has sent all of its text
+        self._closed = False
         self._session = session
         self._config = config
         self._asked = asked
@@ -61,7 +62,9 @@ class Turn:
         self.audio = TurnAudio(session.send, service.encoders, options, number)
 
     async def write(self, text: str) -> None:
-        """Add to the text; raises InvalidRequest or LimitReached."""
+        """Add to the text, unless the turn has failed; raises InvalidRequest or LimitReached."""
+        if self._closed:
+            return
         service, caller = self._session.service, self._asked.caller or ""
         most = service.settings.websocket.turn_characters
         if len(self.text) + len(text) > most:
@@ -81,9 +84,15 @@ class Turn:
 
     def end(self) -> None:
         """The text is complete."""
-        self.complete = self.audio.text_complete = True
-        self._steps.put_nowait(None)
-        self._begun.set()
+        self.close()
+        self.complete.set()
+
+    def close(self) -> None:
+        """Take no more text: what the client still sends of this turn is not spoken."""
+        if not self._closed:
+            self._closed = self.audio.text_complete = True
+            self._steps.put_nowait(None)
+            self._begun.set()
 
     async def speak(self) -> None:
         """Send the audio, from the first text to the end; raises EngineError."""
@@ -170,7 +179,7 @@ class SpeechSession:
             while not receiving.done():
                 limit = settings.config_seconds if self._config is None else settings.idle_seconds
                 left = self._active + limit - loop.time()
-                if left <= 0 and not (self._turns and self._turns[0][0].complete):
+                if left <= 0 and not (self._turns and self._turns[0][0].complete.is_set()):
                     return None
                 await asyncio.wait((receiving,), timeout=max(left, 0.05))
             event = receiving.result()
@@ -239,12 +248,12 @@ class SpeechSession:
         try:
             await turn.write(text)
         except EngineError:
-            turn.end()
+            turn.close()
             raise
 
     def _writing(self) -> Turn | None:
         """The turn whose text is not complete."""
-        return self._turns[-1][0] if self._turns and not self._turns[-1][0].complete else None
+        return self._turns[-1][0] if self._turns and not self._turns[-1][0].complete.is_set() else None
 
     def _begin(self) -> Turn:
         assert self._config is not None
@@ -260,15 +269,18 @@ class SpeechSession:
     async def _speak(self, turn: Turn, before: asyncio.Task[None] | None) -> None:
         """Speak a turn after the one before it."""
         try:
-            if before is not None:
-                await asyncio.wait((before,))
-            async with turn.audio:
-                try:
-                    await turn.speak()
-                except EngineError as error:
-                    await self._send_error(error, partial_audio=turn.audio.partial)
-                    await turn.audio.stop(error=True)
-                await self.send(turn.audio.done(turn.text))
+            with self.service.turn():
+                if before is not None:
+                    await asyncio.wait((before,))
+                async with turn.audio:
+                    try:
+                        await turn.speak()
+                    except EngineError as error:
+                        turn.close()
+                        await self._send_error(error, partial_audio=turn.audio.partial)
+                        await turn.audio.stop(error=True)
+            await turn.complete.wait()
+            await self.send(turn.audio.done(turn.text))
             self._turns.popleft()
         except WebSocketDisconnect:
             pass
@@ -290,7 +302,7 @@ class SpeechSession:
     async def _send_error(self, error: EngineError, *, partial_audio: bool = False) -> None:
         status, body = error_body(error)
         if status >= 500:
-            logger.error("A session's turn failed: %s", error, exc_info=error if body.type == FAILED else None)
+            logger.error("A session's turn failed: %s", error, exc_info=error if status == 500 else None)
         body = body.model_copy(update={"message": shorten(body.message, LONGEST_MESSAGE)})
         details = Error.model_validate(body.model_dump())
         await self.send(SessionError(message=body.message, error=details, partial_audio=partial_audio))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import numpy as np
@@ -40,7 +40,11 @@ class BurstyLanguageModel(FakeLanguageModel):
 
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
         async for tokens in super().generate(prompt, sampling, due):
-            yield [self.vocabulary.semantic.first + number // 12 % 2 for number in range(len(tokens))]
+            first = self.vocabulary.semantic.first
+            yield [
+                first + number // 12 % 2 if token in self.vocabulary.semantic.ids else token
+                for number, token in enumerate(tokens)
+            ]
 
 
 class BurstyCodec(FakeCodec):
@@ -72,8 +76,8 @@ class BurstListener:
     def transcribe(
         self,
         file: UploadFile,
-        response_format: str = Form(),
-        granularities: list[str] = Form(alias="timestamp_granularities[]"),
+        response_format: Annotated[str, Form()],
+        granularities: Annotated[list[str], Form(alias="timestamp_granularities[]")],
     ) -> Response:
         assert self.may_answer.wait(60)
         assert (response_format, granularities) == ("verbose_json", ["word"])
@@ -134,8 +138,8 @@ def test_words_are_where_they_are_heard(http: httpx.Client, speed: float) -> Non
     heard = bursts(np.frombuffer(audio, "<i2") / np.float32(32768), 24_000)
     assert len(heard) == 6  # two of each sentence
     assert [place for word in words_of(sent) for place in word] == pytest.approx(
-        [place for word in heard for place in word], abs=0.025
-    )
+        [place for word in heard for place in word], abs=0.01 if speed == 1 else 0.06
+    )  # a tempo is changed in windows of 60 ms, which it moves
     assert [event["sentence"] for event in of("speech.audio.words", sent)] == [0, 1, 2]
     for words, times in zip(of("speech.audio.words", sent), of("speech.audio.timestamps", sent), strict=True):
         assert times["start"] <= words["words"][0]["start"] < words["words"][-1]["end"] <= times["end"]
