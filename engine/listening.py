@@ -107,10 +107,14 @@ def _words(answer: dict[str, Any]) -> list[WordTime] | None:
         given = None if not given and _text(answer).strip() else _joined(given)
     if given is None:
         return None
-    words = [WordTime(word["word"].strip(), max(0.0, word["start"]), max(0.0, word["end"])) for word in given]
-    if not all(math.isfinite(word.start + word.end) for word in words):
-        raise ValueError("the times of its words are not numbers")
+    words = [WordTime(word["word"].strip(), _seconds(word["start"]), _seconds(word["end"])) for word in given]
     return [word for word in words if word.word]
+
+
+def _seconds(time: float) -> float:
+    if not math.isfinite(time):
+        raise ValueError("a time in its answer is not a number")
+    return max(0.0, time)
 
 
 def _joined(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
