@@ -7,9 +7,16 @@ from functools import singledispatch
 
 from pydantic import BaseModel
 
-from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning
+from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning, WordTimes
 from server.schemas import SpeechAudioWarning
-from server.script_schemas import IgnoredElementsWarning, SpeechAudioMark, SpeechAudioTimestamps
+from server.script_schemas import (
+    IgnoredElementsWarning,
+    SpeechAudioMark,
+    SpeechAudioTimestamps,
+    SpeechAudioWords,
+    SpokenSentence,
+    WordTimestamp,
+)
 
 WARNING_HEADER = "X-Speech-Warnings"
 
@@ -38,6 +45,12 @@ def _(event: SentenceTimes) -> SpeechAudioTimestamps:
 
 
 @event_model.register
+def _(event: WordTimes) -> SpeechAudioWords:
+    words = [WordTimestamp(word=word.word, start=word.start, end=word.end) for word in event.words]
+    return SpeechAudioWords(sentence=event.sentence, words=words)
+
+
+@event_model.register
 def _(event: MarkTime) -> SpeechAudioMark:
     return SpeechAudioMark(name=event.name, seconds=event.seconds)
 
@@ -47,6 +60,17 @@ def _(event: IgnoredMarkup) -> IgnoredElementsWarning:
     names = list(event.names)
     message = f"This SSML has no effect here, and its text is spoken: {', '.join(names)}."
     return IgnoredElementsWarning(message=message, ignored_elements=names)
+
+
+def spoken_sentences(events: Iterable[SpeechEvent]) -> list[SpokenSentence]:
+    """The sentences of a whole answer, each with its words."""
+    models = [event_model(event) for event in events if isinstance(event, SentenceTimes | WordTimes)]
+    words = {model.sentence: model.words for model in models if isinstance(model, SpeechAudioWords)}
+    return [
+        SpokenSentence(**model.model_dump(exclude={"type"}), words=words.get(model.sentence))
+        for model in models
+        if isinstance(model, SpeechAudioTimestamps)
+    ]
 
 
 def warning_header(events: Iterable[SpeechEvent]) -> dict[str, str]:

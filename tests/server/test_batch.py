@@ -75,6 +75,23 @@ def test_lines_become_files_and_entries(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_subtitles_are_files_beside_the_audio(tmp_path: Path) -> None:
+    rows = [LINES[0], {"id": "two", "text": "The first sentence.[pause:1s]And the second, of 5 & more."}]
+    file, out = write_lines(tmp_path / "in.jsonl", rows), tmp_path / "out"
+    batch(file, "-o", out, "--format", "wav")
+    plain = (out / "two.wav").read_bytes()
+    batch(file, "-o", out, "--format", "wav", "--srt", "--vtt")  # lines without them are spoken again, alike
+    assert (out / "two.wav").read_bytes() == plain
+    assert {path.name for path in out.glob("*.??t")} == {"a.srt", "a.vtt", "two.srt", "two.vtt"}
+    first, second = (out / "two.srt").read_text().split("\n\n")
+    assert first.startswith("1\n00:00:00,000 --> 00:00:0")
+    assert second.endswith("\nAnd the second, of 5 & more.\n")
+    assert "And the second, of 5 &amp; more.\n" in (out / "two.vtt").read_text()
+    made = (out / "two.srt").stat().st_mtime_ns
+    batch(file, "-o", out, "--format", "wav", "--srt")  # all is done
+    assert (out / "two.srt").stat().st_mtime_ns == made
+
+
 def test_every_kind_of_input_says_the_same(tmp_path: Path) -> None:
     rows = [{"id": "000001", "text": "Hello world.", "speed": 1.5}, {"id": "000002", "text": "Good morning."}]
     write_lines(tmp_path / "in.jsonl", rows)
