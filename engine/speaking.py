@@ -189,7 +189,7 @@ class _Speech:
         samples = np.concatenate([piece.samples for piece in self._waiting])
         errors = None if listener is None else await listener.errors(samples, text)
         if listener is None or errors is None:
-            self._warnings = (SpeechWarning(self._sentence.index, text, UNVERIFIED),)
+            self._warnings = (self._warning(UNVERIFIED),)
         elif errors > listener.bound:
             take.errors = errors
             take.fail(Fault.WORDS, len(take.tokens))
@@ -261,8 +261,10 @@ class _Speech:
                 yield self._send(rest)
         elif self._seam is not None:
             yield AudioChunk(self._trimmer.push(self._seam, [True]), Usage())
-        warning = SpeechWarning(self._sentence.index, self._sentence.text, str(best.fault))
-        yield AudioChunk(self._trimmer.end(), Usage(), (warning,))
+        yield AudioChunk(self._trimmer.end(), Usage(), (self._warning(str(best.fault)),))
+
+    def _warning(self, fault: str) -> SpeechWarning:
+        return SpeechWarning(self._sentence.index, self._sentence.text, self._sentence.span, fault)
 
 
 def _seed(seed: int, number: int) -> int:

@@ -148,6 +148,7 @@ async def test_when_all_takes_fail_it_is_said_and_the_rest_of_the_text_goes_on(
     await broken.engine.close()
     assert [(warning.sentence, warning.fault) for warning in warnings] == [(n, "nothing") for n in range(4)]
     assert [warning.text for warning in warnings] == list(TEXTS)
+    assert [" ".join(TEXTS)[slice(*warning.span)].strip() for warning in warnings] == list(TEXTS)
     assert broken.outcomes == {"nothing": 4 * 3}
     assert len(samples) > 3 * 0.35 * 16_000
 
