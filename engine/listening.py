@@ -11,6 +11,7 @@ import httpx2
 
 from engine.config import ListenerConfig
 from engine.takes.words import error_rate
+from engine.text import Language
 from engine.text.script import is_chinese
 from engine.types import CODEC_SAMPLE_RATE, Samples
 
@@ -36,25 +37,32 @@ class Listener:
         """The error rate from which a sentence was not understood."""
         return self._config.max_error_rate
 
-    async def errors(self, samples: Samples, text: str) -> float | None:
+    async def errors(self, samples: Samples, text: str, asked: Language | None = None) -> float | None:
         """The error rate of what the listener understood, against the normalised `text`; None if it does not answer.
 
-        `samples` has shape (n,), at 16 kHz.
+        `samples` has shape (n,), at 16 kHz. `asked` is the language of a text that is not Chinese, English by default;
+        the listener is told the language, so that it does not guess.
         """
+        language = "zh" if is_chinese(text) else "en" if asked in (None, "zh") else asked
         loop = asyncio.get_running_loop()
         if loop.time() < self._asked_again_at:
             return None
         try:
             async with asyncio.timeout(self._config.seconds):
-                return error_rate(text, await self._transcribe(samples, "zh" if is_chinese(text) else "en"))
+                return error_rate(text, await self._transcribe(samples, language), language)
         except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
             self._asked_again_at = loop.time() + RETRY_SECONDS
             reason = str(error).partition("\n")[0] or type(error).__name__
             logger.warning("The listener at %s does not answer: %s", self._config.url, reason)
             return None
 
-    async def _transcribe(self, samples: Samples, language: str) -> str:
-        form = {"model": self._config.model, "language": language, "response_format": "json", "temperature": "0"}
+    async def _transcribe(self, samples: Samples, language: Language) -> str:
+        form = {
+            "model": self._config.model,
+            "language": language.partition("-")[0],
+            "response_format": "json",
+            "temperature": "0",
+        }
         file = ("speech.wav", _wav(samples), "audio/wav")
         url = f"{self._config.url}/v1/audio/transcriptions"
         answer = await self._http.post(url, data=form, files={"file": file})
