@@ -122,6 +122,7 @@ class _Speech:
         self._bound = min(limit, request.max_tokens or limit)
         self._may_end_early = self._bound < limit
         asked = config.retakes if request.retakes is None else request.retakes
+        self._checked = asked > 0
         self._retakes = 0 if request.sampling.greedy else asked  # drawn again, a greedy take is the same
         self._rate: Rate | None = None
         self._trimmer = Trimmer(sentence.pause, first=sentence.index == 0)
@@ -137,7 +138,7 @@ class _Speech:
     async def chunks(self) -> AsyncGenerator[AudioChunk, None]:
         """Draw until a take passes, or until there have been enough."""
         lengths = None
-        if self._retakes:
+        if self._checked:
             self._rate = await self._parts.rates.of(self._sentence.voice, self._sentence.text)
             lengths = Lengths.of(self._sentence.text, FASTEST)  # no bound of any voice is lower
         takes = [Take(lengths)]

@@ -86,6 +86,9 @@ def test_what_failed_is_said_in_events_and_header_and_counted(
         ]
         assert [written[slice(*event["span"])].strip() for event in warnings] == ["There are 2 of them.", TEXT]
         assert found[-1]["type"] == "speech.audio.done"
+        greedy = ask(http, **looping, temperature=0)  # drawn again, it would be the same
+        assert greedy.headers["X-Speech-Warnings"] == "0 loop"
+        assert metrics(http)["takes_total loop"] == before + 2 + 2 * 2 + 1
         assert "X-Speech-Warnings" not in ask(http, verify=False, retakes=0).headers
 
 
