@@ -42,7 +42,9 @@ def _units(text: str, language: Language) -> list[str]:
 def _normalizer(language: Language) -> Callable[[str], str]:
     from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
-    return EnglishTextNormalizer({}) if language == "en" else BasicTextNormalizer(remove_diacritics=True)
+    if language == "en":
+        return EnglishTextNormalizer({})  # type: ignore[no-untyped-call]
+    return BasicTextNormalizer(remove_diacritics=True)
 
 
 @cache

@@ -15,7 +15,7 @@ from engine.rates import FIRST
 from engine.speech import SpeechEngine
 from engine.text import speech_weight
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import Prompt, Samples, Sampling, SpeechRequest, SpeechWarning
+from engine.types import OutputGrammar, Prompt, Samples, Sampling, SpeechRequest, SpeechWarning
 from engine.voices.database import Database
 
 SILENT = tuple(range(9))
@@ -36,7 +36,7 @@ class Teacher(TeacherModel):
         self.may_measure.set()
 
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
-        if due == FIRST:
+        if due == FIRST and prompt.answer is OutputGrammar.SPEECH:
             await self.may_measure.wait()
         async for ids in super().generate(prompt, sampling, due):
             yield ids
