@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 import httpx2
 import psutil
 import uvicorn
-from prometheus_client.parser import text_string_to_metric_families
 
 from engine import Observer, SpeechEngine
 from server.app import create_app
@@ -40,7 +38,7 @@ class Served:
 def served(settings: Settings, load: Load | None = None) -> Generator[Served, None, None]:
     """Serve an engine, by default the settings', until the block ends. `load` is pickled."""
     port = free_port()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(settings, load, port))
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(settings, load, port), daemon=True)
     process.start()
     try:
         assert process.pid is not None
@@ -50,13 +48,6 @@ def served(settings: Settings, load: Load | None = None) -> Generator[Served, No
     finally:
         process.terminate()
         process.join()
-
-
-async def takes(http: httpx2.AsyncClient) -> Counter[str]:
-    """All takes of a server so far, by outcome."""
-    families = text_string_to_metric_families((await http.get("/metrics")).raise_for_status().text)
-    samples = [sample for family in families if family.name == "fast_spark_takes" for sample in family.samples]
-    return Counter({s.labels["outcome"]: int(s.value) for s in samples if s.name.endswith("_total")})
 
 
 def free_port() -> int:

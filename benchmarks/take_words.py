@@ -20,10 +20,11 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from benchmarks.serving import served, takes
+from benchmarks.serving import served
 from demo.hearing import errors, hear, units
 from demo.texts import held_out, listened
 from engine import EngineConfig, ListenerConfig, Samples
+from server.bench.client import takes_so_far
 from server.settings import Settings
 
 VOICES = ("alloy", "nova", "onyx", "shimmer")
@@ -58,7 +59,7 @@ def texts(count: int) -> list[str]:
 async def ask(url: str, way: Way, count: int) -> Answers:
     """Have all sentences spoken, by some clients at once. The voices and seeds do not depend on the way."""
     async with httpx2.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:
-        before = await takes(http)
+        before = await takes_so_far(http)
         clients = asyncio.Semaphore(CLIENTS)
 
         async def say(number: int, text: str) -> tuple[bytes, bool]:
@@ -71,9 +72,10 @@ async def ask(url: str, way: Way, count: int) -> Answers:
             return answer.raise_for_status().content, "X-Speech-Warnings" in answer.headers
 
         said = await asyncio.gather(*(say(number, text) for number, text in enumerate(texts(count))))
-        after = await takes(http)
-    after.subtract(before)
-    return Answers([audio for audio, _ in said], sum(warned for _, warned in said), after)
+        after = await takes_so_far(http)
+    assert before is not None
+    assert after is not None
+    return Answers([audio for audio, _ in said], sum(warned for _, warned in said), after - before)
 
 
 class Judge:

@@ -25,13 +25,14 @@ import typer
 from rich.console import Console
 
 from benchmarks.faulty import faulty_engine, heard_tokens, is_noticed
-from benchmarks.serving import Served, served, takes
+from benchmarks.serving import Served, served
 from demo.teacher import Teacher
 from demo.texts import held_out, listened
 from engine import EngineConfig
 from engine.checkpoints.layout import demo_directory
 from engine.codec.bicodec import BiCodec
 from engine.rates import TEXTS
+from server.bench.client import failed_takes, takes_so_far
 from server.settings import Settings
 
 CLIENTS = 8
@@ -94,7 +95,7 @@ async def ask(server: Served, inputs: Sequence[str], *, stream: bool, retakes: i
     """Have all inputs spoken, by some clients at once, each with its number as seed."""
     async with httpx2.AsyncClient(base_url=server.url, timeout=None, trust_env=False) as http:
         clients = asyncio.Semaphore(CLIENTS)
-        before = await takes(http)
+        before = await takes_so_far(http)
 
         async def say(number: int, text: str) -> tuple[list[int], bool]:
             body = {"model": "tts-1", "voice": "alloy", "input": text, "seed": number, "retakes": retakes}
@@ -105,14 +106,10 @@ async def ask(server: Served, inputs: Sequence[str], *, stream: bool, retakes: i
             return heard_tokens(samples), "X-Speech-Warnings" in answer.headers
 
         said = await asyncio.gather(*(say(number, text) for number, text in enumerate(inputs)))
-        after = await takes(http)
-    after.subtract(before)
-    return Heard([tokens for tokens, _ in said], [warned for _, warned in said], after)
-
-
-def failed(heard: Heard) -> int:
-    """The takes that did not pass."""
-    return heard.takes.total() - heard.takes["passed"]
+        after = await takes_so_far(http)
+    assert before is not None
+    assert after is not None
+    return Heard([tokens for tokens, _ in said], [warned for _, warned in said], after - before)
 
 
 @app.command()
@@ -144,12 +141,12 @@ def faults(
                 found.append((f"{sentences} sentences, {name}, retakes {retakes}", heard))
     console.print("| | takes | takes that failed | faults that are heard | of these with a warning |")
     console.print("|---|---|---|---|---|")
-    console.print(f"| {sentences} sentences without faults | {clean.takes.total()} | {failed(clean)} | | |")
+    console.print(f"| {sentences} sentences without faults | {clean.takes.total()} | {failed_takes(clean.takes)} | | |")
     warned = found[0][1].warned  # a stream has begun before it could have the header
     for name, heard in found:
         noticed = list(map(is_noticed, heard.answers, clean.answers))
         said = sum(map(all, zip(noticed, warned, strict=True))) if heard.takes else ""
-        takes = f"{heard.takes.total()} | {failed(heard)}" if heard.takes else "|"
+        takes = f"{heard.takes.total()} | {failed_takes(heard.takes)}" if heard.takes else "|"
         console.print(f"| {name} | {takes} | {sum(noticed)} | {said} |")
     same = sum(one == other for one, other in zip(found[0][1].answers, found[1][1].answers, strict=True))
     console.print(f"\n{len(inputs)} requests, {same} with the same samples whole and streamed.")
