@@ -23,7 +23,7 @@ KINDS = ("held", "loop", "silence", "late", "nothing", "early", "runaway")
 FOREVER = 3000  # tokens
 ALIGNED = 8  # tokens by which it is found where an answer goes on
 NOTICED = 15  # tokens, 0.3 s, that are missing, or others, or too many: so much a listener notices
-JOIN = 1 / 16_384  # between the levels of two tokens; 16 bits have them apart
+STEP = 1 / 16_384  # between the levels of two tokens; 16 bits have them apart
 
 Said = Callable[[str], Sequence[int]]
 """The semantic tokens of a text, as codebook indices."""
@@ -174,13 +174,14 @@ class ReadableCodec:
         return [np.repeat(self._levels(item.semantic[item.kept]), SAMPLES_PER_TOKEN) for item in items]
 
     def _levels(self, tokens: TokenIds) -> Samples:
-        return np.where(np.isin(tokens, self._silent), 0, 0.25 + tokens * JOIN).astype(np.float32)
+        return np.where(np.isin(tokens, self._silent), 0, 0.25 + tokens * STEP).astype(np.float32)
 
 
 def heard_tokens(samples: Samples) -> list[int]:
     """The tokens that the samples at 16 kHz were made from, -1 for silence; wrong where two takes were joined."""
     middles = samples[: len(samples) // SAMPLES_PER_TOKEN * SAMPLES_PER_TOKEN].reshape(-1, SAMPLES_PER_TOKEN)[:, 160]
-    return np.where(middles < 0.2, -1, np.round((middles - 0.25) / JOIN)).astype(int).tolist()
+    tokens: list[int] = np.where(middles < 0.2, -1, np.round((middles - 0.25) / STEP)).astype(int).tolist()
+    return tokens
 
 
 def is_noticed(heard: list[int], clean: list[int]) -> bool:

@@ -31,7 +31,7 @@ class Served:
     def processor_seconds(self) -> float:
         """What its process has used of all processors so far."""
         times = psutil.Process(self.pid).cpu_times()
-        return times.user + times.system
+        return float(times.user + times.system)
 
 
 @contextmanager

@@ -85,7 +85,9 @@ def prompts(count: int) -> Iterator[Recording]:
             continue
         with av.open(str(path), format="g722") as container:
             pieces = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
-        yield Recording("Asterisk's prompts", normalise(text), np.concatenate(pieces).astype(np.float32) / 32_768)
+        yield Recording(
+            "Asterisk's prompts", normalise(text), np.concatenate(pieces).astype(np.float32) / np.float32(32_768)
+        )
         found += 1
         if found == count:
             return
