@@ -149,7 +149,7 @@ class EngineConfig(BaseModel):
     """Sentences of one text that are generated side by side."""
     retakes: int = Field(2, ge=0, le=10)
     """How often a sentence is drawn again that loops, falls silent, ends too early or does not end; 0 turns the checks
-    off. A request can ask for another number. Greedy requests are not checked."""
+    off. A request can ask for another number. A greedy request is checked, but never drawn again."""
     listener: ListenerConfig | None = None
     """The server that verifies sentences, and knows when each word is heard."""
     pauses: PauseConfig = PauseConfig()

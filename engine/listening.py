@@ -15,6 +15,7 @@ import httpx2
 from engine.config import ListenerConfig
 from engine.events import WordTime
 from engine.takes.words import error_rate
+from engine.text import Language
 from engine.text.script import is_chinese
 from engine.types import CODEC_SAMPLE_RATE, Samples
 
@@ -45,25 +46,27 @@ class Listener:
         """The error rate from which a sentence was not understood."""
         return self._config.max_error_rate
 
-    async def errors(self, samples: Samples, text: str) -> float | None:
+    async def errors(self, samples: Samples, text: str, asked: Language | None = None) -> float | None:
         """The error rate of what the listener understood, against the normalised `text`; None if it does not answer.
 
-        `samples` has shape (n,), at 16 kHz.
+        `samples` has shape (n,), at 16 kHz. `asked` is the language of a text that is not Chinese, English by default;
+        the listener is told the language, so that it does not guess.
         """
-        heard = await self._ask(samples, text, "json", _text)
-        return None if heard is None else error_rate(text, heard)
+        language = _language(text, asked)
+        heard = await self._ask(samples, language, "json", _text)
+        return None if heard is None else error_rate(text, heard, language)
 
-    async def words(self, samples: Samples, text: str) -> list[WordTime] | None:
+    async def words(self, samples: Samples, text: str, asked: Language | None = None) -> list[WordTime] | None:
         """The words that the listener understood, in seconds of the samples; None if it has no times of words.
 
-        `samples` has shape (n,), at 16 kHz; `text` is what they say.
+        `samples` has shape (n,), at 16 kHz; `text` is what they say, and `asked` as in `errors`.
         """
-        words = await self._ask(samples, text, "verbose_json", _words)
+        words = await self._ask(samples, _language(text, asked), "verbose_json", _words)
         seconds = samples.size / CODEC_SAMPLE_RATE
         return words and [WordTime(one.word, min(one.start, seconds), min(one.end, seconds)) for one in words]
 
     async def _ask(
-        self, samples: Samples, text: str, form: Form, read: Callable[[dict[str, Any]], Heard]
+        self, samples: Samples, language: Language, form: Form, read: Callable[[dict[str, Any]], Heard]
     ) -> Heard | None:
         """Return what `read` finds in the listener's answer; None, with a line in the log, if it does not answer."""
         loop = asyncio.get_running_loop()
@@ -71,15 +74,20 @@ class Listener:
             return None
         try:
             async with asyncio.timeout(self._config.seconds):
-                return read(await self._transcribe(samples, "zh" if is_chinese(text) else "en", form))
+                return read(await self._transcribe(samples, language, form))
         except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._asked_again_at[form] = loop.time() + RETRY_SECONDS
             reason = str(error).partition("\n")[0] or type(error).__name__
             logger.warning("The listener at %s does not answer: %s", self._config.url, reason)
             return None
 
-    async def _transcribe(self, samples: Samples, language: str, form: Form) -> dict[str, Any]:
-        data = {"model": self._config.model, "language": language, "response_format": form, "temperature": "0"}
+    async def _transcribe(self, samples: Samples, language: Language, form: Form) -> dict[str, Any]:
+        data = {
+            "model": self._config.model,
+            "language": language.partition("-")[0],
+            "response_format": form,
+            "temperature": "0",
+        }
         if form == "verbose_json":
             data["timestamp_granularities[]"] = "word"
         file = ("speech.wav", _wav(samples), "audio/wav")
@@ -91,6 +99,10 @@ class Listener:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _language(text: str, asked: Language | None) -> Language:
+    return "zh" if is_chinese(text) else "en" if asked in (None, "zh") else asked
 
 
 def _text(answer: dict[str, Any]) -> str:

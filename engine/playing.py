@@ -94,7 +94,7 @@ class Player:
         self._since = 0  # samples since then, at the codec's rate
         self._begun = 0.0  # seconds, of the sentence
         self._usage = Usage()
-        self._words = WordTimer(listener) if listener and request.words else None
+        self._words = WordTimer(listener, request) if listener and request.words else None
         self._events: tuple[SpeechEvent, ...] = ()  # for the next chunk
 
     async def play(

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from engine.script.format import Format
 from engine.text.options import TextOptions
+from engine.text.traced import Span
 
 Samples = npt.NDArray[np.float32]
 """One channel of audio, float32 in [-1, 1], shape (samples,)."""
@@ -261,12 +262,13 @@ class SpeechEvent:
 class SpeechWarning(SpeechEvent):
     """A sentence may not be heard as it was asked for: no take of it passed, or it could not be verified.
 
-    `sentence` counts from 0. `text` is the sentence as it was to be spoken. `fault` is a value of
-    `engine.takes.faults.Fault`, or "unverified", or "no_words" if its words have no times.
+    `sentence` counts from 0. `text` is the sentence as it was to be spoken, `span` where the request's text has it.
+    `fault` is a value of `engine.takes.faults.Fault`, "unverified", or "no_words" if its words have no times.
     """
 
     sentence: int
     text: str
+    span: Span
     fault: str
 
 

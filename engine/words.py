@@ -9,15 +9,16 @@ import numpy as np
 
 from engine.events import NO_WORDS, WordTime, WordTimes
 from engine.listening import Listener
-from engine.planning import Sentence
-from engine.types import CODEC_SAMPLE_RATE, Samples, SpeechEvent, SpeechWarning
+from engine.planning import Sentence, asked_language
+from engine.types import CODEC_SAMPLE_RATE, Samples, SpeechEvent, SpeechRequest, SpeechWarning
 
 
 class WordTimer:
     """The words of one answer. The listener is asked about one sentence after another."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, request: SpeechRequest) -> None:
         self._listener = listener
+        self._request = request
         self._turn = asyncio.Lock()
         self._heard: list[Samples] = []  # of the sentence, before its tempo
         self._asked: deque[asyncio.Task[SpeechEvent]] = deque()
@@ -52,9 +53,10 @@ class WordTimer:
 
     async def _ask(self, sentence: Sentence, samples: Samples, start: float, end: float) -> SpeechEvent:
         async with self._turn:
-            words = await self._listener.words(samples, sentence.text) if samples.size else []
+            asked = asked_language(self._request, sentence.voice)
+            words = await self._listener.words(samples, sentence.text, asked) if samples.size else []
         if words is None:
-            return SpeechWarning(sentence.index, sentence.text, NO_WORDS)
+            return SpeechWarning(sentence.index, sentence.text, sentence.span, NO_WORDS)
         tempo = samples.size / CODEC_SAMPLE_RATE / (end - start) if end > start else 1
         placed = (WordTime(one.word, start + one.start / tempo, start + one.end / tempo) for one in words)
         return WordTimes(sentence.index, tuple(placed))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import singledispatch
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning, WordTimes
-from server.schemas import SpeechAudioWarning
+from server.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioWarning
 from server.script_schemas import (
     IgnoredElementsWarning,
     SpeechAudioMark,
@@ -19,6 +21,16 @@ from server.script_schemas import (
 )
 
 WARNING_HEADER = "X-Speech-Warnings"
+EVENTS: Final[tuple[type[BaseModel], ...]] = (
+    SpeechAudioDelta,
+    SpeechAudioWarning,
+    IgnoredElementsWarning,
+    SpeechAudioTimestamps,
+    SpeechAudioWords,
+    SpeechAudioMark,
+    SpeechAudioDone,
+)
+"""Of a stream of events."""
 
 
 @singledispatch
@@ -29,7 +41,7 @@ def event_model(event: SpeechEvent) -> BaseModel:
 
 @event_model.register
 def _(event: SpeechWarning) -> SpeechAudioWarning:
-    return SpeechAudioWarning(sentence=event.sentence, text=event.text, fault=event.fault)
+    return SpeechAudioWarning(sentence=event.sentence, text=event.text, span=event.span, fault=event.fault)
 
 
 @event_model.register
@@ -77,3 +89,23 @@ def warning_header(events: Iterable[SpeechEvent]) -> dict[str, str]:
     """The header of a whole answer that names its warnings, such as `2 loop, 5 nothing`; none without warnings."""
     warnings = [f"{event.sentence} {event.fault}" for event in events if isinstance(event, SpeechWarning)]
     return {WARNING_HEADER: ", ".join(warnings)} if warnings else {}
+
+
+def events_schema() -> dict[str, Any]:
+    """What the OpenAPI document says of each item of a stream: its data is one of the events, as JSON."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": list(map(_schema, EVENTS))},
+    }
+    return {"type": "object", "properties": {"data": data}, "required": ["data"]}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's schema, with its nested models written out: an OpenAPI document has its references elsewhere."""
+    schema = model.model_json_schema(mode="serialization")
+    nested = schema.pop("$defs", {})
+    written_out: dict[str, Any] = json.loads(
+        json.dumps(schema), object_hook=lambda node: nested[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    )
+    return written_out

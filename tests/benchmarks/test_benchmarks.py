@@ -1,8 +1,10 @@
 """Each benchmark script runs on the small checkpoint. Its figures mean nothing there."""
 
 import os
+import re
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,22 @@ def test_llm(small_checkpoint: Path, tmp_path: Path) -> None:
 def test_busy_host() -> None:
     printed = output_of("busy_host", "demo", "--sentences", "1")
     assert "threads, short waits |" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_library("espeak-ng"), reason="the teacher is not installed: apt install libespeak-ng1")
+def test_takes() -> None:
+    printed = output_of("takes", "faults", "--sentences", "100", "--texts", "6", "--rate", "0.15")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "sentences" in line]
+    clean, whole, streamed, unchecked = rows
+    assert clean[1:3] == ["100", "0"]
+    assert int(whole[2]) == int(streamed[2]) > 5
+    assert int(whole[3]) <= int(whole[4])  # what is heard is said
+    assert int(unchecked[3]) > 5
+    requests, same = (int(number) for number in re.findall(r"(\d+) (?:requests|with the same)", printed))
+    assert requests == same
+
+
+@pytest.mark.slow
+def test_the_cost_of_takes() -> None:
+    assert "3 sentences: " in output_of("takes", "cost", "--pairs", "3")
