@@ -101,7 +101,7 @@ def ray_cluster() -> Generator[str, None, None]:
 
 def deploy(settings: Settings, load: Load, replicas: int) -> None:
     """Deploy paced replicas, and wait until they are ready."""
-    options = {"num_replicas": replicas, "autoscaling_config": None, "ray_actor_options": {"num_cpus": 1}}
+    options = {"num_replicas": replicas, "ray_actor_options": {"num_cpus": 1}}
     serve.run(
         cluster.application(settings, load, **options, max_ongoing_requests=10_000), name=cluster.NAME, route_prefix="/"
     )
