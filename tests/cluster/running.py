@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import httpx
 import pytest
 
 from server.cluster_edge import IMPORT_PATH, VARIABLE
@@ -22,6 +23,7 @@ ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_metrics_report_interval_ms": "1000",
     VARIABLE: IMPORT_PATH,
+    "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
 }
 
 
@@ -29,15 +31,15 @@ Result = TypeVar("Result")
 
 
 class Nodes:
-    """Ray's own fixture, with a proxy on the head. A node has room for two replicas; the head has no replicas."""
+    """Ray's own fixture, with a proxy on the head. Each node, the head too, has room for two replicas."""
 
     def __init__(self, nodes: int, port: int) -> None:
         from ray import serve
         from ray.cluster_utils import Cluster
 
-        self._cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
-        self._nodes: list[Any] = []
-        for _ in range(nodes):
+        self._cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 2})
+        self._nodes = [self._cluster.head_node]
+        for _ in range(nodes - 1):
             self.add_node()
         self._cluster.connect()
         serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
@@ -170,7 +172,7 @@ class Machines:
 
 @contextmanager
 def machines(nodes: int) -> Iterator[Machines]:
-    """A cluster with these many nodes for replicas, and PostgreSQL; without one of them, the test is skipped."""
+    """A cluster with these many nodes, and PostgreSQL; without one of them, the test is skipped."""
     pytest.importorskip("ray", reason="pip install 'fast-spark[cluster]'")
     if (found := programs()) is None:
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
@@ -184,11 +186,19 @@ def machines(nodes: int) -> Iterator[Machines]:
                 patch.setenv(name, value)
             process.start()
         try:
-            yield Machines(Control(ours), database, port)
+            control = Control(ours)
+            wait_until(lambda: all(map(_answers, control.call(Nodes.exporters))))  # else a replica may never export
+            yield Machines(control, database, port)
         finally:
             ours.send(None)
             process.join()
             assert process.exitcode == 0
+
+
+def _answers(url: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(url).is_success
+    return False
 
 
 def free_port() -> int:
