@@ -89,10 +89,12 @@ async def test_a_session_ends_with_its_replica(cluster: PacedCluster) -> None:
     async with session(cluster.server, CONFIG | SAID, **AUTHORISED) as client:
         await send(client, *texts([LONG]), DONE)
         await receive(client, "audio.start")
-        for process in cluster.machines.replicas():
+        dead = set(cluster.machines.replicas())
+        for process in dead:
             os.kill(process, signal.SIGKILL)
         with pytest.raises(ConnectionClosed):
             await last(client)
+    wait_until(lambda: dead.isdisjoint(cluster.machines.replicas()))
     cluster.machines.settle(2)
     async with session(cluster.server, **AUTHORISED) as client:
         await send(client, *texts([TEXT]), DONE)
