@@ -39,12 +39,15 @@ def test_codec(small_checkpoint: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_llm(small_checkpoint: Path) -> None:
+def test_llm(small_checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "host.md"
     arguments = ("--steps", "2", "--width", "1", "--width", "2", "--quantization", "q8_0", "--precision", "float32")
+    arguments += ("--record", str(file))
     printed = output_of("llm", str(small_checkpoint), *arguments)
     for backend in ("Llama.generate", "llama-cpp", "torch"):
         assert backend in printed
     assert "Peak memory" in printed
+    assert "| backend | weights | 1 together | 4 together | 16 together |" in file.read_text()
 
 
 @pytest.mark.slow
