@@ -84,10 +84,14 @@ class SpeechSession:
             receiving.cancel()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1005))
-        if event.get("text") is None:
+        text = event.get("text")
+        if text is None:
             return InvalidRequest("A message is a text with JSON, not binary.")
+        if len(text) > self.service.settings.max_json_bytes:  # uvicorn refuses it already, but Ray's proxy does not
+            await self._websocket.close(1009)
+            raise WebSocketDisconnect(1009)
         try:
-            return parse_message(event["text"])
+            return parse_message(text)
         except InvalidRequest as error:
             return error
 

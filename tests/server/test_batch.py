@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -183,6 +184,11 @@ def test_a_book_has_its_chapters_where_they_begin(tmp_path: Path) -> None:
         assert book.metadata["title"] == "Two chapters"
         assert book.metadata["artist"] == "Ada"
         assert book.duration == pytest.approx((second + seconds["c"] + 1) * 1e6, rel=0.02)
+    if ffprobe := shutil.which("ffprobe"):
+        command = [ffprobe, "-loglevel", "error", "-print_format", "json", "-show_chapters", out / "book.m4b"]
+        shown = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["chapters"]
+        assert [chapter["tags"]["title"] for chapter in shown] == ["One", "Two: 2/2"]
+        assert [float(chapter["start_time"]) for chapter in shown] == pytest.approx([0, second], abs=0.01)
     joined, _ = decoded((out / "book.m4b").read_bytes(), "mp4")  # type: ignore[arg-type]
     begin = round(second * 24_000)
     assert abs(joined[begin - 20_000 : begin - 2_000]).max() < 0.01  # the pause before the second chapter
