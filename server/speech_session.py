@@ -87,7 +87,7 @@ class SpeechSession:
         text = event.get("text")
         if text is None:
             return InvalidRequest("A message is a text with JSON, not binary.")
-        if len(text) > self.service.settings.max_json_bytes:  # uvicorn refuses it already, but Ray's proxy does not
+        if len(text) > self._service.settings.max_json_bytes:  # uvicorn refuses it already, but Ray's proxy does not
             await self._websocket.close(1009)
             raise WebSocketDisconnect(1009)
         try:
