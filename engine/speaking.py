@@ -22,7 +22,7 @@ from engine.errors import InvalidRequest
 from engine.listening import Listener
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
-from engine.planning import PACE, Sentence
+from engine.planning import PACE, Sentence, asked_language
 from engine.postprocess import crossfade, fade
 from engine.rates import Rate, Rates
 from engine.runtime.lookahead import Lookahead
@@ -30,7 +30,7 @@ from engine.takes.faults import Fault
 from engine.takes.length import FASTEST, Lengths
 from engine.takes.take import Take
 from engine.takes.trimming import Trimmer
-from engine.text import max_semantic_tokens, spoken_language
+from engine.text import max_semantic_tokens
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import TokenRange
 from engine.types import (
@@ -198,7 +198,7 @@ class _Speech:
         """Let the listener judge a whole take, of which nothing has been sent."""
         listener, text = self._parts.listener, self._sentence.text
         samples = np.concatenate([piece.samples for piece in self._waiting])
-        asked = self._request.reading.language or spoken_language(self._sentence.voice.language)
+        asked = asked_language(self._request, self._sentence.voice)
         errors = None if listener is None else await listener.errors(samples, text, asked)
         if listener is None or errors is None:
             self._warnings = (self._warning(UNVERIFIED),)

@@ -199,6 +199,7 @@ class CreateSpeechRequest(ReadingOptions, ScriptOptions):
             reading=self.reading,
             form=self.form,
             timestamps=self.timestamps or self.delivery == "json",
+            words=self.timestamps or self.delivery == "json",
             retakes=self.retakes,
             verify=self.verify,
         )

@@ -9,9 +9,16 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning
+from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning, WordTimes
 from server.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioWarning
-from server.script_schemas import IgnoredElementsWarning, SpeechAudioMark, SpeechAudioTimestamps
+from server.script_schemas import (
+    IgnoredElementsWarning,
+    SpeechAudioMark,
+    SpeechAudioTimestamps,
+    SpeechAudioWords,
+    SpokenSentence,
+    WordTimestamp,
+)
 
 WARNING_HEADER = "X-Speech-Warnings"
 EVENTS: Final[tuple[type[BaseModel], ...]] = (
@@ -19,6 +26,7 @@ EVENTS: Final[tuple[type[BaseModel], ...]] = (
     SpeechAudioWarning,
     IgnoredElementsWarning,
     SpeechAudioTimestamps,
+    SpeechAudioWords,
     SpeechAudioMark,
     SpeechAudioDone,
 )
@@ -49,6 +57,12 @@ def _(event: SentenceTimes) -> SpeechAudioTimestamps:
 
 
 @event_model.register
+def _(event: WordTimes) -> SpeechAudioWords:
+    words = [WordTimestamp(word=word.word, start=word.start, end=word.end) for word in event.words]
+    return SpeechAudioWords(sentence=event.sentence, words=words)
+
+
+@event_model.register
 def _(event: MarkTime) -> SpeechAudioMark:
     return SpeechAudioMark(name=event.name, seconds=event.seconds)
 
@@ -58,6 +72,17 @@ def _(event: IgnoredMarkup) -> IgnoredElementsWarning:
     names = list(event.names)
     message = f"This SSML has no effect here, and its text is spoken: {', '.join(names)}."
     return IgnoredElementsWarning(message=message, ignored_elements=names)
+
+
+def spoken_sentences(events: Iterable[SpeechEvent]) -> list[SpokenSentence]:
+    """The sentences of a whole answer, each with its words."""
+    models = [event_model(event) for event in events if isinstance(event, SentenceTimes | WordTimes)]
+    words = {model.sentence: model.words for model in models if isinstance(model, SpeechAudioWords)}
+    return [
+        SpokenSentence(**model.model_dump(exclude={"type"}), words=words.get(model.sentence))
+        for model in models
+        if isinstance(model, SpeechAudioTimestamps)
+    ]
 
 
 def warning_header(events: Iterable[SpeechEvent]) -> dict[str, str]:
