@@ -21,7 +21,7 @@ from engine.types import GLOBAL_TOKENS, SAMPLES_PER_TOKEN, OutputGrammar, Passag
 
 KINDS = ("held", "loop", "silence", "late", "nothing", "early", "runaway")
 FOREVER = 3000  # tokens
-ALIGNED = 8  # tokens by which it is found where an answer goes on
+ALIGNED = range(8, 2, -1)  # tokens at the end of a prompt by which it is found where the answer goes on
 NOTICED = 15  # tokens, 0.3 s, that are missing, or others, or too many: so much a listener notices
 STEP = 1 / 16_384  # between the levels of two tokens; 16 bits have them apart
 
@@ -65,7 +65,7 @@ class TeacherModel:
 
 def continues_at(answer: list[int], kept: list[int]) -> int:
     """Where in its answer a model is that has said `kept`: after the tokens that are like the last of those."""
-    for length in range(min(ALIGNED, len(kept)), 0, -1):
+    for length in ALIGNED:
         places = [n for n in range(length, len(answer) + 1) if answer[n - length : n] == kept[-length:]]
         if places:
             return min(places, key=lambda place: abs(place - len(kept)))

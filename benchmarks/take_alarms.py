@@ -1,6 +1,6 @@
 """False alarms of the checks of takes, on speech without faults: `python -m benchmarks.take_alarms`.
 
-The speech is the teacher's, and that of people: the prompts of Asterisk, in one voice, and the recordings of
+The speech is that of the demo's teachers, and of people: the prompts of Asterisk, in one voice, and the recordings of
 PocketSphinx's tests (Debian's packages asterisk-core-sounds-en-g722 and pocketsphinx-testdata). It goes through the
 demo's encoder and decoder, so that the checks have tokens and samples of the kind that they have when a model speaks.
 """
@@ -22,6 +22,7 @@ import soundfile
 import typer
 from rich.console import Console
 
+from demo.natural import NaturalTeacher
 from demo.teacher import Setting, Teacher
 from demo.texts import held_out
 from engine.checkpoints.layout import demo_directory
@@ -67,11 +68,12 @@ class Coded:
 
 
 def teachers(count: int) -> Iterator[Recording]:
-    """Sentences by the teacher, in two of its voices."""
-    teacher = Teacher()
-    for variant in ("", "f2"):
-        for text in held_out()[:count]:
-            yield Recording(f"espeak-ng {variant}".strip(), text, teacher.speak(text, Setting(variant)).samples)
+    """Sentences by the teachers, espeak-ng in two of its voices."""
+    teacher, natural = Teacher(), NaturalTeacher()
+    for text in held_out()[:count]:
+        yield Recording("espeak-ng", text, teacher.speak(text).samples)
+        yield Recording("espeak-ng f2", text, teacher.speak(text, Setting("f2")).samples)
+        yield Recording("hibari", text, natural.speak(text))
 
 
 def prompts(count: int) -> Iterator[Recording]:
@@ -124,7 +126,7 @@ def rate_of(recordings: list[Coded]) -> float:
 
 def main(
     model: Annotated[Path, typer.Option(help="A checkpoint of the demo model's kind.")] = DEMO,
-    sentences: Annotated[int, typer.Option(help="Of each of the teacher's voices; as many prompts as of both.")] = 100,
+    sentences: Annotated[int, typer.Option(help="Of each teacher's voice; twice as many prompts.")] = 100,
 ) -> None:
     """Print a Markdown table."""
     codec = BiCodec.from_checkpoint(model)

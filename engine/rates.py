@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 TEXTS: Final = {"en": "Good morning. It is a pleasure to read this to you.", "zh": "早上好，很高兴为您朗读这段文字。"}
 TRIES: Final = 3
+REMEMBERED: Final = 10_000  # rates
 FIRST: Final = 0.0  # due before all sentences, as some of them wait for it
 
 Rate = Callable[[], Awaitable[float | None]]
@@ -48,6 +49,7 @@ class Rates:
         self._language_model = language_model
         self._codec = codec
         self._store = store
+        self._saved: dict[tuple[str, str], float] = {}
         self._measured: dict[tuple[str, str], asyncio.Task[float]] = {}
 
     async def of(self, voice: VoiceTokens, text: str) -> Rate:
@@ -56,8 +58,13 @@ class Rates:
         if isinstance(voice, ClonedVoiceTokens) and voice.transcript and _script(voice.transcript) == script:
             return _known(_rate(len(voice.semantic_tokens), voice.transcript))
         key = (digest_of(voice), script)
-        saved = await asyncio.to_thread(self._store.get, *key)
+        saved = self._saved.get(key)
+        if saved is None:
+            saved = await asyncio.to_thread(self._store.get, *key)
         if saved is not None:
+            if len(self._saved) == REMEMBERED:
+                self._saved.clear()
+            self._saved[key] = saved  # it never changes, and the store takes as long as the checks
             return _known(saved)
         task = self._once(voice, key)
         # It takes its slot before the sentence does, which keeps its own until it has the rate.
