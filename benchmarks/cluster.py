@@ -101,7 +101,7 @@ def ray_cluster() -> Generator[str, None, None]:
 
 def deploy(settings: Settings, load: Load, replicas: int) -> None:
     """Deploy paced replicas, and wait until they are ready."""
-    options = {"num_replicas": replicas, "autoscaling_config": None, "ray_actor_options": {"num_cpus": 1}}
+    options = {"num_replicas": replicas, "ray_actor_options": {"num_cpus": 1}}
     serve.run(
         cluster.application(settings, load, **options, max_ongoing_requests=10_000), name=cluster.NAME, route_prefix="/"
     )
@@ -184,7 +184,7 @@ def first_audio_of(rounds: Annotated[int, typer.Option(help="Requests to each se
 @app.command("streams")
 def streams_of(
     numbers: Annotated[list[int], typer.Argument(help="Streams at once.")],
-    speed: Annotated[float, typer.Option(help="Of the engine, as a multiple of speech.")] = 1.5,
+    speed: Annotated[float, typer.Option(help="Of the engine, as a multiple of speech.")] = 3,
 ) -> None:
     """Print how many streams a server and a proxy of Ray carry without an underrun."""
     with tempfile.TemporaryDirectory() as directory, ray_cluster() as url:

@@ -16,9 +16,9 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +34,7 @@ from rich.table import Table
 
 from engine.checkpoints.layout import cache_directory, fingerprint
 from engine.config import EngineConfig, Quantization
+from engine.llm.base import LanguageModel
 from engine.llm.llama_cpp.gguf_file import model_file
 from engine.llm.registry import load_language_model
 from engine.llm.sampling import sample
@@ -43,13 +44,16 @@ from engine.tokens.grammar import Grammar
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import GLOBAL_TOKENS, ClonedVoiceTokens, Prompt, Sampling
+from server.bench.markdown import record
 
 Result = TypeVar("Result")
 CONTEXT = 1024
 WIDTHS = (1, 2, 4, 8, 16, 32)  # sequences at once
 VLLM_WIDTHS = (1, 4, 16)  # the same for vLLM, which is slow on a CPU
 QUANTIZATIONS = ("float16", "q8_0", "q4_0")
-PRECISIONS = ("float32", "int8", "bfloat16")  # of torch
+PRECISIONS = ("float32", "int8", "bfloat16", "int4")  # of torch
+PROMPTS = (1, 4, 16)  # that begin together
+PROMPT = 90  # ids: a created voice and a short sentence
 
 
 def prompt_of(vocabulary: Vocabulary) -> Prompt:
@@ -82,17 +86,47 @@ def high_level(checkpoint: Path, quantization: str, steps: int) -> float:
     return 1 / statistics.median(b - a for a, b in pairwise(stamps))
 
 
-async def together(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
-    """Total tokens/s for each number of sequences at once, while all of them generate."""
-    vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
+@asynccontextmanager
+async def loaded(checkpoint: Path, backend: str, precision: str, width: int) -> AsyncGenerator[LanguageModel, None]:
+    """The language model with `width` slots; as in the engine, one thread loads and steps it."""
     config = EngineConfig.model_validate(
         {"model": str(checkpoint), "backend": backend, "llm_precision": precision, "llm_device": "cpu"}
-        | {"max_running": max(widths, default=1), "max_context": CONTEXT}
+        | {"max_running": width, "max_context": CONTEXT}
     )
-    # As in the engine, one thread loads and steps the model, with one pool of threads.
-    cores = ThreadPoolExecutor(1)
-    model = cores.submit(load_language_model, checkpoint, config, vocabulary, run_on(cores)).result()
-    prompt = prompt_of(vocabulary)
+    vocabulary = Vocabulary(checkpoint / "LLM" / "tokenizer.json")
+    with ThreadPoolExecutor(1) as cores:
+        model = cores.submit(load_language_model, checkpoint, config, vocabulary, run_on(cores)).result()
+        yield model
+        await model.close()
+
+
+async def first_ids(checkpoint: Path, backend: str, precision: str) -> list[float]:
+    """Seconds until the last of several sequences that begin together has its first id, for each of PROMPTS."""
+    prompt = prompt_of(Vocabulary(checkpoint / "LLM" / "tokenizer.json"))
+    prompt = replace(prompt, ids=(prompt.ids * PROMPT)[:PROMPT])
+    seconds: list[float] = []
+    async with loaded(checkpoint, backend, precision, max(PROMPTS)) as model:
+
+        async def first(begin: float) -> float:
+            async with aclosing(model.generate(prompt, Sampling(max_tokens=CONTEXT - PROMPT))) as answer:
+                await anext(answer)
+                return time.perf_counter() - begin
+
+        for width in (1, *PROMPTS):  # the first one warms up
+            begin = time.perf_counter()
+            seconds.append(max(await asyncio.gather(*(first(begin) for _ in range(width)))))
+    return seconds[1:]
+
+
+async def together(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
+    """Total tokens/s for each number of sequences at once, while all of them generate."""
+    async with loaded(checkpoint, backend, precision, max(widths, default=1)) as model:
+        prompt = prompt_of(Vocabulary(checkpoint / "LLM" / "tokenizer.json"))
+        return [await rate(model, prompt, width, steps) for width in widths]
+
+
+async def rate(model: LanguageModel, prompt: Prompt, width: int, steps: int) -> float:
+    """Total tokens/s of `width` sequences, while all of them generate."""
 
     async def listen(sampling: Sampling, stamps: list[float], enough: asyncio.Event) -> None:
         async with aclosing(model.generate(prompt, sampling)) as answer:
@@ -101,28 +135,26 @@ async def together(checkpoint: Path, backend: str, precision: str, widths: Seque
                 if enough.is_set():
                     return
 
-    rates: list[float] = []
-    for width in widths:
-        sampling = Sampling(max_tokens=CONTEXT - len(prompt.ids))
-        stamps: list[list[float]] = [[] for _ in range(width)]
-        enough = asyncio.Event()
-        listeners = [
-            asyncio.create_task(listen(replace(sampling, seed=n), own, enough)) for n, own in enumerate(stamps)
-        ]
-        while min(len(own) for own in stamps) < steps:
-            await asyncio.sleep(0.01)
-        enough.set()
-        await asyncio.gather(*listeners)
-        latest = stamps[int(np.argmax([own[0] for own in stamps]))]  # since it joined, all sequences have generated
-        rates.append(width / statistics.median(b - a for a, b in pairwise(latest[: steps + 1])))
-    await model.close()
-    cores.shutdown()
-    return rates
+    sampling = Sampling(max_tokens=CONTEXT - len(prompt.ids))
+    stamps: list[list[float]] = [[] for _ in range(width)]
+    enough = asyncio.Event()
+    listeners = [asyncio.create_task(listen(replace(sampling, seed=n), own, enough)) for n, own in enumerate(stamps)]
+    while min(len(own) for own in stamps) < steps:
+        await asyncio.sleep(0.01)
+    enough.set()
+    await asyncio.gather(*listeners)
+    latest = stamps[int(np.argmax([own[0] for own in stamps]))]  # since it joined, all sequences have generated
+    return width / statistics.median(b - a for a, b in pairwise(latest[: steps + 1]))
 
 
 def backend_rates(checkpoint: Path, backend: str, precision: str, widths: Sequence[int], steps: int) -> list[float]:
     """Run `together`."""
     return asyncio.run(together(checkpoint, backend, precision, widths, steps))
+
+
+def first_id_seconds(checkpoint: Path, backend: str, precision: str) -> list[float]:
+    """Run `first_ids`."""
+    return asyncio.run(first_ids(checkpoint, backend, precision))
 
 
 def sampling_time(rows: int, width: int = 8) -> float:
@@ -162,16 +194,19 @@ def main(
     vllm: Annotated[
         Path | None, typer.Option(help="The Python of an environment with vLLM, to measure it too.")
     ] = None,
+    file: Annotated[Path | None, typer.Option("--record", help="A Markdown file to append the tables to.")] = None,
 ) -> None:
-    """Print the table."""
+    """Print the tables."""
     console = Console(width=150)
     table = Table("backend", "weights", *(f"{n} at once" for n in width), title="total tokens per second")
+    headers = ("backend", "weights", *(f"{n} together" for n in PROMPTS))
+    prompts = Table(*headers, title=f"seconds to the last one's first token, prompts of {PROMPT} tokens")
     # Each measurement has its own process: an idle pool of threads that one leaves behind slows down the next.
     with (
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh,
         Progress() as bar,
     ):
-        task = bar.add_task("Measuring", total=2 * len(quantization) + len(precision) + 2 + (vllm is not None))
+        task = bar.add_task("Measuring", total=3 * len(quantization) + 2 * len(precision) + 2 + (vllm is not None))
 
         def measure(function: Callable[..., Result], *arguments: object) -> Result:
             result = fresh.submit(function, *arguments).result()
@@ -185,17 +220,24 @@ def main(
         for weights, one in single.items():
             rates = measure(backend_rates, checkpoint, "llama-cpp", weights, width, steps)
             table.add_row("llama-cpp", weights, *(f"{rate:.0f} ({rate / one:.1f} x)" for rate in rates))
+            seconds = measure(first_id_seconds, checkpoint, "llama-cpp", weights)
+            prompts.add_row("llama-cpp", weights, *(f"{second:.2f}" for second in seconds))
         first = next(iter(single))
         for dtype in precision:
             rates = measure(backend_rates, checkpoint, "torch", dtype, width, steps)
             table.add_row("torch", dtype, *(f"{rate:.0f} ({rate / single[first]:.1f} x)" for rate in rates))
+            seconds = measure(first_id_seconds, checkpoint, "torch", dtype)
+            prompts.add_row("torch", dtype, *(f"{second:.2f}" for second in seconds))
         for side, rates in (measure(vllm_rates, checkpoint, vllm, steps) if vllm else {}).items():
             at = dict(zip(VLLM_WIDTHS, rates, strict=True))
             table.add_row("vllm", side, *(f"{at[n]:.0f}" if n in at else "" for n in width))
         rows = len(Grammar(Vocabulary(checkpoint / "LLM" / "tokenizer.json")).ids)
         sampling = measure(sampling_time, rows)
         peak, before = measure(peak_memory, checkpoint)
-    console.print(table)
+    for result in (table, prompts):
+        console.print(result)
+    if file is not None:
+        record(file, f"python -m benchmarks.llm DIR --steps {steps}", (table, prompts))
     console.print(f"x: relative to Llama.generate with the same weights, for torch with {first}.")
     console.print(f"Sampling 8 tokens from {rows} rows: {sampling * 1e3:.2f} ms.")
     console.print(

@@ -16,7 +16,7 @@ from engine.errors import (
     UnknownVoice,
     VoiceExists,
 )
-from engine.events import IgnoredMarkup, MarkTime, SentenceBegun, SentenceTimes
+from engine.events import IgnoredMarkup, MarkTime, SentenceBegun, SentenceTimes, WordTime, WordTimes
 from engine.llm.registry import convert, prepare
 from engine.observer import Observer
 from engine.runtime.native import Native
@@ -121,6 +121,8 @@ __all__ = [
     "VoiceAttributes",
     "VoiceExists",
     "VoiceStore",
+    "WordTime",
+    "WordTimes",
     "checkpoints",
     "claim_processors",
     "convert",

@@ -79,7 +79,7 @@ class PauseConfig(BaseModel):
 
 
 class ListenerConfig(BaseModel):
-    """A server that transcribes speech, for requests with `verify`."""
+    """A server that transcribes speech, for requests with `verify`, and for the times of words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -149,9 +149,9 @@ class EngineConfig(BaseModel):
     """Sentences of one text that are generated side by side."""
     retakes: int = Field(2, ge=0, le=10)
     """How often a sentence is drawn again that loops, falls silent, ends too early or does not end; 0 turns the checks
-    off. A request can ask for another number. Greedy requests are not checked."""
+    off. A request can ask for another number. A greedy request is checked, but never drawn again."""
     listener: ListenerConfig | None = None
-    """The server that verifies sentences."""
+    """The server that verifies sentences, and knows when each word is heard."""
     pauses: PauseConfig = PauseConfig()
     """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)

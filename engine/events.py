@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from engine.text import Span
 from engine.types import SpeechEvent
+
+NO_WORDS: Final = "no_words"
+"""The fault of a sentence whose words have no times: the listener did not answer, or it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,27 @@ class SentenceTimes(SpeechEvent):
     start: float
     end: float
     speaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordTime:
+    """When a word is heard, in seconds; `word` is what the listener understood."""
+
+    word: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class WordTimes(SpeechEvent):
+    """The words of a sentence, in seconds of the answer. `sentence` is its number.
+
+    They come after the sentence's SentenceTimes, when the listener has answered. If it has no times, a SpeechWarning
+    with NO_WORDS comes instead.
+    """
+
+    sentence: int
+    words: tuple[WordTime, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,11 @@ class Sentence:
     tempo: float = 1.0
 
 
+def asked_language(request: SpeechRequest, voice: VoiceTokens) -> Language | None:
+    """The language of the request's texts, or that of the voice; None if neither says."""
+    return request.reading.language or spoken_language(voice.language)
+
+
 class Planner:
     """Plans the sentences of requests, for one language model."""
 
@@ -131,8 +136,7 @@ class Planner:
 
     def reading(self, request: SpeechRequest, voice: VoiceTokens) -> TextOptions:
         """The options for a text in this voice."""
-        language = request.reading.language or spoken_language(voice.language)
-        return self._config.reading(replace(request.reading, language=language))
+        return self._config.reading(replace(request.reading, language=asked_language(request, voice)))
 
     @property
     def ahead(self) -> int:

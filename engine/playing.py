@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from engine.events import MarkTime, SentenceBegun, SentenceTimes
+from engine.listening import Listener
 from engine.planning import Sentence
 from engine.postprocess import PostProcessor
 from engine.runtime.native import Native
@@ -20,6 +21,7 @@ from engine.script.tree import Mark, Pause
 from engine.speaking import Speaker
 from engine.text import speech_weight
 from engine.types import CODEC_SAMPLE_RATE, AudioChunk, Samples, SpeechEvent, SpeechRequest, Usage
+from engine.words import WordTimer
 
 _NONE: Final = np.zeros(0, np.float32)
 
@@ -74,9 +76,14 @@ class Player:
     """
 
     def __init__(
-        self, speaker: Speaker, threads: Executor, request: SpeechRequest, marks: tuple[Mark, ...] = ()
+        self,
+        speaker: Speaker,
+        threads: Executor,
+        request: SpeechRequest,
+        listener: Listener | None,
+        marks: tuple[Mark, ...] = (),
     ) -> None:
-        """`threads` run the filters."""
+        """`threads` run the filters; the `listener` has the times of the words."""
         self._speaker = speaker
         self._threads = threads
         self._request = request
@@ -87,6 +94,7 @@ class Player:
         self._since = 0  # samples since then, at the codec's rate
         self._begun = 0.0  # seconds, of the sentence
         self._usage = Usage()
+        self._words = WordTimer(listener, request) if listener and request.words else None
         self._events: tuple[SpeechEvent, ...] = ()  # for the next chunk
 
     async def play(
@@ -108,17 +116,21 @@ class Player:
                             yield chunk
                     case AudioChunk():
                         self._usage += step.usage
+                        if self._words:
+                            self._words.push(step.samples)
                         samples = await self._resampled(await self._tempo.push(step.samples))
                         if samples.size or step.events:
                             yield self._chunk(samples, *step.events)
             rest = await self._rate.flush()
             marks = self._times_of_marks(None) if self._request.timestamps else ()
-            last = (*self._events, *marks)
-            if rest.size or last:
-                yield AudioChunk(rest, self._usage, last)
+            yield AudioChunk(rest, self._usage, (*self._events, *marks), last=True)
+            while self._words and (events := await self._words.next()):
+                yield AudioChunk(_NONE, self._usage, events)
 
     async def aclose(self) -> None:
-        """Free the filters."""
+        """Free the filters, and ask for no more words."""
+        if self._words:
+            await self._words.aclose()
         await self._tempo.aclose()
         await self._rate.aclose()
 
@@ -146,6 +158,8 @@ class Player:
             number, written, span, speaker = sentence.index, sentence.written, sentence.span, sentence.speaker
             events.append(SentenceTimes(number, written.strip(), span, self._begun, self._now, speaker))
             events += self._times_of_marks(sentence)
+        if self._words:
+            self._words.end(sentence, self._begun, self._now)
         if samples.size or events:
             yield self._chunk(samples, *events)
 
@@ -180,6 +194,8 @@ class Player:
 
     def _chunk(self, samples: Samples, *events: SpeechEvent) -> AudioChunk:
         """The next samples; events that wait for samples come with the first."""
+        if self._words:
+            events = (*events, *self._words.events())
         if samples.size:
             events, self._events = (*self._events, *events), ()
         return AudioChunk(samples, self._usage, events)

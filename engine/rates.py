@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -25,6 +26,11 @@ logger = logging.getLogger(__name__)
 
 TEXTS: Final = {"en": "Good morning. It is a pleasure to read this to you.", "zh": "早上好，很高兴为您朗读这段文字。"}
 TRIES: Final = 3
+REMEMBERED: Final = 10_000  # rates
+FIRST: Final = 0.0  # due before all sentences, as some of them wait for it
+
+Rate = Callable[[], Awaitable[float | None]]
+"""Waits for a voice's rate; None if the voice never said the fixed text without a fault."""
 
 
 class Rates:
@@ -43,22 +49,34 @@ class Rates:
         self._language_model = language_model
         self._codec = codec
         self._store = store
+        self._saved: dict[tuple[str, str], float] = {}
         self._measured: dict[tuple[str, str], asyncio.Task[float]] = {}
 
-    async def of(self, voice: VoiceTokens, text: str) -> float | None:
-        """The voice's rate in the script of `text`; None if the voice never said the fixed text without a fault.
-
-        It is measured at first use, and kept.
-        """
+    async def of(self, voice: VoiceTokens, text: str) -> Rate:
+        """The voice's rate in the script of `text`, measured at first use, and kept."""
         script = _script(text)
         if isinstance(voice, ClonedVoiceTokens) and voice.transcript and _script(voice.transcript) == script:
-            return _rate(len(voice.semantic_tokens), voice.transcript) or None
+            return _known(_rate(len(voice.semantic_tokens), voice.transcript))
         key = (digest_of(voice), script)
-        saved = await asyncio.to_thread(self._store.get, *key)
-        return (await self._once(voice, key) if saved is None else saved) or None
+        saved = self._saved.get(key)
+        if saved is None:
+            saved = await asyncio.to_thread(self._store.get, *key)
+        if saved is not None:
+            if len(self._saved) == REMEMBERED:
+                self._saved.clear()
+            self._saved[key] = saved  # it never changes, and the store takes as long as the checks
+            return _known(saved)
+        task = self._once(voice, key)
+        # It takes its slot before the sentence does, which keeps its own until it has the rate.
+        await asyncio.sleep(0)
 
-    async def _once(self, voice: VoiceTokens, key: tuple[str, str]) -> float:
-        """The rate that is measured now; callers that ask at the same time share it."""
+        async def measured() -> float | None:
+            return await asyncio.shield(task) or None
+
+        return measured
+
+    def _once(self, voice: VoiceTokens, key: tuple[str, str]) -> asyncio.Task[float]:
+        """The measurement; callers that ask at the same time share it."""
         task = self._measured.get(key)
         if task is None:
             task = self._measured[key] = asyncio.create_task(self._find(voice, *key))
@@ -69,7 +87,7 @@ class Rates:
                     done.exception()  # asyncio logs it with its stack if nobody asks, and all callers may have gone
 
             task.add_done_callback(forget)
-        return await asyncio.shield(task)
+        return task
 
     async def _find(self, voice: VoiceTokens, digest: str, script: str) -> float:
         rate = await self._measure(voice, TEXTS[script])
@@ -84,9 +102,8 @@ class Rates:
         prompt, bound = self._prompts.speak(text, voice), max_semantic_tokens(text)
         for seed in range(TRIES):
             take = Take(Lengths.of(text))
-            now = asyncio.get_running_loop().time()
             sampling = Sampling(seed=seed, max_tokens=bound)
-            async with aclosing(self._language_model.generate(prompt, sampling, now)) as answer:
+            async with aclosing(self._language_model.generate(prompt, sampling, FIRST)) as answer:
                 async for new in answer:
                     for token in new:
                         if token in self._semantic.ids:  # a model may say its voice first
@@ -95,7 +112,7 @@ class Rates:
                         break
             if not take.fault:
                 passage = Passage(np.array(take.tokens, np.int64), voice.global_tokens)
-                take.hear(await self._codec.decode(passage, now), last=True)
+                take.hear(await self._codec.decode(passage, FIRST), last=True)
                 take.end(bounded=len(take.tokens) == bound)
             if not take.fault:
                 return _rate(take.sound.spoken, text)
@@ -107,6 +124,13 @@ class Rates:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _known(rate: float) -> Rate:
+    async def known() -> float | None:
+        return rate or None
+
+    return known
 
 
 def _script(text: str) -> str:

@@ -22,12 +22,12 @@ from engine.errors import InvalidRequest
 from engine.listening import Listener
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
-from engine.planning import PACE, Sentence
+from engine.planning import PACE, Sentence, asked_language
 from engine.postprocess import crossfade, fade
-from engine.rates import Rates
+from engine.rates import Rate, Rates
 from engine.runtime.lookahead import Lookahead
 from engine.takes.faults import Fault
-from engine.takes.length import Lengths
+from engine.takes.length import FASTEST, Lengths
 from engine.takes.take import Take
 from engine.takes.trimming import Trimmer
 from engine.text import max_semantic_tokens
@@ -122,7 +122,9 @@ class _Speech:
         self._bound = min(limit, request.max_tokens or limit)
         self._may_end_early = self._bound < limit
         asked = config.retakes if request.retakes is None else request.retakes
+        self._checked = asked > 0
         self._retakes = 0 if request.sampling.greedy else asked  # drawn again, a greedy take is the same
+        self._rate: Rate | None = None
         self._trimmer = Trimmer(sentence.pause, first=sentence.index == 0)
         self._windows = Windows(self._plan)
         self._waiting: deque[_Piece] = deque()
@@ -136,9 +138,9 @@ class _Speech:
     async def chunks(self) -> AsyncGenerator[AudioChunk, None]:
         """Draw until a take passes, or until there have been enough."""
         lengths = None
-        if self._retakes:
-            text, voice = self._sentence.text, self._sentence.voice
-            lengths = Lengths.of(text, await self._parts.rates.of(voice, text))
+        if self._checked:
+            self._rate = await self._parts.rates.of(self._sentence.voice, self._sentence.text)
+            lengths = Lengths.of(self._sentence.text, FASTEST)  # no bound of any voice is lower
         takes = [Take(lengths)]
         for number in range(self._retakes + 1):
             if number:
@@ -164,6 +166,8 @@ class _Speech:
                 for token in new:
                     if token not in ids:
                         continue
+                    if take.lengths and len(take.tokens) == take.lengths.usual:
+                        await self._settle(take)
                     take.push(token - self._parts.semantic.first)
                     self._drawn += 1
                     while not take.fault and (window := self._windows.next(len(take.tokens), ended=False)):
@@ -171,7 +175,9 @@ class _Speech:
                     while not take.fault and self._waiting and self._may_be_heard(take):
                         yield self._send(take)
                     if take.fault:
+                        await self._settle(take)
                         return
+        await self._settle(take)
         while window := self._windows.next(len(take.tokens), ended=True):
             await self._hear(take, window)
         if not self._may_end_early or len(take.tokens) < self._bound:
@@ -183,13 +189,19 @@ class _Speech:
                 yield self._send(take)
             yield AudioChunk(self._trimmer.end(), Usage(), self._warnings)
 
+    async def _settle(self, take: Take) -> None:
+        """Give a take the bounds of its voice. Its rate may still be measured, so it waits only where they decide."""
+        if take.lengths and self._rate:
+            take.lengths = Lengths.of(self._sentence.text, await self._rate())
+
     async def _verify(self, take: Take) -> None:
         """Let the listener judge a whole take, of which nothing has been sent."""
         listener, text = self._parts.listener, self._sentence.text
         samples = np.concatenate([piece.samples for piece in self._waiting])
-        errors = None if listener is None else await listener.errors(samples, text)
+        asked = asked_language(self._request, self._sentence.voice)
+        errors = None if listener is None else await listener.errors(samples, text, asked)
         if listener is None or errors is None:
-            self._warnings = (SpeechWarning(self._sentence.index, text, UNVERIFIED),)
+            self._warnings = (self._warning(UNVERIFIED),)
         elif errors > listener.bound:
             take.errors = errors
             take.fail(Fault.WORDS, len(take.tokens))
@@ -261,8 +273,10 @@ class _Speech:
                 yield self._send(rest)
         elif self._seam is not None:
             yield AudioChunk(self._trimmer.push(self._seam, [True]), Usage())
-        warning = SpeechWarning(self._sentence.index, self._sentence.text, str(best.fault))
-        yield AudioChunk(self._trimmer.end(), Usage(), (warning,))
+        yield AudioChunk(self._trimmer.end(), Usage(), (self._warning(str(best.fault)),))
+
+    def _warning(self, fault: str) -> SpeechWarning:
+        return SpeechWarning(self._sentence.index, self._sentence.text, self._sentence.span, fault)
 
 
 def _seed(seed: int, number: int) -> int:

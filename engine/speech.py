@@ -225,7 +225,7 @@ class SpeechEngine:
         if not items:
             raise NothingToSay
         ignored = (IgnoredMarkup(script.ignored),) if script.ignored else ()
-        player = Player(self._speaker, self._filters, request, script.marks)
+        player = Player(self._speaker, self._filters, request, self._listener, script.marks)
         async with aclosing(player.play(_each(items), self._config.sentences_ahead, ignored)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -240,7 +240,7 @@ class SpeechEngine:
         """
         self._speaker.check(request)
         plan = self._planner.plan(request, await self._voices(request, ()))
-        player = Player(self._speaker, self._filters, request)
+        player = Player(self._speaker, self._filters, request, self._listener)
         items = _growing(plan, GrowingText(plan.reading(request.voice)), text)
         async with aclosing(player.play(items, self._config.sentences_ahead)) as chunks:
             async for chunk in chunks:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from engine.script.format import Format
 from engine.text.options import TextOptions
+from engine.text.traced import Span
 
 Samples = npt.NDArray[np.float32]
 """One channel of audio, float32 in [-1, 1], shape (samples,)."""
@@ -216,7 +217,8 @@ class SpeechRequest:
     `max_tokens` limits the semantic tokens of each sentence, in addition to the limit from the sentence's length.
     `sample_rate` is the output rate, in Hz.
     `form` says how the text is read, see `engine.script`. `timestamps` asks for the times of the sentences, as events,
-    `announce` for an event where each sentence begins, and `separate` for sentences that are recordings of their own.
+    `words` for those of their words, which the listener has if there is one, `announce` for an event where each
+    sentence begins, and `separate` for sentences that are recordings of their own.
     `retakes` overrides the setting. `verify` sends a sentence only after the listener has understood it.
     """
 
@@ -233,6 +235,7 @@ class SpeechRequest:
     reading: TextOptions = field(default_factory=TextOptions)
     form: Format = field(default_factory=Format)
     timestamps: bool = False
+    words: bool = False
     announce: bool = False
     separate: bool = False
     retakes: int | None = None
@@ -259,19 +262,24 @@ class SpeechEvent:
 class SpeechWarning(SpeechEvent):
     """A sentence may not be heard as it was asked for: no take of it passed, or it could not be verified.
 
-    `sentence` counts from 0. `text` is the sentence as it was to be spoken. `fault` is a value of
-    `engine.takes.faults.Fault`, or "unverified".
+    `sentence` counts from 0. `text` is the sentence as it was to be spoken, `span` where the request's text has it.
+    `fault` is a value of `engine.takes.faults.Fault`, "unverified", or "no_words" if its words have no times.
     """
 
     sentence: int
     text: str
+    span: Span
     fault: str
 
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """The next samples of a response, at the request's `sample_rate`, the usage so far, and what is new about it."""
+    """The next samples of a response, at the request's `sample_rate`, the usage so far, and what is new about it.
+
+    After the `last` samples only events follow.
+    """
 
     samples: Samples
     usage: Usage
     events: tuple[SpeechEvent, ...] = ()
+    last: bool = False

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from engine import (
     AudioChunk,
     IgnoredMarkup,
+    MarkTime,
     Native,
     NothingToSay,
     SpeechEngine,
@@ -26,9 +27,9 @@ from engine import (
 from server.client_fields import foreign_header, names_header
 from server.encoding import MEDIA_TYPES, AudioFormat, WholeFile, stream_encoder, whole_file
 from server.schemas import Delivery
-from server.script_schemas import MarkTimestamp, SentenceTimestamps, SpokenAudio
+from server.script_schemas import MarkTimestamp, SpokenAudio
 from server.service import Service
-from server.speech_events import event_model, warning_header
+from server.speech_events import event_model, spoken_sentences, warning_header
 from server.streaming import Chunks, ClosingResponse, as_audio, as_events, first_chunk_or_disconnect
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would buffer a stream
@@ -93,14 +94,14 @@ class _Whole:
 
     def as_json(self, audio_format: AudioFormat, sample_rate: int) -> str:
         """The body of `response_format: json`."""
-        models = [event_model(event) for event in self.events]
+        marks = [event_model(event) for event in self.events if isinstance(event, MarkTime)]
         return SpokenAudio(
             audio=base64.b64encode(self.data).decode(),
             format=audio_format,
             sample_rate=sample_rate,
             seconds=self.samples / sample_rate,
-            timestamps=[model for model in models if isinstance(model, SentenceTimestamps)],
-            marks=[model for model in models if isinstance(model, MarkTimestamp)],
+            timestamps=spoken_sentences(self.events),
+            marks=[mark for mark in marks if isinstance(mark, MarkTimestamp)],
             ignored_elements=_ignored(self.events),
         ).model_dump_json()
 

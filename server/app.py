@@ -22,6 +22,7 @@ from server.routes import admin, consents, flashtts, health, metrics, models, ro
 from server.schemas import ErrorResponse
 from server.service import Service
 from server.settings import Settings
+from server.speech_events import WARNING_HEADER
 from server.studio import STUDIO, studio_routes
 from server.watchdog import watched
 
@@ -58,7 +59,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["Retry-After", "X-Ignored-Elements", "X-Ignored-Fields", "X-Request-Id", "X-Warning"],
+            expose_headers=[
+                *("Retry-After", "X-Request-Id", "X-Warning", WARNING_HEADER),
+                *("X-Ignored-Elements", "X-Ignored-Fields"),
+            ],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Request-Id", validator=is_request_id)
 

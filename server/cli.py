@@ -29,7 +29,6 @@ from engine import (
     InvalidRequest,
     Quantization,
     Samples,
-    SentenceTimes,
     Size,
     SpeechEngine,
     SpeechEvent,
@@ -160,13 +159,12 @@ def say(
             raise InvalidRequest(f"There is no directory {file.parent} to write to.")
     claim_processors(settings.nice)
     prepare(settings.engine)
-    asked = replace(request.to_engine(caller=None), timestamps=True)
+    asked = replace(request.to_engine(caller=None), timestamps=True, words=vtt_file is not None)
     samples, events = asyncio.run(_speak(settings.engine, asked))
-    sentences = [event for event in events if isinstance(event, SentenceTimes)]
     if srt_file:
-        srt_file.write_text(srt(sentences), encoding="utf-8")
+        srt_file.write_text(srt(events), encoding="utf-8")
     if vtt_file:
-        vtt_file.write_text(vtt(sentences), encoding="utf-8")
+        vtt_file.write_text(vtt(events), encoding="utf-8")
     output.write_bytes(encode_all(samples, request.encoding, request.sample_rate))
     console.print(f"{output}: {len(samples) / request.sample_rate:.1f} s of speech", soft_wrap=True)
 

@@ -96,20 +96,16 @@ def application(
 ) -> serve.Application:
     """Return the application for these settings. `options` are those of a deployment in Ray Serve's config file.
 
-    `load` makes the engine of a replica, by default from the settings.
+    There is one replica by default: Ray would prefer autoscaling here to a number of replicas in a config file. `load`
+    makes the engine of a replica, by default from the settings.
     """
     defaults = {
         "name": "Replica",
-        "num_replicas": "auto",
-        "autoscaling_config": {
-            "min_replicas": 1,
-            "max_replicas": 64,
-            "target_ongoing_requests": max(1, round(BUSY * settings.max_requests)),
-        },
         "ray_actor_options": {f"num_{name.lower()}s": amount for name, amount in resources(settings.engine).items()},
         # The app's own queue answers 429; Ray's queue must not fill up before it.
         "max_ongoing_requests": settings.max_requests + settings.max_waiting + OTHER_REQUESTS,
         "graceful_shutdown_timeout_s": settings.deadline_seconds + settings.deadline_factor * LONGEST_SPEECH,
+        "graceful_shutdown_wait_loop_s": 1,
         "health_check_period_s": 2,
     }
     return _Deployment.options(**{**defaults, **options}).bind(settings, load)
@@ -123,6 +119,13 @@ def app(arguments: dict[str, Any]) -> serve.Application:
     settings = dict(arguments)
     file = settings.pop("config", None)
     return application(load_settings(file and Path(file), settings))
+
+
+def autoscaling(settings: Settings) -> dict[str, Any]:
+    """The options with which the number of replicas follows the load."""
+    target = max(1, round(BUSY * settings.max_requests))
+    scaling = {"min_replicas": 1, "max_replicas": 64, "target_ongoing_requests": target}
+    return {"num_replicas": "auto", "autoscaling_config": scaling}
 
 
 def refuse_local_voices(config: EngineConfig) -> None:
@@ -174,7 +177,7 @@ def run(settings: Settings, address: str, on_ready: Callable[[str], None]) -> No
         connect(address)
         refuse_local_voices(settings.engine)
         serve.start(http_options={"host": settings.host, "port": settings.port}, proxy_location="EveryNode")
-        serve.run(application(settings), name=NAME, route_prefix="/")
+        serve.run(application(settings, **autoscaling(settings)), name=NAME, route_prefix="/")
     except RuntimeError as error:
         raise EngineError(f"The cluster cannot serve: {reason(str(error))}") from error
     for number in (signal.SIGINT, signal.SIGTERM):

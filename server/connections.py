@@ -17,12 +17,17 @@ from server.settings import Settings
 
 
 def protocols(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's options for HTTP and WebSockets. Messages have the limit of bodies; audio is not compressed."""
+    """Return uvicorn's options for HTTP and WebSockets.
+
+    Messages have the limit of bodies; audio is not compressed. A client that reads as slowly as it plays answers a ping
+    late: TCP says whether it is there.
+    """
     return {
         "http": ClientConnection,
         "ws": "websockets-sansio",
         "ws_max_size": settings.max_json_bytes,
         "ws_per_message_deflate": False,
+        "ws_ping_timeout": None,
     }
 
 
@@ -73,7 +78,10 @@ class ClientConnection(H11Protocol):
         """Process the data, and wait for the next input."""
         self._received += len(data)
         super().data_received(data)
-        self._wait()
+        if self.transport.get_protocol() is self:
+            self._wait()
+        else:  # a WebSocket has the connection now
+            self._stop_waiting()
 
     def on_response_complete(self) -> None:
         """Continue with the next request. uvicorn limits the time until it begins."""

@@ -45,7 +45,7 @@ class DrainingServer(uvicorn.Server):
     def _cut_off(self) -> None:
         """Abort unfinished requests as if their clients had disconnected. uvicorn would log a stack trace for each."""
         connections = [one for one in self.server_state.connections if isinstance(one, ClientConnection)]
-        unfinished = sum(connection.cut_off() for connection in connections)
+        unfinished = self._service.turns + sum(connection.cut_off() for connection in connections)
         logging.getLogger("uvicorn.error").addFilter(
             _is_no_cancellation
         )  # raised by requests that do not watch for a disconnect

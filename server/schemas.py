@@ -199,6 +199,7 @@ class CreateSpeechRequest(ReadingOptions, ScriptOptions):
             reading=self.reading,
             form=self.form,
             timestamps=self.timestamps or self.delivery == "json",
+            words=self.timestamps or self.delivery == "json",
             retakes=self.retakes,
             verify=self.verify,
         )
@@ -222,12 +223,13 @@ class SpeechAudioDelta(BaseModel):
 class SpeechAudioWarning(BaseModel):
     """An event of `stream_format: sse`: a sentence may not be heard as it was asked for.
 
-    `sentence` counts from 0; `text` is the sentence as it was to be spoken.
+    `sentence` counts from 0; `text` is the sentence as it was to be spoken, `span` its place in the request's text.
     """
 
     type: Literal["speech.audio.warning"] = "speech.audio.warning"
     sentence: int
     text: str
+    span: tuple[int, int]
     fault: str
 
 

@@ -75,6 +75,14 @@ class SentenceTimestamps(BaseModel):
     speaker: str
 
 
+class WordTimestamp(BaseModel):
+    """When a word is heard, in seconds of the response; `word` is what the server's listener understood."""
+
+    word: str
+    start: float
+    end: float
+
+
 class MarkTimestamp(BaseModel):
     """When one of SSML's marks is reached, in seconds of the response."""
 
@@ -86,6 +94,14 @@ class SpeechAudioTimestamps(SentenceTimestamps):
     """An event of `stream_format: sse` with `timestamps`: a sentence has ended."""
 
     type: Literal["speech.audio.timestamps"] = "speech.audio.timestamps"
+
+
+class SpeechAudioWords(BaseModel):
+    """An event of `stream_format: sse` with `timestamps`, if the server has a listener: the words of a sentence."""
+
+    type: Literal["speech.audio.words"] = "speech.audio.words"
+    sentence: int
+    words: list[WordTimestamp]
 
 
 class SpeechAudioMark(MarkTimestamp):
@@ -103,6 +119,12 @@ class IgnoredElementsWarning(BaseModel):
     ignored_elements: list[str]
 
 
+class SpokenSentence(SentenceTimestamps):
+    """A sentence with its words, if the server's listener has their times."""
+
+    words: list[WordTimestamp] | None = None
+
+
 class SpokenAudio(BaseModel):
     """The response with `response_format` json: the audio in base64, and the time of each sentence."""
 
@@ -111,6 +133,6 @@ class SpokenAudio(BaseModel):
     format: AudioFormat
     sample_rate: int
     seconds: float
-    timestamps: list[SentenceTimestamps]
+    timestamps: list[SpokenSentence]
     marks: list[MarkTimestamp]
     ignored_elements: list[str]

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import Annotated, TypeVar
 
@@ -59,6 +59,7 @@ class Service:
         self._on_change = on_change
         self._engine: SpeechEngine | None = None
         self._draining = False
+        self.turns = 0  # of sessions, that are unfinished
         self._used_at = 0.0  # the event loop's time when the last request ended
         self._falling_asleep: asyncio.Task[None] | None = None
         self._state = "The model is being loaded."
@@ -153,8 +154,17 @@ class Service:
 
     @property
     def idle(self) -> bool:
-        """Whether no request runs and none waits."""
-        return not self.admission.running and not self.admission.waiting
+        """Whether no request runs and none waits, and no turn of a session is unfinished."""
+        return not self.admission.running and not self.admission.waiting and not self.turns
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Count a turn of a session, until its audio was sent: at shutdown uvicorn does not wait for WebSockets."""
+        self.turns += 1
+        try:
+            yield
+        finally:
+            self.turns -= 1
 
     def summary(self) -> str:
         """The server's state in one line, for the log."""

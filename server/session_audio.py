@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from engine import AudioChunk, MarkTime, Native, SentenceBegun, SentenceTimes, speech_weight
+from engine import (
+    AudioChunk,
+    MarkTime,
+    Native,
+    SentenceBegun,
+    SentenceTimes,
+    SpeechWarning,
+    WordTimes,
+    speech_weight,
+)
 from server.encoding import AudioFormat, Encoder, WholeFile, stream_encoder, whole_file
 from server.session_messages import AudioDone, AudioStart, SessionDone
 from server.speech_events import event_model
@@ -38,6 +47,7 @@ class TurnAudio:
         self._threads = threads
         self._options = options
         self._turn = turn
+        self.text_complete = False  # no more text of the turn will come
         self._stack = AsyncExitStack()
         self._stream: Native[Encoder] | None = None
         self._file: Native[WholeFile] | None = None
@@ -64,12 +74,15 @@ class TurnAudio:
         if chunk.samples.size:
             await self._encode(chunk)
         for event in chunk.events:
-            if isinstance(event, SentenceTimes | MarkTime) and self._options.timestamps:
+            if isinstance(event, SentenceTimes | MarkTime | WordTimes | SpeechWarning) and self._options.timestamps:
                 await self._send(event_model(event))
             if isinstance(event, SentenceTimes):
                 self._ended = True
-                if self._options.split:
+                # Another sentence follows soon or none: the encoder and the filter still hold the last samples.
+                if self._options.split and not (self._options.streamed and self.text_complete):
                     await self._end()
+        if chunk.last:
+            await self.finish()
 
     async def finish(self) -> None:
         """Send what the encoder holds back, and end the last sentence."""
@@ -80,7 +93,12 @@ class TurnAudio:
     async def stop(self, *, error: bool) -> None:
         """End a sentence that is not complete; the file of its beginning is not sent."""
         self._file = None
-        await self._end(error=error)
+        await self._end(error=error and not self._ended)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a part of a sentence was sent that is not complete."""
+        return self._open and not self._ended and self._bytes > 0
 
     def done(self, text: str, *, cancelled: bool = False) -> SessionDone:
         """Return the message that ends the turn. `text` is all of its text."""

@@ -68,6 +68,11 @@ class SessionConfig(CreateSpeechRequest):
         """Convert to an engine request without a text; raises InvalidRequest."""
         if self.stream_format == "sse":
             raise InvalidRequest("A session is not an event stream; leave stream_format out.", "stream_format")
+        if (self.model_extra or {}).get("word_timestamps"):  # its audio would be in JSON
+            raise InvalidRequest(
+                "word_timestamps is not supported; with timestamps, the words come in speech.audio.words messages.",
+                "word_timestamps",
+            )
         return super().to_engine(caller)
 
 
@@ -169,8 +174,9 @@ class SessionDone(BaseModel):
 
 
 class SessionError(BaseModel):
-    """Something failed; `error` is OpenAI's error object."""
+    """Something failed; `error` is OpenAI's error object. `partial_audio` if the sentence was sent in part."""
 
     type: Literal["error"] = "error"
     message: str
     error: Error
+    partial_audio: bool = False

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import singledispatch
+from typing import Any, Final
 
 from pydantic import BaseModel
 
-from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning
-from server.schemas import SpeechAudioWarning
-from server.script_schemas import IgnoredElementsWarning, SpeechAudioMark, SpeechAudioTimestamps
+from engine import IgnoredMarkup, MarkTime, SentenceTimes, SpeechEvent, SpeechWarning, WordTimes
+from server.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioWarning
+from server.script_schemas import (
+    IgnoredElementsWarning,
+    SpeechAudioMark,
+    SpeechAudioTimestamps,
+    SpeechAudioWords,
+    SpokenSentence,
+    WordTimestamp,
+)
 
 WARNING_HEADER = "X-Speech-Warnings"
+EVENTS: Final[tuple[type[BaseModel], ...]] = (
+    SpeechAudioDelta,
+    SpeechAudioWarning,
+    IgnoredElementsWarning,
+    SpeechAudioTimestamps,
+    SpeechAudioWords,
+    SpeechAudioMark,
+    SpeechAudioDone,
+)
+"""Of a stream of events."""
 
 
 @singledispatch
@@ -22,7 +41,7 @@ def event_model(event: SpeechEvent) -> BaseModel:
 
 @event_model.register
 def _(event: SpeechWarning) -> SpeechAudioWarning:
-    return SpeechAudioWarning(sentence=event.sentence, text=event.text, fault=event.fault)
+    return SpeechAudioWarning(sentence=event.sentence, text=event.text, span=event.span, fault=event.fault)
 
 
 @event_model.register
@@ -38,6 +57,12 @@ def _(event: SentenceTimes) -> SpeechAudioTimestamps:
 
 
 @event_model.register
+def _(event: WordTimes) -> SpeechAudioWords:
+    words = [WordTimestamp(word=word.word, start=word.start, end=word.end) for word in event.words]
+    return SpeechAudioWords(sentence=event.sentence, words=words)
+
+
+@event_model.register
 def _(event: MarkTime) -> SpeechAudioMark:
     return SpeechAudioMark(name=event.name, seconds=event.seconds)
 
@@ -49,7 +74,38 @@ def _(event: IgnoredMarkup) -> IgnoredElementsWarning:
     return IgnoredElementsWarning(message=message, ignored_elements=names)
 
 
+def spoken_sentences(events: Iterable[SpeechEvent]) -> list[SpokenSentence]:
+    """The sentences of a whole answer, each with its words."""
+    models = [event_model(event) for event in events if isinstance(event, SentenceTimes | WordTimes)]
+    words = {model.sentence: model.words for model in models if isinstance(model, SpeechAudioWords)}
+    return [
+        SpokenSentence(**model.model_dump(exclude={"type"}), words=words.get(model.sentence))
+        for model in models
+        if isinstance(model, SpeechAudioTimestamps)
+    ]
+
+
 def warning_header(events: Iterable[SpeechEvent]) -> dict[str, str]:
     """The header of a whole answer that names its warnings, such as `2 loop, 5 nothing`; none without warnings."""
     warnings = [f"{event.sentence} {event.fault}" for event in events if isinstance(event, SpeechWarning)]
     return {WARNING_HEADER: ", ".join(warnings)} if warnings else {}
+
+
+def events_schema() -> dict[str, Any]:
+    """What the OpenAPI document says of each item of a stream: its data is one of the events, as JSON."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": list(map(_schema, EVENTS))},
+    }
+    return {"type": "object", "properties": {"data": data}, "required": ["data"]}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's schema, with its nested models written out: an OpenAPI document has its references elsewhere."""
+    schema = model.model_json_schema(mode="serialization")
+    nested = schema.pop("$defs", {})
+    written_out: dict[str, Any] = json.loads(
+        json.dumps(schema), object_hook=lambda node: nested[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    )
+    return written_out

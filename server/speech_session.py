@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import BaseModel
 
-from engine import AudioChunk, EngineError, Flush, InvalidRequest, SpeechRequest, speech_weight
-from server.admission import Deadline
-from server.answers import speech
+from engine import EngineError, InvalidRequest, SpeechRequest
 from server.client_fields import names_header
-from server.errors import FAILED, LONGEST_MESSAGE, error_body, shorten
+from server.errors import LONGEST_MESSAGE, error_body, shorten
 from server.schemas import Error
 from server.service import Service
-from server.session_audio import AudioOptions, TurnAudio
 from server.session_messages import (
     InputCancel,
     InputDone,
@@ -32,107 +27,18 @@ from server.session_messages import (
     SessionError,
     parse_message,
 )
+from server.session_turn import Turn
 
 logger = logging.getLogger(__name__)
 
 MOST_TURNS: Final = 4  # that are unfinished at once
 
 
-class Turn:
-    """One turn: its text as it comes, and its audio."""
-
-    def __init__(self, session: SpeechSession, number: int, config: SessionConfig, asked: SpeechRequest) -> None:
-        self.text = ""
-        self.complete = False
-        self._session = session
-        self._config = config
-        self._asked = asked
-        self._steps: asyncio.Queue[str | Flush | None] = asyncio.Queue()  # None is the end
-        self._begun = asyncio.Event()
-        service = session.service
-        self._deadline = Deadline(service.admission.seconds(0))
-        options = AudioOptions(
-            config.encoding,
-            asked.sample_rate,
-            streamed=config.stream_audio,
-            split=config.split_granularity != "none",
-            timestamps=config.timestamps,
-        )
-        self.audio = TurnAudio(session.send, service.encoders, options, number)
-
-    async def write(self, text: str) -> None:
-        """Add to the text; raises InvalidRequest or LimitReached."""
-        service, caller = self._session.service, self._asked.caller or ""
-        most = service.settings.websocket.turn_characters
-        if len(self.text) + len(text) > most:
-            raise InvalidRequest(
-                f"The text of a turn is longer than {most} characters; send input.done between.", "text"
-            )
-        if self.text:
-            await service.charge(caller, len(text))
-        self.text += text
-        self._deadline.restart(service.admission.seconds(speech_weight(self.text) / min(self._asked.speed, 1)))
-        self._steps.put_nowait(text)
-        self._begun.set()
-
-    def flush(self) -> None:
-        """Speak the text so far."""
-        self._steps.put_nowait(Flush())
-
-    def end(self) -> None:
-        """The text is complete."""
-        self.complete = True
-        self._steps.put_nowait(None)
-        self._begun.set()
-
-    async def speak(self) -> None:
-        """Send the audio, from the first text to the end; raises EngineError."""
-        await self._begun.wait()
-        if not self.text:
-            return
-        service = self._session.service
-        chunks = self._chunks()
-        admitted = service.admit(self._asked.caller or "", chunks, len(self.text), deadline=self._deadline)
-        observed = service.metrics.observe(self._asked, admitted, written=lambda: len(self.text))
-        async with aclosing(observed):
-            async for chunk in observed:
-                await self.audio.send(chunk)
-        await self.audio.finish()
-
-    async def _chunks(self) -> AsyncGenerator[AudioChunk, None]:
-        engine = self._session.service.engine
-        if self._config.grows:
-            chunks = engine.synthesize_growing(self._asked, self._text())
-        else:
-            async for _ in self._text():
-                pass
-            if not self.text.strip():
-                return
-            chunks = speech(self._session.service, engine, replace(self._asked, text=self.text))
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk
-
-    async def _text(self) -> AsyncGenerator[str | Flush, None]:
-        """The text as it comes, and a flush if an unfinished sentence has waited for too long."""
-        fresh = False
-        while True:
-            try:
-                async with asyncio.timeout(self._config.flush_after_seconds if fresh else None):
-                    step = await self._steps.get()
-            except TimeoutError:
-                step = Flush()
-            if step is None:
-                return
-            fresh = isinstance(step, str)
-            yield step
-
-
 class SpeechSession:
     """Reads the messages of one client, and speaks its turns one after another."""
 
     def __init__(self, websocket: WebSocket, service: Service, caller: str) -> None:
-        self.service = service
+        self._service = service
         self._websocket = websocket
         self._caller = caller
         self._config: SessionConfig | None = None
@@ -162,7 +68,7 @@ class SpeechSession:
 
     async def _receive(self) -> Message | EngineError | None:
         """Return the next message, or why it cannot be read; None if the client is idle for too long."""
-        settings = self.service.settings.websocket
+        settings = self._service.settings.websocket
         loop = asyncio.get_running_loop()
         self._active = loop.time()
         receiving = asyncio.ensure_future(self._websocket.receive())
@@ -170,7 +76,7 @@ class SpeechSession:
             while not receiving.done():
                 limit = settings.config_seconds if self._config is None else settings.idle_seconds
                 left = self._active + limit - loop.time()
-                if left <= 0 and not (self._turns and self._turns[0][0].complete):
+                if left <= 0 and not (self._turns and self._turns[0][0].complete.is_set()):
                     return None
                 await asyncio.wait((receiving,), timeout=max(left, 0.05))
             event = receiving.result()
@@ -178,10 +84,14 @@ class SpeechSession:
             receiving.cancel()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1005))
-        if event.get("text") is None:
+        text = event.get("text")
+        if text is None:
             return InvalidRequest("A message is a text with JSON, not binary.")
+        if len(text) > self._service.settings.max_json_bytes:  # uvicorn refuses it already, but Ray's proxy does not
+            await self._websocket.close(1009)
+            raise WebSocketDisconnect(1009)
         try:
-            return parse_message(event["text"])
+            return parse_message(text)
         except InvalidRequest as error:
             return error
 
@@ -214,7 +124,7 @@ class SpeechSession:
         return True
 
     def _idle(self) -> str:
-        settings = self.service.settings.websocket
+        settings = self._service.settings.websocket
         if self._config is None:
             return f"No session.config came within {settings.config_seconds:g} s."
         return f"The session was idle for {settings.idle_seconds:g} s."
@@ -222,12 +132,14 @@ class SpeechSession:
     def _configure(self, config: SessionConfig) -> None:
         if self._turns:
             raise InvalidRequest("session.config is possible only between turns; send input.done first.", "type")
-        self.service.check_model(config.model)
-        names_header("X-Ignored-Fields", config.ignored(self.service.settings.unknown_fields))
+        self._service.check_model(config.model)
+        names_header("X-Ignored-Fields", config.ignored(self._service.settings.unknown_fields))
         asked = config.to_engine(self._caller)
         separate = not config.stream_audio and config.split_granularity != "none"
         reading = replace(asked.reading, split=config.split)
-        self._asked = replace(asked, reading=reading, timestamps=True, announce=True, separate=separate)
+        self._asked = replace(
+            asked, reading=reading, timestamps=True, words=config.timestamps, announce=True, separate=separate
+        )
         self._config = config
 
     async def _write(self, text: str) -> None:
@@ -237,19 +149,19 @@ class SpeechSession:
         try:
             await turn.write(text)
         except EngineError:
-            turn.end()
+            turn.close()
             raise
 
     def _writing(self) -> Turn | None:
         """The turn whose text is not complete."""
-        return self._turns[-1][0] if self._turns and not self._turns[-1][0].complete else None
+        return self._turns[-1][0] if self._turns and not self._turns[-1][0].complete.is_set() else None
 
     def _begin(self) -> Turn:
         assert self._config is not None
         assert self._asked is not None
         if len(self._turns) >= MOST_TURNS:
             raise InvalidRequest(f"{MOST_TURNS} turns are not finished yet; wait for session.done.")
-        turn = Turn(self, self._number, self._config, self._asked)
+        turn = Turn(self._service, self.send, self._number, self._config, self._asked)
         self._number += 1
         before = self._turns[-1][1] if self._turns else None
         self._turns.append((turn, asyncio.create_task(self._speak(turn, before))))
@@ -258,15 +170,18 @@ class SpeechSession:
     async def _speak(self, turn: Turn, before: asyncio.Task[None] | None) -> None:
         """Speak a turn after the one before it."""
         try:
-            if before is not None:
-                await asyncio.wait((before,))
-            async with turn.audio:
-                try:
-                    await turn.speak()
-                except EngineError as error:
-                    await turn.audio.stop(error=True)
-                    await self._send_error(error)
-                await self.send(turn.audio.done(turn.text))
+            with self._service.turn():
+                if before is not None:
+                    await asyncio.wait((before,))
+                async with turn.audio:
+                    try:
+                        await turn.speak()
+                    except EngineError as error:
+                        turn.close()
+                        await self._send_error(error, partial_audio=turn.audio.partial)
+                        await turn.audio.stop(error=True)
+            await turn.complete.wait()
+            await self.send(turn.audio.done(turn.text))
             self._turns.popleft()
         except WebSocketDisconnect:
             pass
@@ -285,9 +200,10 @@ class SpeechSession:
                 await turn.audio.stop(error=False)
                 await self.send(turn.audio.done(turn.text, cancelled=True))
 
-    async def _send_error(self, error: EngineError) -> None:
+    async def _send_error(self, error: EngineError, *, partial_audio: bool = False) -> None:
         status, body = error_body(error)
         if status >= 500:
-            logger.error("A session's turn failed: %s", error, exc_info=error if body.type == FAILED else None)
+            logger.error("A session's turn failed: %s", error, exc_info=error if status == 500 else None)
         body = body.model_copy(update={"message": shorten(body.message, LONGEST_MESSAGE)})
-        await self.send(SessionError(message=body.message, error=Error.model_validate(body.model_dump())))
+        details = Error.model_validate(body.model_dump())
+        await self.send(SessionError(message=body.message, error=details, partial_audio=partial_audio))

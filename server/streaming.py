@@ -116,11 +116,12 @@ async def _encoded(
     """Yield each chunk with its bytes, then the encoder's last bytes with a chunk that has nothing new."""
 
     async def encode(chunk: AudioChunk) -> tuple[bytes, AudioChunk]:
-        return await encoder.run(lambda encoder: encoder.encode(chunk.samples)), chunk
+        data = await encoder.run(lambda encoder: encoder.encode(chunk.samples))
+        return data + (await encoder.run(Encoder.close) if chunk.last else b""), chunk
 
     async with encoder:
         chunk = first
         yield await encode(chunk)
         async for chunk in chunks:
             yield await encode(chunk)
-        yield await encoder.run(lambda encoder: encoder.close()), replace(chunk, events=())
+        yield await encoder.run(Encoder.close), replace(chunk, events=())

@@ -54,8 +54,8 @@ def tables(tuning: Tuning) -> list[Table]:
         seconds = [f"{row.seconds[window]:.3f}" for window in windows]
         codec.add_row(name, *seconds, noise, BEST if row == tuning.best_codec() else "")
     widths = sorted({width for row in tuning.language_model for width in row.rates})
-    headers = ("language model", *(f"{width} at once" for width in widths), "divergence", "")
-    model = Table(*headers, title="tokens per second of all sequences")
+    headers = ("language model", *map(str, widths), "divergence", "")
+    model = Table(*headers, title="tokens per second of all sequences, by their number")
     for candidate in tuning.language_model:
         rates = [f"{candidate.rates[width]:.0f}" for width in widths]
         chosen = BEST if candidate == tuning.best_language_model() else ""

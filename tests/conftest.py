@@ -1,11 +1,18 @@
-"""Checkpoints that the tests share, made anew for each run, and a home of their own for what the program keeps."""
+"""What tests share, made anew for each run: checkpoints, a Ray cluster, and a home for what the program keeps."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.checkpoints.synthetic import write_checkpoint
 from engine.tokens.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tests.cluster.running import Machines
 
 GOLDEN = Path(__file__).parent / "golden"
 STARTS_PROCESSES = ("attacks", "clients", "cluster", "studio")
@@ -52,3 +59,12 @@ def vocabulary(small_checkpoint: Path) -> Vocabulary:
 @pytest.fixture(scope="session")
 def golden() -> Path:
     return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def ray_machines() -> Iterator[Machines]:
+    """A cluster of two nodes, on which there is one server at a time: that of tests/cluster, then of tests/server."""
+    from tests.cluster.running import machines
+
+    with machines(2) as running:
+        yield running

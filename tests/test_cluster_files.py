@@ -56,6 +56,17 @@ def test_the_environment_of_the_compose_file_names_settings(monkeypatch: pytest.
     assert load_settings().engine.voices == "postgresql://fast-spark:secret@postgres/fast-spark"
 
 
+@pytest.mark.parametrize(
+    "file", ["docker/compose.cluster.yaml", "docker/rayservice.yaml", "docs/deployment/cluster.md"]
+)
+def test_every_way_tells_ray_how_to_route(file: str) -> None:
+    from server import cluster_edge
+
+    text = (ROOT / file).read_text()
+    assert cluster_edge.VARIABLE in text
+    assert "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING" in text
+
+
 def test_the_dashboard_shows_metrics_that_there_are() -> None:
     families = Metrics(lambda: (0, 0)).registry.collect()
     suffixes = ("", "_total", "_bucket", "_sum", "_count")

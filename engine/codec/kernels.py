@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -67,6 +68,7 @@ def build(precision: Precision, directory: Path, seconds: float = BUILD_SECONDS)
 
     Without a C++ compiler, or if it fails or takes more than `seconds`, there are none, and the log says so.
     """
+    end = time.monotonic() + seconds
     if _capability() not in WIDTHS or not any(map(shutil.which, ("c++", "g++", "clang++"))):
         logger.info("There is no C++ compiler here (Debian: apt install g++): activations are not compiled.")
         return False
@@ -75,10 +77,12 @@ def build(precision: Precision, directory: Path, seconds: float = BUILD_SECONDS)
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for command in commands]
     for process in processes:
         try:
-            _, errors = process.communicate(timeout=seconds)
+            _, errors = process.communicate(timeout=max(0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-            _, errors = process.communicate()
+            process.communicate()
+            logger.warning("There was no time to compile the activations: `fast-spark tune` gives more.")
+            continue
         if process.returncode:
             logger.warning("The activations were not compiled: %s", errors.decode(errors="replace").strip()[-500:])
     return all(_file(directory, name, precision).is_file() for name in FUNCTIONS)

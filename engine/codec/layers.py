@@ -73,8 +73,8 @@ def prepare_weight(
     A kernel of one frame becomes a matrix. Other weights of a CPU can be packed in oneDNN's own order, as
     torch.compile does, for an input of `packed_for` frames. torch's convolution packs them in each call: 22 ms of 25
     for the layer with the largest weights and 24 frames. The order that oneDNN prefers depends on the input, so it
-    must be known: without it, some layers took twelve times as long for 24 frames, in bfloat16. Once packed, weights
-    were as fast for every number of frames.
+    must be known: without it, some layers took twelve times as long for 24 frames, in bfloat16. Once packed, the wave
+    generator's weights were as fast for every number of frames.
     """
     if weight.shape[2] == 1:
         return nn.Parameter(weight[:, :, 0].contiguous(), requires_grad=False)

@@ -37,12 +37,13 @@ class CodecNetwork(nn.Module):
 
         The precision is that of the large matrix products of decoding: the wave generator's convolutions and the
         prenet's feed-forwards. Sums, norms and activations stay float32. With bfloat16 the signal-to-noise ratio is
-        37 dB on golden full-size weights; it would be 32 dB if all were bfloat16.
+        37 dB on golden full-size weights; it would be 32 dB if all were bfloat16. Only the wave generator's weights are
+        packed: the prenet's order is another for 100 frames than for 60, where packing them took 18 ms in each call.
         """
         for name, layer in self.named_modules():
             if isinstance(layer, Convolution | Upsampling):
-                dtype = form.dtype if name.startswith("decoder.") else torch.float32
-                layer.prepare(dtype, packed=name not in form.plain)
+                wave = name.startswith("decoder.")
+                layer.prepare(form.dtype if wave else torch.float32, packed=wave and name not in form.plain)
             elif isinstance(layer, Snake):
                 layer.fused = form.fused
         for block in self.prenet.modules():

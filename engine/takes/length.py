@@ -10,7 +10,8 @@ from engine.types import TOKENS_PER_SECOND
 
 SLACK = 15  # tokens, 0.3 s: what short words differ by, whatever their length
 DRAWL = 40  # tokens, 0.8 s: what a single word may take beyond its estimate
-ANY_VOICE = (0.4, 2.0)  # the slowest and fastest voices, by the estimate of `speech_weight`
+FASTEST = 0.4  # of all voices: its lengths, by the estimate of `speech_weight`
+ANY_VOICE = (FASTEST, 2.0)  # the fastest and the slowest
 ONE_VOICE = (0.6, 1.7)  # sentences of one voice, by that voice's own rate
 USUAL = 1.15
 

@@ -23,39 +23,66 @@ from engine.tuning.tables import CodecRow
 from engine.types import GLOBAL_TOKENS, TOKENS_PER_SECOND
 
 WINDOWS = (24, 52, 150)  # frames
-LAYER_WINDOWS = (24, 150)
+LAYER_WINDOWS = (24, 300)  # the shortest and the longest: the order of packed weights may suit one of them alone
 ROUNDS = 3
 CLEARLY = 0.8  # of the cost: less of a difference is noise
 HOPELESS = 4  # times as long as the fastest form so far for the shortest window: the others are not measured
 
 
 @torch.inference_mode()
-def codec_rows(checkpoint: Path, directories: Sequence[Path]) -> list[CodecRow]:
-    """Measure the decoder in each precision, then the best one with compiled activations.
+def codec_rows(checkpoint: Path) -> list[CodecRow]:
+    """Measure the decoder in each precision, then the best one with the weights of some layers as they are.
 
-    They are loaded from `directories`, or built in the last one. Raises CheckpointError.
+    Raises CheckpointError.
     """
-    reference: Tensor | None = None
     rows: list[CodecRow] = []
     for precision in ("float32", "bfloat16"):
-        row, samples = _row(checkpoint, precision, CodecForm(getattr(torch, precision)), reference, rows)
-        reference = samples if reference is None else reference
-        rows.append(row)
-    best = min((row for row in rows if row.good), key=lambda row: row.cost)
-    if kernels.load(best.precision, directories) or kernels.build(best.precision, directories[-1]):
-        form = CodecForm(
-            getattr(torch, best.precision), frozenset(best.plain), kernels.load(best.precision, directories)
-        )
-        rows.append(_row(checkpoint, best.precision, form, reference, rows)[0])
+        rows.append(_row(checkpoint, CodecForm(getattr(torch, precision)), rows))
+    best = _best(rows)
+    plain = _plain(load_network(checkpoint), getattr(torch, best.precision))
+    if plain:
+        rows.append(_row(checkpoint, CodecForm(getattr(torch, best.precision), frozenset(plain)), rows))
     return rows
 
 
-def _row(
-    checkpoint: Path, precision: Precision, form: CodecForm, reference: Tensor | None, others: Sequence[CodecRow]
-) -> tuple[CodecRow, Tensor]:
+@torch.inference_mode()
+def fused_row(
+    checkpoint: Path, rows: Sequence[CodecRow], directories: Sequence[Path], seconds: float
+) -> CodecRow | None:
+    """Measure the best of `rows` with compiled activations.
+
+    They are loaded from `directories`, or built in the last one; None if that takes more than `seconds`.
+    """
+    best = _best(rows)
+    if not kernels.load(best.precision, directories):
+        kernels.build(best.precision, directories[-1], seconds)
+    fused = kernels.load(best.precision, directories)
+    form = CodecForm(getattr(torch, best.precision), frozenset(best.plain), fused)
+    return None if fused is None else _row(checkpoint, form, rows)
+
+
+def _best(rows: Sequence[CodecRow]) -> CodecRow:
+    return min((row for row in rows if row.good), key=lambda row: row.cost)
+
+
+def _row(checkpoint: Path, form: CodecForm, others: Sequence[CodecRow]) -> CodecRow:
+    precision: Precision = "float32" if form.dtype == torch.float32 else "bfloat16"
+    decode, reference = _decoder(checkpoint, form), _decoder(checkpoint, CodecForm(torch.float32))
+    fastest = min((row.seconds[WINDOWS[0]] for row in others), default=float("inf"))
+    seconds: dict[int, float] = {}
+    for frames in WINDOWS:
+        seconds[frames] = least_seconds(partial(decode, frames)) / frames * TOKENS_PER_SECOND
+        if seconds[frames] > HOPELESS * fastest:
+            seconds = dict.fromkeys(WINDOWS, seconds[frames])
+            break
+    snr = None if precision == "float32" else signal_to_noise(reference(max(WINDOWS)), decode(max(WINDOWS)))
+    plain = tuple(sorted(form.plain))
+    return CodecRow(precision=precision, fused=form.fused is not None, plain=plain, seconds=seconds, snr=snr)
+
+
+def _decoder(checkpoint: Path, form: CodecForm) -> Callable[[int], Tensor]:
+    """Decodes that many frames of fixed tokens."""
     network = load_network(checkpoint)
-    if form.fused is None:
-        form = CodecForm(form.dtype, frozenset(_plain(network, form.dtype)))
     network.prepare(form)
     rng = np.random.default_rng(0)
     codebooks = network.quantizer.codebook.num_embeddings, network.speaker_encoder.quantizer.codebook_size
@@ -66,17 +93,7 @@ def _row(
         samples: Tensor = network.decoder(network.frames(tokens[:, :frames], voice, None), None)
         return samples
 
-    fastest = min((row.seconds[WINDOWS[0]] for row in others), default=float("inf"))
-    seconds: dict[int, float] = {}
-    for frames in WINDOWS:
-        seconds[frames] = least_seconds(partial(decode, frames)) / frames * TOKENS_PER_SECOND
-        if seconds[frames] > HOPELESS * fastest:
-            seconds = dict.fromkeys(WINDOWS, seconds[frames])
-            break
-    samples = decode(max(WINDOWS))
-    snr = None if reference is None else signal_to_noise(reference, samples)
-    plain = tuple(sorted(form.plain))
-    return CodecRow(precision=precision, fused=form.fused is not None, plain=plain, seconds=seconds, snr=snr), samples
+    return decode
 
 
 def _plain(network: CodecNetwork, dtype: torch.dtype) -> list[str]:

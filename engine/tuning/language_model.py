@@ -21,39 +21,35 @@ from engine.tuning.tables import LanguageModelRow
 CONTEXT = 256
 PROMPT = 32  # ids
 STEPS = 12  # whose distributions are compared
-ROUNDS = 3
+LEAST_ROUNDS, MOST_ROUNDS = 3, 20
+ENOUGH_SECONDS = 0.5  # then fewer than MOST_ROUNDS are measured
 
 
 def language_model_rows(
     checkpoint: Checkpoint, config: EngineConfig, grammar: Grammar, host: Host, out_of_time: Callable[[], bool]
 ) -> list[LanguageModelRow]:
-    """Measure what the settings allow, float32 in torch first: the others' distributions are compared with its.
+    """Measure what the settings allow, the fastest as a rule first: what is left when the time is up is not measured.
 
-    Candidates that are left when the time is up are not measured.
+    All distributions are compared with those of torch in float32.
     """
     small = config.model_copy(update={"max_context": CONTEXT})
-    candidates: list[Torch | LlamaCpp] = [Torch("float32")]
+    candidates: list[Torch | LlamaCpp] = [Torch("int8"), Torch("bfloat16")] if config.backend != "llama-cpp" else []
     candidates += [LlamaCpp("q8_0")] if host.llama and config.backend != "torch" else []
-    candidates += [Torch("int8"), Torch("bfloat16")] if config.backend != "llama-cpp" else []
+    candidates += [Torch("float32")]
+    reference = _logits(load_runner(checkpoint, grammar, small, Torch("float32")), grammar)
     rows: list[LanguageModelRow] = []
-    reference: Tensor | None = None
     for candidate in candidates:
         if rows and out_of_time():
             break
+        gc.collect()
         runner = load_runner(checkpoint, grammar, small, candidate)
-        logits = _logits(runner, grammar)
-        reference = logits if reference is None else reference
+        divergence = _divergence(reference, _logits(runner, grammar))
         rates = {width: _rate(runner, grammar, width) for width in widths(config.max_running)}
         backend, precision = (
             ("torch", candidate.precision) if isinstance(candidate, Torch) else ("llama-cpp", candidate.quantization)
         )
-        rows.append(
-            LanguageModelRow(
-                backend=backend, precision=precision, rates=rates, divergence=_divergence(reference, logits)
-            )
-        )
+        rows.append(LanguageModelRow(backend=backend, precision=precision, rates=rates, divergence=divergence))
         del runner
-        gc.collect()
     return rows
 
 
@@ -82,14 +78,15 @@ def _rate(runner: ModelRunner, grammar: Grammar, width: int) -> float:
     prompt = [int(id_) for id_ in grammar.ids[:PROMPT]]
     for slot in slots:
         runner.prefill([Chunk(slot, prompt, 0)])
-    least = float("inf")
-    for step in range(ROUNDS + 1):  # the first one warms up
+    runner.decode(slots, slots, [PROMPT] * width)  # warms up
+    seconds: list[float] = []
+    while len(seconds) < LEAST_ROUNDS or (len(seconds) < MOST_ROUNDS and sum(seconds) < ENOUGH_SECONDS):
         begin = time.perf_counter()
-        runner.decode(slots, slots, [PROMPT + step] * width)
-        least = min(least, time.perf_counter() - begin) if step else least
+        runner.decode(slots, slots, [PROMPT + 1 + len(seconds)] * width)
+        seconds.append(time.perf_counter() - begin)
     for slot in slots:
         runner.release(slot)
-    return width / least
+    return width / min(seconds)
 
 
 def _divergence(reference: Tensor, logits: Tensor) -> float:

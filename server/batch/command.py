@@ -21,6 +21,7 @@ from server.batch.speaking import Narrator, Spoken
 from server.encoding import DEFAULT_FORMAT, AudioFormat
 from server.options import ConfigOption, LanguageModelOption, ModelOption, command_settings
 from server.settings import Settings
+from server.subtitles import SubtitleFormat
 from server.terminal import console, prepare
 
 
@@ -43,6 +44,8 @@ def batch(
         str | None,
         typer.Option(metavar="ADDRESS", help="A Ray cluster that speaks, such as HOST:6379; `local` starts one here."),
     ] = None,
+    srt: Annotated[bool, typer.Option("--srt", help="Write subtitles beside each audio file, as SRT.")] = False,
+    vtt: Annotated[bool, typer.Option("--vtt", help="Write subtitles beside each audio file, as WebVTT.")] = False,
     config: ConfigOption = None,
     model: ModelOption = None,
     language_model: LanguageModelOption = None,
@@ -52,10 +55,12 @@ def batch(
     lines = read_lines(file)
     names = [line.id for line in lines]
     book = joining.read_book(join, names) if join else None
-    jobs, refused = _validate(lines, settings, {"voice": voice, "response_format": audio_format})
+    kinds: dict[SubtitleFormat, bool] = {"srt": srt, "vtt": vtt}
+    subtitles = tuple(kind for kind, wanted in kinds.items() if wanted)
+    jobs, refused = _validate(lines, settings, {"voice": voice, "response_format": audio_format}, subtitles)
     if book and (raw := [job.path for job in jobs if job.audio_format == "pcm"]):
         raise BatchError(f"{raw[0]} cannot be joined: files in pcm do not say what they are. Use --format flac.")
-    with Output(output, {job.id: job.digest for job in jobs}) as target:
+    with Output(output, {job.id: job.digest for job in jobs}, subtitles) as target:
         for entry in refused:
             target.save(entry)
         pending = [job for job in jobs if job.id not in target.entries]
@@ -76,12 +81,14 @@ def batch(
                 console.print(f"{written}", soft_wrap=True)
 
 
-def _validate(lines: Sequence[Line], settings: Settings, defaults: dict[str, Any]) -> tuple[list[Job], list[Entry]]:
+def _validate(
+    lines: Sequence[Line], settings: Settings, defaults: dict[str, Any], subtitles: tuple[SubtitleFormat, ...]
+) -> tuple[list[Job], list[Entry]]:
     """The jobs, and an entry for each line that is not valid."""
     jobs, refused = [], []
     for line in lines:
         try:
-            jobs.append(job_of(line, settings, defaults))
+            jobs.append(job_of(line, settings, defaults, subtitles))
         except InvalidRequest as error:
             refused.append(Entry(line.id, error=str(error)))
     return jobs, refused
@@ -125,7 +132,7 @@ async def _speak(jobs: Sequence[Job], spoken: AsyncGenerator[Spoken, None], targ
             async for line in spoken:
                 if line.entry.id in target.entries:
                     continue  # spoken twice, after a worker was lost
-                await asyncio.to_thread(target.save, line.entry, line.audio)
+                await asyncio.to_thread(target.save, line.entry, line.audio, line.subtitles)
                 lines += 1
                 seconds += line.entry.seconds or 0
                 bar.update(

@@ -17,6 +17,7 @@ from server.encoding import AudioFormat
 from server.errors import invalid_field
 from server.schemas import CreateSpeechRequest
 from server.settings import Settings
+from server.subtitles import SubtitleFormat
 
 LONGEST_TEXT = 1_000_000  # characters; the limit of a server's clients is for the server's sake
 LONGEST_ID = 200  # bytes; a file's name has at most 255, with its suffix
@@ -37,6 +38,7 @@ class Job:
     asked: SpeechRequest
     audio_format: AudioFormat
     digest: str
+    subtitles: tuple[SubtitleFormat, ...] = ()
 
     @property
     def path(self) -> str:
@@ -49,7 +51,9 @@ class Job:
         return expected_seconds(self.asked)
 
 
-def job_of(line: Line, settings: Settings, defaults: Mapping[str, Any]) -> Job:
+def job_of(
+    line: Line, settings: Settings, defaults: Mapping[str, Any], subtitles: tuple[SubtitleFormat, ...] = ()
+) -> Job:
     """Validate a line; raises InvalidRequest. `defaults` are the values of fields that it does not have.
 
     A line without a seed gets one that follows from its content, so every run gives it the same audio.
@@ -65,13 +69,13 @@ def job_of(line: Line, settings: Settings, defaults: Mapping[str, Any]) -> Job:
     request.ignored(settings.unknown_fields)
     if request.response_format == "json":
         raise InvalidRequest("A line makes an audio file, so its format cannot be json.", "response_format")
-    asked = request.to_engine(caller=None)
+    asked = replace(request.to_engine(caller=None), timestamps=bool(subtitles), words="vtt" in subtitles)
     models = [settings.engine.model, settings.engine.language_model]
     content = {"id": line.id, "models": models, **request.model_dump(mode="json")}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     if asked.sampling.seed is None:
         asked = replace(asked, sampling=replace(asked.sampling, seed=int(digest[:8], 16)))
-    return Job(line.id, asked, request.response_format, digest)
+    return Job(line.id, asked, request.response_format, digest, subtitles)
 
 
 def _check_id(line_id: str) -> None:

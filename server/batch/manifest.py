@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 
 from filelock import FileLock, Timeout
 
@@ -45,11 +46,12 @@ class Output:
     line has another digest now. A line that failed is not kept, so it is tried again.
     """
 
-    def __init__(self, directory: Path, digests: Mapping[str, str]) -> None:
-        """`digests` has the current digest of each line."""
+    def __init__(self, directory: Path, digests: Mapping[str, str], subtitles: Sequence[str] = ()) -> None:
+        """`digests` has the current digest of each line, `subtitles` the suffixes of the files beside the audio."""
         self.directory = directory
         self.entries: dict[str, Entry] = {}
         self._digests = digests
+        self._subtitles = subtitles
         self._unfinished = directory / ".unfinished"  # for files that are being written
         self._lock = FileLock(directory / ".lock", timeout=0)
 
@@ -79,18 +81,28 @@ class Output:
         shutil.rmtree(self._unfinished, ignore_errors=True)
         self._lock.release()
 
-    def save(self, entry: Entry, audio: bytes = b"") -> None:
-        """Write the audio file, if there is one, then the entry. A kill in between leaves no entry."""
+    def save(self, entry: Entry, audio: bytes = b"", subtitles: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Write the files, if there are any, then the entry. A kill in between leaves no entry.
+
+        `subtitles` has the content of a file for each suffix.
+        """
         if entry.path:
-            unfinished = self._unfinished / entry.path
-            unfinished.write_bytes(audio)
-            unfinished.replace(self.directory / entry.path)
+            for suffix, text in subtitles.items():
+                self._write(f"{entry.id}.{suffix}", text.encode())
+            self._write(entry.path, audio)
         self._manifest.write(_json(entry))
         self._manifest.flush()
         self.entries[entry.id] = entry
 
+    def _write(self, name: str, data: bytes) -> None:
+        unfinished = self._unfinished / name
+        unfinished.write_bytes(data)
+        unfinished.replace(self.directory / name)
+
     def _is_done(self, entry: Entry) -> bool:
         if entry.path is None or self._digests.get(entry.id, entry.digest) != entry.digest:
+            return False
+        if not all((self.directory / f"{entry.id}.{suffix}").is_file() for suffix in self._subtitles):
             return False
         with suppress(OSError):
             return (self.directory / entry.path).stat().st_size == entry.size

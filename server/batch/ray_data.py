@@ -36,7 +36,11 @@ class NarratorActor:
         """Speak a batch of jobs; raises BatchError if the engine has failed."""
         jobs = [pickle.loads(job) for job in rows["job"]]
         spoken = [line async for line in self._narrator.speak_all(jobs)]
-        return {"entry": [json.dumps(asdict(line.entry)) for line in spoken], "audio": [line.audio for line in spoken]}
+        return {
+            "entry": [json.dumps(asdict(line.entry)) for line in spoken],
+            "audio": [line.audio for line in spoken],
+            "subtitles": [json.dumps(line.subtitles) for line in spoken],
+        }
 
 
 async def on_cluster(settings: Settings, jobs: Sequence[Job], address: str) -> AsyncGenerator[Spoken, None]:
@@ -48,7 +52,7 @@ async def on_cluster(settings: Settings, jobs: Sequence[Job], address: str) -> A
     try:
         rows = _start(settings, jobs, address)  # in the main thread, as Ray wants it
         while (row := await asyncio.to_thread(next, rows, None)) is not None:
-            yield Spoken(Entry(**json.loads(row["entry"])), row["audio"])
+            yield Spoken(Entry(**json.loads(row["entry"])), row["audio"], json.loads(row["subtitles"]))
     except RayError as error:
         raise BatchError(f"The cluster has stopped the run: {reason(str(error))}") from error
     finally:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from server.encoding import WholeFile, whole_file
 from server.service import ENCODER_THREADS
 from server.settings import Settings
 from server.speech_events import WARNING_HEADER, warning_header
+from server.subtitles import SUBTITLES
 
 _TAKES: ContextVar[list[str]] = ContextVar("_TAKES")
 """The outcomes of the takes of one line. The tasks that speak it inherit its context."""
@@ -42,10 +43,11 @@ def _count_take(outcome: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The entry of a line, and its audio file; empty if the line failed."""
+    """The entry of a line, its audio file, and its subtitles by their format; empty if the line failed."""
 
     entry: Entry
     audio: bytes = b""
+    subtitles: dict[str, str] = field(default_factory=dict)
 
 
 class Narrator:
@@ -80,7 +82,7 @@ class Narrator:
             return Spoken(replace(entry, error=str(error)))
         seconds, warnings = samples / asked.sample_rate, warning_header(events).get(WARNING_HEADER)
         done = replace(entry, path=job.path, seconds=seconds, takes=len(takes), warnings=warnings, size=len(audio))
-        return Spoken(done, audio)
+        return Spoken(done, audio, {kind: SUBTITLES[kind](events) for kind in job.subtitles})
 
     async def speak_all(self, jobs: Iterable[Job]) -> AsyncGenerator[Spoken, None]:
         """Speak all jobs, `width` at once, and yield each as soon as it is done; raises as `speak` does."""

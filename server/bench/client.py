@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -99,27 +100,33 @@ async def measure(
             received.append(await _receive(http, workload.body(number)))
             on_answer()
 
-    failed_before = await _failed_takes(http)
+    before = await takes_so_far(http)
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
             group.create_task(client())
     seconds = time.perf_counter() - begun
-    failed = await _failed_takes(http)
-    more = None if failed is None or failed_before is None else failed - failed_before
-    return Level(clients, seconds, [_judge(one, workload) for one in received], more)  # decoding is not measured
+    after = await takes_so_far(http)
+    failed = None if after is None or before is None else failed_takes(after - before)
+    return Level(clients, seconds, [_judge(one, workload) for one in received], failed)  # decoding is not measured
 
 
-async def _failed_takes(http: httpx2.AsyncClient) -> int | None:
-    """The takes so far that did not pass, by the server's metrics; None without them."""
+async def takes_so_far(http: httpx2.AsyncClient) -> Counter[str] | None:
+    """A server's takes by outcome, from its metrics; None without them."""
     try:
         answer = (await http.get("/metrics")).raise_for_status()
         families = list(text_string_to_metric_families(answer.text))
     except (httpx2.HTTPError, ValueError):
         return None
+    if not any(family.name.startswith("fast_spark_") for family in families):
+        return None
     takes = [sample for family in families if family.name == "fast_spark_takes" for sample in family.samples]
-    failed = [take.value for take in takes if take.name.endswith("_total") and take.labels["outcome"] != "passed"]
-    return int(sum(failed)) if any(family.name.startswith("fast_spark_") for family in families) else None
+    return Counter({take.labels["outcome"]: int(take.value) for take in takes if take.name.endswith("_total")})
+
+
+def failed_takes(takes: Counter[str]) -> int:
+    """Those that did not pass."""
+    return takes.total() - takes["passed"]
 
 
 def seconds_of(data: bytes, audio_format: AudioFormat) -> float:

@@ -13,6 +13,7 @@ from server.json_body import JsonRoute
 from server.schemas import CreateSpeechRequest
 from server.script_schemas import SpokenAudio
 from server.service import EngineDependency, ServiceDependency
+from server.speech_events import events_schema
 from server.speech_session import SpeechSession
 
 router = APIRouter(prefix="/audio/speech", tags=["Audio"], route_class=JsonRoute)
@@ -24,7 +25,10 @@ router = APIRouter(prefix="/audio/speech", tags=["Audio"], route_class=JsonRoute
     responses={
         200: {
             "description": "The audio, a stream of events with the audio, or the audio and its times as JSON",
-            "content": {media_type: {} for media_type in (*MEDIA_TYPES.values(), "text/event-stream")},
+            "content": {
+                **{media_type: {} for media_type in MEDIA_TYPES.values()},
+                "text/event-stream": {"itemSchema": events_schema()},
+            },
             "model": SpokenAudio,
         },
     },

@@ -1,6 +1,5 @@
 """Servers that are killed or stopped at any moment: acknowledged data is stored, and the next start succeeds."""
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -20,7 +19,7 @@ from engine import checkpoints
 from tests.attacks.running import SHORT, settings_file
 from tests.server import crash
 from tests.server.conftest import COMMAND, wait_for_url
-from tests.server.fakes import ready
+from tests.server.forked import started
 from tests.server.uploads import agree, sound, upload
 from tests.waiting import wait_until
 
@@ -63,29 +62,12 @@ class Kept:
         return str(answer.json()["id"])
 
 
-@contextmanager
-def process_of(tokenizer: Path, directory: Path) -> Iterator[tuple[multiprocessing.process.BaseProcess, str]]:
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([crash.__name__])
-    here, there = processes.Pipe()
-    process = processes.Process(target=crash.run, args=(tokenizer, directory, there))
-    process.start()
-    try:
-        url = f"http://127.0.0.1:{here.recv()}"
-        with httpx.Client(base_url=url) as http:
-            wait_until(lambda: ready(http))
-        yield process, url
-    finally:
-        process.kill()
-        process.join()
-
-
 def test_renames_deletions_and_consents_survive_fifty_kills(tmp_path: Path) -> None:
     tokenizer = checkpoints.locate("demo") / "LLM" / "tokenizer.json"
     chance = random.Random(0)
     voices, consents = Kept("/v1/audio/voices"), Kept("/v1/audio/voice_consents")
     done = {"renames": 0, "deletions": 0, "consents": 0}
-    with process_of(tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
+    with started(crash.run, tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
         for n in range(3):
             voices.add(upload(http, f"Voice {n}", VOICE))
         begun = time.monotonic()
@@ -94,7 +76,7 @@ def test_renames_deletions_and_consents_survive_fifty_kills(tmp_path: Path) -> N
         undisturbed = time.monotonic() - begun
 
     for kill in range(KILLS):
-        with process_of(tokenizer, tmp_path) as (process, url):
+        with started(crash.run, tokenizer, tmp_path) as (process, url):
             with httpx.Client(base_url=url, timeout=60) as http:
                 voices.check(http)
                 consents.check(http)
@@ -120,7 +102,7 @@ def test_renames_deletions_and_consents_survive_fifty_kills(tmp_path: Path) -> N
             for thread in threads:
                 thread.join()
 
-    with process_of(tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
+    with started(crash.run, tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
         voices.check(http)
         consents.check(http)
     print(f"{KILLS} kills amid {done}")

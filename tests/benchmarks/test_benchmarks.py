@@ -1,8 +1,10 @@
 """Each benchmark script runs on the small checkpoint. Its figures mean nothing there."""
 
 import os
+import re
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -39,15 +41,37 @@ def test_codec(small_checkpoint: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_llm(small_checkpoint: Path) -> None:
+def test_llm(small_checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "host.md"
     arguments = ("--steps", "2", "--width", "1", "--width", "2", "--quantization", "q8_0", "--precision", "float32")
+    arguments += ("--record", str(file))
     printed = output_of("llm", str(small_checkpoint), *arguments)
     for backend in ("Llama.generate", "llama-cpp", "torch"):
         assert backend in printed
     assert "Peak memory" in printed
+    assert "| backend | weights | 1 together | 4 together | 16 together |" in file.read_text()
 
 
 @pytest.mark.slow
 def test_busy_host() -> None:
     printed = output_of("busy_host", "demo", "--sentences", "1")
     assert "threads, short waits |" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_library("espeak-ng"), reason="the teacher is not installed: apt install libespeak-ng1")
+def test_takes() -> None:
+    printed = output_of("takes", "faults", "--sentences", "60", "--texts", "4", "--rate", "0.25")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "sentences" in line]
+    clean, whole, streamed, unchecked = rows
+    assert clean[1:3] == ["60", "0"]
+    assert int(whole[2]) == int(streamed[2]) > 5
+    assert int(whole[3]) <= int(whole[4])  # what is heard is said
+    assert int(unchecked[3]) > 5
+    requests, same = (int(number) for number in re.findall(r"(\d+) (?:requests|with the same)", printed))
+    assert requests == same
+
+
+@pytest.mark.slow
+def test_the_cost_of_takes() -> None:
+    assert "3 sentences: " in output_of("takes", "cost", "--pairs", "3")

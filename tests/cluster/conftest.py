@@ -1,73 +1,54 @@
-"""A cluster for the tests of this folder, with engines that keep a pace by sleeping: the machine has two cores."""
+"""The server of this folder's tests on the cluster that all tests share."""
 
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from benchmarks.paced import paced_engine
-from engine import EngineConfig, Observer, SpeechEngine
-from server.settings import Settings
-from tests.cluster.running import Control, Nodes, free_port, nodes, postgres
+from tests.cluster.running import Machines
+from tests.server.conftest import Server
 
-SLOTS = 16
-STEP_SECONDS = 0.01  # twice as fast as speech
+KEY = "0123456789abcdef"
 
 
 @dataclass(frozen=True)
 class PacedCluster:
-    control: Control
-    url: str
-    port: int
-    settings: Settings
+    machines: Machines
+    voices: str
+    """The URL of the voice store."""
     death: Path
     """A file; once it is there, the engine of one replica dies, and removes it."""
 
-    def deploy(self, replicas: int, **settings: object) -> None:
-        """Deploy again with other settings or replicas."""
-        changed = self.settings.model_copy(update=settings)
-        load = partial(mortal_engine, config=changed.engine, death=self.death)
-        self.control.call(Nodes.serve, changed, self.port, replicas, load)
+    @property
+    def server(self) -> Server:
+        return Server(self.machines.url, Path("none"), 0)
 
-    def replicas(self) -> dict[int, str]:
-        return self.control.call(Nodes.replicas)
-
-
-def mortal_engine(observer: Observer, config: EngineConfig, death: Path) -> SpeechEngine:
-    def die() -> None:
-        while True:
-            with suppress(FileNotFoundError):
-                death.unlink()
-                observer.death("The device is gone.")
-                return
-            time.sleep(0.1)
-
-    threading.Thread(target=die, daemon=True).start()
-    return paced_engine(observer, config, SLOTS, STEP_SECONDS)
+    def deploy(self, replicas: int, **settings: Any) -> None:
+        """Deploy with other settings or replicas; returns when all is ready. Other settings replace all replicas."""
+        engine = {"voices": self.voices, "threads": 1, "sentences_ahead": 1}
+        all_settings = {"engine": engine, "max_requests": 32, "api_keys": {"ada": KEY}, "nice": 0, **settings}
+        arguments = {"settings": all_settings, "death": str(self.death)}
+        self.machines.deploy("tests.cluster.paced:app", arguments, replicas)
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PacedCluster]:
-    """Two nodes with room for two replicas each, and PostgreSQL."""
-    pytest.importorskip("ray", reason="pip install 'fast-spark[cluster]'")
-    with postgres() as database, nodes(2) as control:
-        engine = EngineConfig(voices=database.new_database(), threads=1, sentences_ahead=1)
-        settings = Settings(engine=engine, max_requests=SLOTS, api_keys={"ada": "0123456789abcdef"}, nice=0)
-        port = free_port()
-        death = tmp_path_factory.mktemp("cluster") / "death"
-        cluster = PacedCluster(control, f"http://127.0.0.1:{port}", port, settings, death)
-        cluster.deploy(2)
-        yield cluster
+def paced(ray_machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> PacedCluster:
+    death = tmp_path_factory.mktemp("cluster") / "death"
+    return PacedCluster(ray_machines, ray_machines.database.new_database(), death)
+
+
+@pytest.fixture
+def cluster(paced: PacedCluster) -> PacedCluster:
+    """The server with two replicas."""
+    paced.deploy(2)
+    return paced
 
 
 @pytest.fixture
 def http(cluster: PacedCluster) -> Iterator[httpx.Client]:
-    headers = {"Authorization": "Bearer 0123456789abcdef"}
-    with httpx.Client(base_url=cluster.url, headers=headers, timeout=60) as http:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=cluster.machines.url, headers=headers, timeout=60) as http:
         yield http

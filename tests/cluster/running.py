@@ -1,20 +1,20 @@
-"""A Ray cluster of several nodes on one machine, in a process of its own, with the server on it."""
+"""A Ray cluster of several nodes on one machine, in a process of its own, to which tests deploy servers."""
 
 import multiprocessing
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import httpx
 import pytest
 
-from engine import EngineConfig, Observer, SpeechEngine
 from server.cluster_edge import IMPORT_PATH, VARIABLE
-from server.settings import Settings
 from tests.postgres import Postgres, programs, running_postgres
-from tests.server.conftest import Server
+from tests.waiting import wait_until
 
 NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False}  # small: the machine has little memory
 ENVIRONMENT = {
@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_metrics_report_interval_ms": "1000",
     VARIABLE: IMPORT_PATH,
+    "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
 }
 
 
@@ -30,16 +31,18 @@ Result = TypeVar("Result")
 
 
 class Nodes:
-    """Ray's own fixture. A node has room for two replicas; the head has no replicas."""
+    """Ray's own fixture, with a proxy on the head. Each node, the head too, has room for two replicas."""
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, port: int) -> None:
+        from ray import serve
         from ray.cluster_utils import Cluster
 
-        self._cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
-        self._nodes: list[Any] = []
-        for _ in range(nodes):
+        self._cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 2})
+        self._nodes = [self._cluster.head_node]
+        for _ in range(nodes - 1):
             self.add_node()
         self._cluster.connect()
+        serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
 
     def address(self) -> str:
         return str(self._cluster.address)
@@ -52,17 +55,12 @@ class Nodes:
         """Kill all processes of the youngest node."""
         self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
 
-    def serve(
-        self, settings: Settings, port: int, replicas: int, load: Callable[[Observer], SpeechEngine] | None = None
-    ) -> None:
-        """Deploy the server, or deploy it again with other settings or replicas; returns when it is ready."""
-        from ray import serve
+    def deploy(self, config: dict[str, Any]) -> None:
+        """Begin to deploy this config, as `serve deploy` does."""
+        from ray.serve.context import _get_global_client
+        from ray.serve.schema import ServeDeploySchema
 
-        from server import cluster
-
-        serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
-        application = cluster.application(settings, load, num_replicas=replicas, autoscaling_config=None)
-        serve.run(application, name=cluster.NAME, route_prefix="/")
+        _get_global_client().deploy_apps(ServeDeploySchema.model_validate(config))
 
     def replicas(self) -> dict[int, str]:
         """The node of each replica that answers, by its process."""
@@ -115,9 +113,9 @@ def _raylets(node: Any) -> list[Any]:
     return [started.process for started in node.all_processes["raylet"]]
 
 
-def _control(pipe: Connection, number: int) -> None:
+def _control(pipe: Connection, number: int, port: int) -> None:
     """Call the methods that the test asks for, in the main thread: Ray wants it so."""
-    cluster = Nodes(number)
+    cluster = Nodes(number, port)
     while asked := pipe.recv():
         method, arguments = asked
         try:
@@ -140,45 +138,69 @@ class Control:
         return cast(Result, result)
 
 
+@dataclass
+class Machines:
+    """The cluster as tests see it."""
+
+    control: Control
+    database: Postgres
+    port: int
+    _deployed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def deploy(self, import_path: str, arguments: dict[str, Any], replicas: int) -> None:
+        """Deploy a server, or change the one that there is; returns when just these replicas are there and ready."""
+        deployment = {"name": "Replica", "num_replicas": replicas, "graceful_shutdown_wait_loop_s": 0.2}
+        application = {"import_path": import_path, "args": arguments, "deployments": [deployment]}
+        config = {"applications": [{"name": "fast-spark", "route_prefix": "/", **application}]}
+        if config != self._deployed:
+            self.control.call(Nodes.deploy, config)
+            self._deployed = config
+        self.settle(replicas)
+
+    def settle(self, replicas: int) -> None:
+        """Wait until just these many replicas are there and ready."""
+        wait_until(lambda: self.control.call(Nodes.settled, replicas))
+
+    def replicas(self) -> dict[int, str]:
+        """The node of each replica that answers, by its process."""
+        return self.control.call(Nodes.replicas)
+
+
 @contextmanager
-def nodes(number: int) -> Iterator[Control]:
-    """A cluster with these many nodes for replicas."""
+def machines(nodes: int) -> Iterator[Machines]:
+    """A cluster with these many nodes, and PostgreSQL; without one of them, the test is skipped."""
+    pytest.importorskip("ray", reason="pip install 'fast-spark[cluster]'")
+    if (found := programs()) is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_control, args=(theirs, number))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        process.start()
-    try:
-        yield Control(ours)
-    finally:
-        ours.send(None)
-        process.join(60)
-        assert process.exitcode == 0
+    port = free_port()
+    process = context.Process(target=_control, args=(theirs, nodes, port))
+    with running_postgres(found) as database:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in ENVIRONMENT.items():
+                patch.setenv(name, value)
+            process.start()
+        try:
+            control = Control(ours)
+            wait_until(lambda: all(map(_answers, control.call(Nodes.exporters))))  # else a replica may never export
+            yield Machines(control, database, port)
+        finally:
+            ours.send(None)
+            process.join()
+            assert process.exitcode == 0
+
+
+def _answers(url: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(url).is_success
+    return False
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-@contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL, or the test is skipped."""
-    if (found := programs()) is None:
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    with running_postgres(found) as running:
-        yield running
-
-
-@contextmanager
-def served(model: Path, directory: Path) -> Iterator[Server]:
-    """A cluster of two nodes with a replica on each, as a server."""
-    pytest.importorskip("ray", reason="pip install 'fast-spark[cluster]'")
-    with postgres() as database, nodes(2) as cluster:
-        port = free_port()
-        engine = EngineConfig(model=str(model), voices=database.new_database(), threads=1, retakes=0)
-        cluster.call(Nodes.serve, Settings(engine=engine), port, 2)
-        (directory / "log").touch()
-        yield Server(f"http://127.0.0.1:{port}", directory / "log", 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.config import EngineConfig
+from engine.config import EngineConfig, PauseConfig
 from engine.errors import InvalidRequest, UnknownVoice
 from engine.events import IgnoredMarkup, MarkTime, SentenceTimes
 from engine.script.format import Format
@@ -17,7 +17,8 @@ from engine.speech import SpeechEngine
 from engine.text import Lexicon, normalise
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import AudioChunk, Samples, Sampling, SpeechRequest
-from tests.engine.fakes import FakeCodec, fake_engine
+from engine.voices.database import Database
+from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
 
 TEXT = "The first sentence is here. [pause:1.5s] The second one is a little longer than that. And a third, to end with."
 REQUEST = SpeechRequest(TEXT, "alloy", max_tokens=10, sampling=Sampling(seed=1), timestamps=True)
@@ -42,6 +43,21 @@ async def heard(engine: SpeechEngine, request: SpeechRequest) -> tuple[Samples, 
     chunks = [chunk async for chunk in engine.synthesize(request)]
     times = [event for chunk in chunks for event in chunk.events if isinstance(event, SentenceTimes)]
     return np.concatenate([chunk.samples for chunk in chunks]), times, chunks
+
+
+@pytest.mark.parametrize(("between", "seconds"), [(" ", 0.4), ("\n", 0.4), ("\n\n", 1.1), ("\n \n", 1.1)])
+async def test_paragraphs_and_sentences_have_their_pauses(
+    vocabulary: Vocabulary, tmp_path: Path, between: str, seconds: float
+) -> None:
+    config = EngineConfig(pauses=PauseConfig(sentence_seconds=0.4, paragraph_seconds=1.1), retakes=0)
+    model, codec, database = FakeLanguageModel(vocabulary), LoudCodec(), Database.in_directory(tmp_path)
+    engine = SpeechEngine(config, "weights-1", vocabulary, model, codec, database)
+    text = f"The first sentence is here.{between}The second one is a little longer than that."
+    samples, times, _ = await heard(engine, replace(REQUEST, text=text, sample_rate=16_000))
+    await engine.close()
+    assert len(times) == 2
+    loud = np.flatnonzero(np.abs(samples) > 0.25)
+    assert np.diff(loud).max() / 16_000 == pytest.approx(seconds, abs=0.006)  # the fades are 5 ms
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000])

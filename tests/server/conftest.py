@@ -78,10 +78,12 @@ def server(
     if request.param == "process":
         yield request.getfixturevalue("one_process")
         return
-    from tests.cluster.running import served
-
-    with served(small_checkpoint, tmp_path_factory.mktemp("cluster")) as running:
-        yield running
+    cluster = request.getfixturevalue("ray_machines")
+    engine = {"model": str(small_checkpoint), "voices": cluster.database.new_database(), "threads": 1, "retakes": 0}
+    cluster.deploy("server.cluster:app", {"engine": engine}, 2)
+    log = tmp_path_factory.mktemp("cluster") / "log"
+    log.touch()
+    yield Server(cluster.url, log, 0)
 
 
 @pytest.fixture

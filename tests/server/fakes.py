@@ -2,16 +2,22 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import EngineConfig, Observer, SpeechEngine
 from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
+from server.connections import protocols
+from server.draining import DrainingServer
 from server.settings import Settings
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
+from tests.waiting import wait_until
 
 TEXT = "The first sentence is here. The second one is a little longer. And a third, to end with."
 BODY = {"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "pcm", "max_tokens": 10}
@@ -26,9 +32,10 @@ class Fakes:
         directory: Path,
         settings: Settings | None = None,
         config: EngineConfig | None = None,
+        codec: FakeCodec | None = None,
     ) -> None:
         self.language_model = FakeLanguageModel(vocabulary)
-        self.codec = FakeCodec()
+        self.codec = codec or FakeCodec()
         self.may_load = threading.Event()
         self.may_load.set()
         config = config or EngineConfig(sentences_ahead=1)
@@ -45,6 +52,24 @@ class Fakes:
             )
 
         self.app = create_app(settings or Settings(), load)
+
+
+@contextmanager
+def draining(fakes: Fakes) -> Iterator[tuple[DrainingServer, threading.Thread, str]]:
+    """An app that is served as the command serves it: the server, its thread, and its address."""
+    service = fakes.app.state.service
+    options = protocols(service.settings)
+    config = uvicorn.Config(fakes.app, **options, port=0, log_config=None, timeout_graceful_shutdown=1, lifespan="on")
+    server = DrainingServer(config, service)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    with httpx.Client(base_url=url) as http:
+        wait_until(lambda: ready(http))
+    yield server, thread, url
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def set_event(fakes: Fakes, event: asyncio.Event) -> None:

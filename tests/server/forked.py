@@ -4,8 +4,8 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,13 +20,12 @@ from tests.waiting import wait_until
 
 
 @contextmanager
-def serving(checkpoint: Path, directory: Path, seconds: float) -> Iterator[tuple[BaseProcess, str]]:
-    """The process and its URL, from when it is ready until it is killed."""
+def started(run: Callable[..., None], *arguments: object) -> Iterator[tuple[BaseProcess, str]]:
+    """A process that calls `run` with the arguments and a pipe for its port; its URL; from ready until it is killed."""
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([__name__])
+    processes.set_forkserver_preload([run.__module__])
     here, there = processes.Pipe()
-    tokenizer = checkpoint / "LLM" / "tokenizer.json"
-    process = processes.Process(target=run, args=(tokenizer, directory, seconds, there))
+    process = processes.Process(target=run, args=(*arguments, there))
     process.start()
     try:
         url = f"http://127.0.0.1:{here.recv()}"
@@ -36,6 +35,11 @@ def serving(checkpoint: Path, directory: Path, seconds: float) -> Iterator[tuple
     finally:
         process.kill()
         process.join()
+
+
+def serving(checkpoint: Path, directory: Path, seconds: float) -> AbstractContextManager[tuple[BaseProcess, str]]:
+    """The process and its URL, from when it is ready until it is killed."""
+    return started(run, checkpoint / "LLM" / "tokenizer.json", directory, seconds)
 
 
 def run(tokenizer: Path, directory: Path, seconds: float, port: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -73,6 +74,23 @@ def test_lines_become_files_and_entries(tmp_path: Path) -> None:
     assert {file.name for file in out.iterdir() if not file.name.startswith(".")} == {
         "a.flac", "b.wav", "c.flac", "manifest.jsonl", "manifest.parquet"
     }  # fmt: skip
+
+
+def test_subtitles_are_files_beside_the_audio(tmp_path: Path) -> None:
+    rows = [LINES[0], {"id": "two", "text": "The first sentence.[pause:1s]And the second, of 5 & more."}]
+    file, out = write_lines(tmp_path / "in.jsonl", rows), tmp_path / "out"
+    batch(file, "-o", out, "--format", "wav")
+    plain = (out / "two.wav").read_bytes()
+    batch(file, "-o", out, "--format", "wav", "--srt", "--vtt")  # lines without them are spoken again, alike
+    assert (out / "two.wav").read_bytes() == plain
+    assert {path.name for path in out.glob("*.??t")} == {"a.srt", "a.vtt", "two.srt", "two.vtt"}
+    first, second = (out / "two.srt").read_text().split("\n\n")
+    assert first.startswith("1\n00:00:00,000 --> 00:00:0")
+    assert second.endswith("\nAnd the second, of 5 & more.\n")
+    assert "And the second, of 5 &amp; more.\n" in (out / "two.vtt").read_text()
+    made = (out / "two.srt").stat().st_mtime_ns
+    batch(file, "-o", out, "--format", "wav", "--srt")  # all is done
+    assert (out / "two.srt").stat().st_mtime_ns == made
 
 
 def test_every_kind_of_input_says_the_same(tmp_path: Path) -> None:
@@ -166,6 +184,11 @@ def test_a_book_has_its_chapters_where_they_begin(tmp_path: Path) -> None:
         assert book.metadata["title"] == "Two chapters"
         assert book.metadata["artist"] == "Ada"
         assert book.duration == pytest.approx((second + seconds["c"] + 1) * 1e6, rel=0.02)
+    if ffprobe := shutil.which("ffprobe"):
+        command = [ffprobe, "-loglevel", "error", "-print_format", "json", "-show_chapters", out / "book.m4b"]
+        shown = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["chapters"]
+        assert [chapter["tags"]["title"] for chapter in shown] == ["One", "Two: 2/2"]
+        assert [float(chapter["start_time"]) for chapter in shown] == pytest.approx([0, second], abs=0.01)
     joined, _ = decoded((out / "book.m4b").read_bytes(), "mp4")  # type: ignore[arg-type]
     begin = round(second * 24_000)
     assert abs(joined[begin - 20_000 : begin - 2_000]).max() < 0.01  # the pause before the second chapter

@@ -3,43 +3,20 @@
 import logging
 import signal
 import subprocess
-import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
 from engine.tokens.vocabulary import Vocabulary
-from server.connections import ClientConnection
-from server.draining import DrainingServer
 from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW
 from tests.server.conftest import COMMAND, wait_for_url
-from tests.server.fakes import BODY, Fakes, ready
+from tests.server.fakes import BODY, Fakes, draining
 from tests.waiting import wait_until
 
 CREATED = {"name": (None, "Eve"), "gender": (None, "female"), "seed": (None, "4711")}
-
-
-@contextmanager
-def draining(fakes: Fakes) -> Iterator[tuple[DrainingServer, threading.Thread, str]]:
-    config = uvicorn.Config(
-        fakes.app, http=ClientConnection, port=0, log_config=None, timeout_graceful_shutdown=1, lifespan="on"
-    )
-    server = DrainingServer(config, fakes.app.state.service)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    with httpx.Client(base_url=url) as http:
-        wait_until(lambda: ready(http))
-    yield server, thread, url
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("drain_seconds", [0, 3600])

@@ -12,9 +12,12 @@ import openai
 import pytest
 from fastapi import FastAPI
 
+from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
+from engine.types import Passage, Samples
 from server.encoding import FORMATS, AudioFormat
 from server.settings import Settings
+from tests.engine.fakes import FakeCodec
 from tests.server.audio import DELAY, decoded
 from tests.server.commands import refused, run
 from tests.server.conftest import Server
@@ -24,6 +27,22 @@ from tests.waiting import wait_until
 
 TEXT = "The first sentence is here. [pause:1.5s] And a second one."
 URL = "/v1/audio/speech"
+
+
+class ToneCodec(FakeCodec):
+    """Every token is 20 ms of a tone: Opus takes away a constant, which would ring into the silence after it."""
+
+    def decode_batch(self, items: list[Passage]) -> list[Samples]:
+        tone = (np.sin(np.arange(320) * (2 * np.pi / 64)) / 2).astype(np.float32)
+        return [np.tile(tone, len(one.semantic[one.kept])) for one in items]
+
+
+@pytest.fixture
+def tones(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Server]) -> httpx.Client:
+    fakes = Fakes(vocabulary, tmp_path, Settings(), codec=ToneCodec())
+    http = httpx.Client(base_url=serve(fakes.app).url, timeout=60)
+    wait_until(lambda: ready(http))
+    return http
 
 
 @pytest.fixture
@@ -49,12 +68,26 @@ def longest_silence(samples: np.ndarray[Any, np.dtype[np.float32]]) -> int:
 
 @pytest.mark.parametrize("audio_format", FORMATS)
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_pause_is_heard_in_every_format(http: httpx.Client, audio_format: AudioFormat, stream: bool) -> None:
+def test_a_pause_is_heard_in_every_format(tones: httpx.Client, audio_format: AudioFormat, stream: bool) -> None:
     body = BODY | {"input": TEXT, "response_format": audio_format, "stream": stream}
-    samples, _ = decoded(http.post(URL, json=body).raise_for_status().content, audio_format)
+    samples, _ = decoded(tones.post(URL, json=body).raise_for_status().content, audio_format)
     assert len(samples) == pytest.approx(1.9 * 24_000, abs=DELAY.get(audio_format, 0) + 1)
-    blur = 3000 if audio_format == "opus" else 700  # samples; a constant, as the fakes speak, rings in Opus
-    assert longest_silence(samples) == pytest.approx(36_000, abs=blur)
+    assert longest_silence(samples) == pytest.approx(36_000, abs=120)  # the fades on both sides are 120 each
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_times_are_those_of_the_decoded_audio_in_every_format(tones: httpx.Client, audio_format: AudioFormat) -> None:
+    body = BODY | {"input": TEXT, "response_format": "json", "audio_format": audio_format, "speed": 0.8}
+    answer = tones.post(URL, json=body | {"max_tokens": 25}).raise_for_status().json()
+    samples, _ = decoded(base64.b64decode(answer["audio"]), audio_format)
+    loud = np.flatnonzero(np.abs(samples) > 0.1 * np.abs(samples).max()) / 24_000
+    first, second = answer["timestamps"]
+    pause = int(np.argmax(np.diff(loud)))  # between the sentences
+    heard = [loud[0], loud[pause], loud[pause + 1], loud[-1]]
+    delay = 1024 / 24_000 if audio_format == "aac" else 0  # its encoder's, which ADTS cannot say
+    times = [first["start"], first["end"], second["start"], second["end"]]
+    assert [time + delay for time in times] == pytest.approx(heard, abs=0.012)
+    assert answer["seconds"] == second["end"]
 
 
 def test_sse_has_the_times_as_they_are_known(http: httpx.Client) -> None:
@@ -91,6 +124,22 @@ def test_a_stream_names_markup_without_effect_before_its_audio(http: httpx.Clien
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<!DOCTYPE s [<!ENTITY a "b">]><speak>&a;</speak>', "document type"),
+        ('<!DOCTYPE s SYSTEM "file:///etc/passwd"><speak/>', "document type"),
+        ("<speak>" + "<p>" * 1300, "more than 100 elements"),
+        ("<speak>" + "<break time='1ms'/>" * 200, "not well-formed"),
+        ("<speak>&#0;</speak>", "line 1, column 8"),
+    ],
+)
+def test_hostile_ssml_is_refused_and_the_server_goes_on(http: httpx.Client, text: str, message: str) -> None:
+    body = BODY | {"input": text, "input_format": "ssml"}
+    assert_error(http.post(URL, json=body), 400, "input", message)
+    assert http.post(URL, json=BODY).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("fields", "param", "message"),
     [
         ({"input": "<speak>\n<p>Hi.</speak>", "input_format": "ssml"}, "input", "line 2, column 9"),
@@ -121,6 +170,39 @@ def test_a_respelling_changes_the_text_that_is_read(http: httpx.Client) -> None:
     [sentence] = http.post("/v1/audio/text", json=body).raise_for_status().json()["data"]
     assert sentence["text"] == "A jif."
     assert sentence["changes"] == [{"rule": "lexicon", "written": "GIF", "spoken": "jif"}]
+
+
+PLS = """<?xml version="1.0" encoding="UTF-8"?>
+<lexicon version="1.0" xmlns="http://www.w3.org/2005/01/pronunciation-lexicon" alphabet="ipa" xml:lang="en">
+  <lexeme><grapheme>SQL</grapheme><grapheme>MySQL</grapheme><alias>sequel</alias></lexeme>
+  <lexeme><grapheme>tomato</grapheme><phoneme>t@"mA:t@U</phoneme></lexeme>
+</lexicon>
+"""
+
+
+def test_lexicons_are_files_for_all_requests(
+    vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Server]
+) -> None:
+    (tmp_path / "words.pls").write_text(PLS, encoding="utf-8")
+    (tmp_path / "words.yaml").write_text("GIF: jif\nen: {AI: A I}\nzh: {AI: 人工智能}\n", encoding="utf-8")
+    config = EngineConfig(lexicons=(tmp_path / "words.pls", tmp_path / "words.yaml"))
+    fakes = Fakes(vocabulary, tmp_path, Settings(engine=config), config)
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+        wait_until(lambda: ready(http))
+
+        def said(text: str, **fields: object) -> str:
+            answer = http.post("/v1/audio/text", json={"input": text, **fields}).raise_for_status()
+            return " ".join(sentence["text"] for sentence in answer.json()["data"])
+
+        assert said("A GIF of MySQL by AI.") == "A jif of sequel by A I."
+        assert said("A tomato, GIFs, gif.") == "A tomato, GIFs, gif."
+        assert said("他用 AI 学习。").replace(" ", "") == "他用人工智能学习。"
+        assert said("A GIF of SQL.", lexicon={"GIF": "ghif"}) == "A ghif of sequel."
+        before = len(fakes.language_model.prompts)
+        assert http.post(URL, json=BODY | {"input": "A GIF of SQL."}).status_code == 200
+        assert http.post(URL, json=BODY | {"input": "A jif of sequel."}).status_code == 200
+    respelt, written = fakes.language_model.prompts[before:][-2:]
+    assert respelt == written
 
 
 def test_openai_clients_can_ask_for_it(server: Server, http: httpx.Client) -> None:

@@ -179,3 +179,6 @@ def test_the_documentation_has_every_field(fakes: Fakes, serve: Serve) -> None:
     statuses = document["paths"]["/v1/audio/speech"]["post"]["responses"]
     assert "422" not in statuses
     assert set(statuses) == {"200", "4XX", "5XX"}
+    events = statuses["200"]["content"]["text/event-stream"]["itemSchema"]["properties"]["data"]["contentSchema"]
+    warning = next(event for event in events["anyOf"] if event["title"] == "SpeechAudioWarning")
+    assert set(warning["required"]) == {"sentence", "text", "span", "fault"}

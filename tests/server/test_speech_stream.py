@@ -3,18 +3,12 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import av
-import httpx
-import numpy as np
 import pytest
-from fastapi import FastAPI
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
@@ -22,71 +16,25 @@ from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
 from server.settings import Settings, WebSocketSettings
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, ready, set_event
-from tests.waiting import until, wait_until
+from tests.server.fakes import Fakes, set_event
+from tests.server.sessions import (
+    CANCEL,
+    CONFIG,
+    DONE,
+    FLUSH,
+    TEXT,
+    Heard,
+    Serve,
+    of_one_request,
+    receive,
+    send,
+    session,
+    started,
+    texts,
+)
+from tests.waiting import until
 
-TEXT = "The first sentence is here, my friends. The second one is a little longer. And a third, to end with."
-CONFIG = {"type": "session.config", "response_format": "pcm", "stream_audio": True, "max_tokens": 10, "seed": 3}
 KEY = "a-key-of-this-server"
-
-Serve = Callable[[FastAPI], Server]
-
-
-@dataclass
-class Heard:
-    """All messages of one turn."""
-
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    audio: list[bytes] = field(default_factory=list)  # binary messages
-    units: list[bytes] = field(default_factory=list)  # of each sentence
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [message for message in self.messages if message["type"] == kind]
-
-    @property
-    def done(self) -> dict[str, Any]:
-        return self.messages[-1]
-
-
-async def receive(client: ClientConnection, last: str = "session.done") -> Heard:
-    """Messages up to the one of this type."""
-    heard = Heard()
-    async with asyncio.timeout(60):
-        while True:
-            message = await client.recv()
-            if isinstance(message, bytes):
-                heard.audio.append(message)
-                heard.units[-1] += message
-                continue
-            heard.messages.append(json.loads(message))
-            if heard.messages[-1]["type"] == "audio.start":
-                heard.units.append(b"")
-            if heard.messages[-1]["type"] == last:
-                return heard
-
-
-async def send(client: ClientConnection, *messages: dict[str, Any]) -> None:
-    for message in messages:
-        await client.send(json.dumps(message))
-
-
-def texts(parts: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"type": "input.text", "text": part} for part in parts]
-
-
-DONE = {"type": "input.done"}
-CANCEL = {"type": "input.cancel"}
-FLUSH = {"type": "input.flush"}
-
-
-@asynccontextmanager
-async def session(
-    server: Server, config: dict[str, Any] | None = None, **options: Any
-) -> AsyncIterator[ClientConnection]:
-    address = server.url.replace("http", "ws") + "/v1/audio/speech/stream"
-    async with connect(address, **options) as client:
-        await send(client, CONFIG if config is None else config)
-        yield client
 
 
 @pytest.fixture
@@ -97,18 +45,6 @@ def fakes(vocabulary: Vocabulary, tmp_path: Path) -> Fakes:
 @pytest.fixture
 def server(fakes: Fakes, serve: Serve) -> Server:
     return started(serve(fakes.app))
-
-
-def started(server: Server) -> Server:
-    with httpx.Client(base_url=server.url) as http:
-        wait_until(lambda: ready(http))
-    return server
-
-
-def of_one_request(server: Server, **fields: Any) -> bytes:
-    """The same text as one request over HTTP."""
-    body = BODY | {"input": TEXT, "seed": 3} | fields
-    return httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=60).raise_for_status().content
 
 
 async def test_text_in_any_parts_gives_the_samples_of_one_request(server: Server) -> None:
@@ -291,6 +227,7 @@ async def test_a_bad_message_gets_an_error_and_the_session_goes_on(
         (CONFIG | {"speed": 9}, "Invalid 'speed'"),
         (CONFIG | {"sped": 1}, "Did you mean 'speed'?"),
         (CONFIG | {"ref_audio": "data:"}, "Unknown parameter: 'ref_audio'"),
+        (CONFIG | {"word_timestamps": True}, "speech.audio.words"),
         (CONFIG | {"model": "whisper-1"}, "does not exist"),
         (CONFIG | {"input": "Hello."}, "Invalid 'input'"),
         (CONFIG | {"response_format": "json"}, "binary messages"),
@@ -308,10 +245,71 @@ async def test_a_session_that_cannot_begin_ends_with_an_error(
 
 async def test_an_unknown_voice_is_an_error_of_the_turn(server: Server) -> None:
     async with session(server, CONFIG | {"voice": "nobody"}) as client:
-        await send(client, *texts([TEXT]), DONE)
+        await send(client, *texts(["The first part"]))
+        heard = await receive(client, "error")
+        assert heard.done["error"]["code"] == "voice_not_found"
+        await send(client, *texts([" and others.", " They are not spoken."]), DONE)
         heard = await receive(client)
-        assert heard.of("error")[0]["error"]["code"] == "voice_not_found"
+        assert [message["type"] for message in heard.messages] == ["session.done"]
         assert heard.done["total_sentences"] == 0
+        await send(client, CONFIG, *texts([TEXT]), DONE)
+        assert (await receive(client)).done["total_sentences"] == 3
+
+
+async def test_a_sentence_that_fails_is_said_to_be_incomplete(fakes: Fakes, server: Server) -> None:
+    fakes.language_model.pause_after = 60
+    async with session(server, CONFIG | {"max_tokens": 200}) as client:
+        await send(client, *texts([TEXT]), DONE)
+        await receive(client, "audio.start")
+        assert await client.recv()
+        fakes.codec.fail = True
+        set_event(fakes, fakes.language_model.resume)
+        heard = await receive(client, units=[b""])
+        error, end, done = heard.messages  # in the order of vLLM-Omni
+        assert (error["error"]["type"], error["partial_audio"]) == ("server_error", True)
+        assert (end["type"], end["error"]) == ("audio.done", True)
+        assert (done["type"], done["total_sentences"]) == ("session.done", 1)
+        fakes.codec.fail = False
+        await send(client, *texts([TEXT]), DONE)
+        assert not (await receive(client)).of("error")
+
+
+async def test_the_audio_of_a_sentence_is_between_its_beginning_and_its_end(server: Server) -> None:
+    """So clients of vLLM-Omni, which write a file at each audio.done, have all of it."""
+    expected = of_one_request(server, sample_rate=48_000)
+    async with session(server, CONFIG | {"sample_rate": 48_000}) as client:
+        await send(client, *texts([TEXT]), DONE)
+        files, part = [], b""
+        while True:
+            message = await client.recv()
+            if isinstance(message, bytes):
+                part += message
+                continue
+            event = json.loads(message)
+            if event["type"] == "audio.start":
+                assert (event["sample_rate"], event["channels"], event["format"]) == (48_000, 1, "pcm")
+                part = b""
+            elif event["type"] == "audio.done":
+                assert len(part) == event["total_bytes"]
+                files.append(part)
+                part = b""
+            elif event["type"] == "session.done":
+                break
+    assert b"".join(files) == expected
+
+
+async def test_a_cancellation_says_which_sentences_were_sent(fakes: Fakes, server: Server) -> None:
+    of_one_request(server)
+    first = "The first sentence is here, my friends."
+    async with session(server) as client:
+        await send(client, *texts([f"{first} The second one"]))
+        await receive(client, "audio.done")
+        await send(client, CANCEL)
+        heard = await receive(client)
+    assert heard.done["text"] == first
+    assert 0.15 < heard.done["seconds"] <= 0.2  # the last samples wait in the filter for those of the next sentence
+    assert heard.done["cancelled"] is True
+    await until(lambda: fakes.app.state.service.idle)
 
 
 async def test_a_message_that_is_too_large_ends_the_session(server: Server) -> None:
@@ -343,7 +341,7 @@ async def test_a_turn_has_a_longest_text(serve: Serve, vocabulary: Vocabulary, t
     settings = Settings(websocket=WebSocketSettings(turn_characters=4096))
     server = started(serve(Fakes(vocabulary, tmp_path, settings).app))
     async with session(server) as client:
-        await send(client, *texts([TEXT, "x" * 5000]))
+        await send(client, *texts([TEXT, "x" * 5000, "And more."]), DONE)
         heard = await receive(client)
         assert "longer than 4096" in heard.of("error")[0]["message"]
         assert heard.done["total_sentences"] == 3
@@ -399,7 +397,3 @@ async def test_other_paths_have_no_websocket(server: Server) -> None:
     with pytest.raises(InvalidStatus):
         async with connect(server.url.replace("http", "ws") + "/v1/audio/speech"):
             pass
-
-
-def pcm(data: bytes) -> np.ndarray[Any, np.dtype[np.int16]]:
-    return np.frombuffer(data, "<i2")

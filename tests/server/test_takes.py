@@ -7,6 +7,7 @@ import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -61,6 +62,10 @@ def ask(http: httpx.Client, **fields: object) -> httpx.Response:
     return http.post("/v1/audio/speech", json={**VERIFIED, "stream": False, **fields}).raise_for_status()
 
 
+def events(answer: httpx.Response) -> list[dict[str, Any]]:
+    return [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]
+
+
 def test_what_failed_is_said_in_events_and_header_and_counted(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -72,11 +77,18 @@ def test_what_failed_is_said_in_events_and_header_and_counted(
         assert whole.headers["X-Speech-Warnings"] == "0 loop"
         assert metrics(http)["takes_total loop"] == before + 2
         assert "outcome=ok warnings=0:loop" in caplog.text
-        events = ask(http, **looping, stream_format="sse").text
-        found = [json.loads(line.removeprefix("data: ")) for line in events.splitlines() if line.startswith("data: ")]
-        warning = {"type": "speech.audio.warning", "sentence": 0, "text": TEXT, "fault": "loop"}
-        assert [event for event in found if event["type"] == "speech.audio.warning"] == [warning]
+        written = "  There are 2 of them.  This is one sentence only."
+        found = events(ask(http, **looping, input=written, stream_format="sse"))
+        warnings = [event for event in found if event["type"] == "speech.audio.warning"]
+        assert [(event["sentence"], event["text"], event["fault"]) for event in warnings] == [
+            (0, "There are two of them.", "loop"),
+            (1, TEXT, "loop"),
+        ]
+        assert [written[slice(*event["span"])].strip() for event in warnings] == ["There are 2 of them.", TEXT]
         assert found[-1]["type"] == "speech.audio.done"
+        greedy = ask(http, **looping, temperature=0)  # drawn again, it would be the same
+        assert greedy.headers["X-Speech-Warnings"] == "0 loop"
+        assert metrics(http)["takes_total loop"] == before + 2 + 2 * 2 + 1
         assert "X-Speech-Warnings" not in ask(http, verify=False, retakes=0).headers
 
 

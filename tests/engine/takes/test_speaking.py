@@ -1,25 +1,24 @@
-"""A thousand sentences from a model that faults on purpose: what is heard, what is said about it, and the same seed."""
+"""Hundreds of sentences from a model that faults on purpose: what is heard, what is said of it, and the same seed."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tokenizers
 
+from benchmarks.faulty import KINDS, FaultyModel, ReadableCodec, TeacherModel, heard_tokens, is_noticed
 from engine.config import EngineConfig
 from engine.observer import Observer
+from engine.rates import FIRST
 from engine.speech import SpeechEngine
 from engine.text import speech_weight
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Samples, Sampling, SpeechRequest, SpeechWarning
 from engine.voices.database import Database
-from tests.engine.fakes import FakeLanguageModel
-from tests.engine.takes.faulty import KINDS, SILENT, FaultyModel, ReadableCodec, complaint, heard_tokens
 
+SILENT = tuple(range(9))
 TEXTS = (
     "The old clock on the wall has stopped again.",
     "How long does the train to London take on a Sunday evening?",
@@ -28,52 +27,42 @@ TEXTS = (
 )
 
 
-class Teacher(FakeLanguageModel):
-    """Says each text with tokens of its own, at 40 a second, and goes on where a prompt ends amid them."""
+class Teacher(TeacherModel):
+    """Says each text with tokens of its own, at 40 a second; no rate is measured while it may not be."""
 
     def __init__(self, vocabulary: Vocabulary, tokenizer: Path) -> None:
-        super().__init__(vocabulary)
-        self.tokenizer = tokenizers.Tokenizer.from_file(str(tokenizer))
-        self.pace = random.Random(0)  # how many tokens come at once; none that is heard may depend on it
+        super().__init__(vocabulary, tokenizer, lambda text: answer(text, vocabulary.semantic.count))
+        self.may_measure = asyncio.Event()
+        self.may_measure.set()
 
     async def generate(self, prompt: Prompt, sampling: Sampling, due: float = 0) -> AsyncGenerator[list[int], None]:
-        if prompt.answer is not OutputGrammar.SPEECH:
-            async for ids in super().generate(prompt, sampling, due):
-                yield ids
-            return
-        v = self.vocabulary
-        begin = prompt.ids.index(v.id("<|start_semantic_token|>")) + 1
-        content = prompt.ids[
-            prompt.ids.index(v.id("<|start_content|>")) + 1 : prompt.ids.index(v.id("<|end_content|>"))
-        ]
-        answer = self.answer(self.tokenizer.decode(list(content)))[len(prompt.ids) - begin :][: sampling.max_tokens]
-        while answer:
-            count = self.pace.randint(1, 60)
-            yield [v.semantic.first + token for token in answer[:count]]
-            answer = answer[count:]
-            await asyncio.sleep(0)
+        if due == FIRST and prompt.answer is OutputGrammar.SPEECH:
+            await self.may_measure.wait()
+        async for ids in super().generate(prompt, sampling, due):
+            yield ids
 
-    def answer(self, text: str) -> list[int]:
-        numbers = np.random.default_rng(len(text))
-        count = round(40 * speech_weight(text)) + 5
-        speech = numbers.integers(len(SILENT), self.vocabulary.semantic.count, count).tolist()
-        quiet: list[int] = numbers.choice(sorted(SILENT), 24).tolist()
-        middle = count // 2
-        return [*quiet[:4], *speech[:middle], *quiet[4:14], *speech[middle:], *quiet[14:]]
+
+def answer(text: str, tokens: int) -> list[int]:
+    numbers = np.random.default_rng(len(text))
+    speech = numbers.integers(len(SILENT), tokens, round(40 * speech_weight(text)) + 5).tolist()
+    quiet: list[int] = numbers.choice(SILENT, 24).tolist()
+    middle = len(speech) // 2
+    return [*quiet[:4], *speech[:middle], *quiet[4:14], *speech[middle:], *quiet[14:]]
 
 
 class Stage:
     def __init__(self, checkpoint: Path, directory: Path, rate: float, kinds: tuple[str, ...] = KINDS) -> None:
         tokenizer = checkpoint / "LLM" / "tokenizer.json"
         vocabulary = Vocabulary(tokenizer)
-        self.model = FaultyModel(Teacher(vocabulary, tokenizer), vocabulary.semantic, rate, kinds)
+        self.teacher = Teacher(vocabulary, tokenizer)
+        self.model = FaultyModel(self.teacher, vocabulary.semantic, SILENT, rate, kinds)
         self.outcomes: Counter[str] = Counter()
         self.engine = SpeechEngine(
             EngineConfig(),
             "weights",
             vocabulary,
             self.model,
-            ReadableCodec(),
+            ReadableCodec(SILENT),
             Database.in_directory(directory),
             observer=Observer(take=lambda outcome: self.outcomes.update([outcome])),
         )
@@ -100,10 +89,9 @@ async def faulty(clean: Stage, small_checkpoint: Path, tmp_path: Path) -> AsyncG
     await stage.engine.close()
 
 
-def complaints(heard: list[Samples], expected: list[Samples]) -> list[str]:
-    """What a listener complains of, in some answers."""
-    pairs = zip(map(heard_tokens, heard), map(heard_tokens, expected), strict=True)
-    return [found for pair in pairs if (found := complaint(*pair))]
+def noticed(heard: list[Samples], expected: list[Samples]) -> int:
+    """Of how many answers a listener notices that they have a fault."""
+    return sum(map(is_noticed, map(heard_tokens, heard), map(heard_tokens, expected)))
 
 
 async def test_hardly_a_fault_is_heard_and_speech_without_one_is_left_alone(clean: Stage, faulty: Stage) -> None:
@@ -114,7 +102,7 @@ async def test_hardly_a_fault_is_heard_and_speech_without_one_is_left_alone(clea
         answers += [samples for samples, _ in await asyncio.gather(*batch)]
     injected = sum(faulty.model.injected.values())
     assert injected > 30
-    assert len(complaints(answers, expected * 100)) <= 0.01 * injected
+    assert noticed(answers, expected * 100) <= 0.01 * injected
     assert clean.outcomes.keys() == {"passed"}
     assert sum(faulty.outcomes.values()) - faulty.outcomes["passed"] == injected  # each was found, and nothing else
 
@@ -122,7 +110,7 @@ async def test_hardly_a_fault_is_heard_and_speech_without_one_is_left_alone(clea
 async def test_without_retakes_the_faults_are_heard(clean: Stage, faulty: Stage) -> None:
     expected = [(await clean.say(TEXTS[0], 0))[0]] * 100
     heard = [(await faulty.say(TEXTS[0], seed, retakes=0))[0] for seed in range(100)]
-    assert len(complaints(heard, expected)) > 5
+    assert noticed(heard, expected) > 5
     assert not faulty.outcomes
 
 
@@ -148,8 +136,21 @@ async def test_when_all_takes_fail_it_is_said_and_the_rest_of_the_text_goes_on(
     await broken.engine.close()
     assert [(warning.sentence, warning.fault) for warning in warnings] == [(n, "nothing") for n in range(4)]
     assert [warning.text for warning in warnings] == list(TEXTS)
+    assert [" ".join(TEXTS)[slice(*warning.span)].strip() for warning in warnings] == list(TEXTS)
     assert broken.outcomes == {"nothing": 4 * 3}
     assert len(samples) > 3 * 0.35 * 16_000
+
+
+async def test_speech_begins_before_the_rate_of_its_voice_is_measured(small_checkpoint: Path, tmp_path: Path) -> None:
+    stage = Stage(small_checkpoint, tmp_path, 0)
+    stage.teacher.may_measure.clear()
+    chunks = stage.engine.synthesize(SpeechRequest(TEXTS[2], "alloy", sample_rate=16_000, sampling=Sampling(seed=0)))
+    begun = [await anext(chunks)]
+    stage.teacher.may_measure.set()
+    samples = np.concatenate([chunk.samples for chunk in begun + [chunk async for chunk in chunks]])
+    again, _ = await stage.say(TEXTS[2], 0)
+    await stage.engine.close()
+    np.testing.assert_array_equal(samples, again)
 
 
 async def test_pauses_are_even_and_do_not_depend_on_what_the_model_makes(clean: Stage) -> None:

@@ -157,15 +157,27 @@ def test_the_last_sentence_ends_shortly_after_its_last_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "understood", "rate"),
+    ("language", "said", "understood", "rate"),
     [
-        ("It costs three dollars.", "it costs $3", 0),
-        ("It isn't here.", "It isn’t here!", 0),
-        ("One two three four.", "One two four.", 0.25),
-        ("今天天气很好。", "今天天气真好", 1 / 6),
-        ("今天是五月六日。", "今天是5月6日。", 0),
-        ("Hello.", "", 1),
+        ("en", "It costs three dollars.", "it costs $3", 0),
+        ("en", "I have five apples.", "I have 5 apples.", 0),
+        ("en", "In nineteen eighty-four it was minus five degrees.", "In 1984, it was -5 degrees", 0),
+        ("en", "Room one zero one is free.", "Room 101 is free.", 0),
+        ("en", "It isn't here.", "It isn’t here!", 0),
+        ("en", "Mr. Smith met Doctor Jones (a friend).", "Mister Smith met Dr. Jones, a friend", 0),
+        ("en", "It leaves the USA at three PM.", "it leaves the U.S.A. at 3 p.m.", 0),
+        ("en", "The well-known café.", "[Music] the well known cafe", 0),
+        ("en", "We saw four big dogs.", "We saw big dogs.", 0.2),
+        ("en", "Hello.", "Hello. Hello. Hello.", 2),
+        ("en", "Hello.", "[BLANK_AUDIO]", 1),
+        ("en", "Hello.", "", 1),
+        ("zh", "今天天气很好。", "今天天气真好", 1 / 6),
+        ("zh", "今天天气很好。", "今天天氣，很好！", 0),
+        ("zh", "今天是五月六日。", "今天是5月6日。", 0),
+        ("zh", "二〇二四年涨了百分之五。", "2024年漲了5%", 0),
+        ("zh", "我用iPhone手机。", "我用 iphone 手機", 0),
+        ("de", "Wir haben fünf Äpfel.", "wir haben 5 Äpfel", 0),
     ],
 )
-def test_words_are_compared_as_they_are_spoken(said: str, understood: str, rate: float) -> None:
-    assert error_rate(said, understood) == pytest.approx(rate)
+def test_words_are_compared_as_they_are_spoken(language: str, said: str, understood: str, rate: float) -> None:
+    assert error_rate(said, understood, language) == pytest.approx(rate)

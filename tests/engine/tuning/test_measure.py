@@ -31,12 +31,13 @@ def test_a_model_is_measured_once_and_the_result_is_kept(small_checkpoint: Path,
     assert tuning is not None
     assert store.recall(locate_checkpoint(config), config) == tuning
     assert tune(config, again=False) is None
-    assert [row.precision for row in tuning.codec] == ["float32", "bfloat16"]
+    assert [row.precision for row in tuning.codec[:2]] == ["float32", "bfloat16"]
     assert all(set(row.seconds) == {24, 52, 150} for row in tuning.codec)
     assert {row.precision for row in tuning.language_model} >= {"float32", "int8", "bfloat16"}
     assert all(set(row.rates) == {1, 2, 3} for row in tuning.language_model)
-    assert tuning.language_model[0].divergence == 0
-    assert all(0 < row.divergence < 0.5 for row in tuning.language_model[1:])
+    divergence = {row.precision: row.divergence for row in tuning.language_model}
+    assert divergence.pop("float32") == 0
+    assert all(0 < value < 0.5 for value in divergence.values())
     assert ("llama-cpp" in {row.backend for row in tuning.language_model}) == (backend == "auto")
 
 
