@@ -39,8 +39,10 @@ MANDARIN = [
     "我们家有四口人。",
     "这里的风景真美。",
 ]
-BOUND = 0.8
-"""Of the word error rate: it was 0.47 to 0.61, by voice, on 60 sentences."""
+BOUND = 0.4
+"""Of the word error rate: it was 0.11 to 0.17 with four seeds."""
+MANDARIN_BOUND = 0.6
+"""Of the syllable error rate: it was 0.30 and 0.37, by voice, on 50 sentences."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_sentences_spoken_at_once_are_understood(sdk: openai.OpenAI, voice: str)
 @needs_judge
 def test_mandarin_is_understood(sdk: openai.OpenAI) -> None:
     heard = [found.text for found in hear([speak(sdk, text, 0) for text in MANDARIN], language="zh")]
-    assert error_rate(MANDARIN, heard) < BOUND
+    assert error_rate(MANDARIN, heard) < MANDARIN_BOUND
     assert error_rate([*MANDARIN[1:], MANDARIN[0]], heard) > 0.85  # the judge tells them apart
 
 
