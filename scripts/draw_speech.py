@@ -1,6 +1,6 @@
 """Draw the waveform and the spectrogram of an audio file, as docs/assets/hello.png has them.
 
-fast-spark say 'Good morning. This voice is a small robot, and it speaks English.' --voice cedar --seed 2 -o hello.mp3
+fast-spark say 'Good morning. This voice is a small robot, and it speaks English.' --voice alloy --seed 1 -o hello.mp3
 python scripts/draw_speech.py hello.mp3 hello.png
 """
 
