@@ -27,7 +27,7 @@ from demo.trainable import trainable, weights
 from engine.checkpoints.layout import demo_directory
 from engine.codec.loader import load_features, load_network
 
-FIT_STEPS = 1500
+FIT_STEPS = 4000
 OWN = demo_directory()
 
 

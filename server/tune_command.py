@@ -49,7 +49,7 @@ def tables(tuning: Tuning) -> list[Table]:
     headers = ("codec", *(f"{window} frames" for window in windows), "signal to noise", "")
     codec = Table(*headers, title=f"{host}: seconds for a second of audio")
     for row in tuning.codec:
-        name = f"{row.precision}, compiled activations" if row.fused else row.precision
+        name = ", ".join((row.precision, *["not all packed"] * bool(row.plain), *["compiled activations"] * row.fused))
         noise = "" if row.snr is None else f"{row.snr:.1f} dB"
         seconds = [f"{row.seconds[window]:.3f}" for window in windows]
         codec.add_row(name, *seconds, noise, BEST if row == tuning.best_codec() else "")
