@@ -82,7 +82,8 @@ def main(
     for part in ("LLM", "BiCodec", "wav2vec2-large-xlsr-53"):
         (out / part).mkdir(parents=True, exist_ok=True)
     codec, wav2vec2 = codec_tensors(state)
-    (out / "config.yaml").write_text(yaml.safe_dump(model_config() | {"languages": ["en", "zh"], "spelling": "pinyin"}))
+    reads = {"languages": ["en", "zh"], "spelling": "pinyin", "transcripts": False}
+    (out / "config.yaml").write_text(yaml.safe_dump(model_config() | reads))
     write_codec(out / "BiCodec", CODEC, half(codec))
     write_wav2vec2(out / "wav2vec2-large-xlsr-53", Wav2Vec2Config(**WAV2VEC2), half(wav2vec2))
     model = Qwen2ForCausalLM(language_model.config())  # type: ignore[no-untyped-call]

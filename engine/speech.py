@@ -81,10 +81,12 @@ class SpeechEngine:
         observer: Observer = UNOBSERVED,
         loaders: Loaders | None = None,
         languages: tuple[Language, ...] | None = None,
+        transcripts: bool = True,
     ) -> None:
         """Compose an engine. `codec_compute` runs the codec; `cores` is shut down with the engine.
 
         Without `loaders` the models cannot be unloaded. `languages` are those that the checkpoint names.
+        With `transcripts` false cloned voices speak without the transcripts of their samples.
         """
         self.languages = languages or SPARK_TTS_LANGUAGES
         self._cores = cores
@@ -111,7 +113,7 @@ class SpeechEngine:
         reader = SampleReader(config.min_sample_seconds, config.max_sample_seconds)
         consents = ConsentStore(database)
         self.consents = ConsentLibrary(reader, consents)
-        maker = VoiceMaker(prompts, vocabulary, self._language_model)
+        maker = VoiceMaker(prompts, vocabulary, self._language_model, transcripts)
         store = VoiceStore(database, maker.check)
         self.voices = VoiceLibrary(config, model, maker, self._codec, reader, store, consents)
         self.voice_files = VoiceFiles(config, self.voices, store)
@@ -172,7 +174,8 @@ class SpeechEngine:
             config = config.model_copy(update={"codec_batch_seconds": 0})
         model = checkpoint.fingerprint
         parts = (config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
-        return cls(*parts, checkpoints.spoken_languages(checkpoint.directory))
+        directory = checkpoint.directory
+        return cls(*parts, checkpoints.spoken_languages(directory), checkpoints.uses_transcripts(directory))
 
     @property
     def failure(self) -> str | None:

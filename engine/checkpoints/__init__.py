@@ -8,7 +8,7 @@ from engine.checkpoints.language_model import (
     own_language_model,
     prompt_form,
 )
-from engine.checkpoints.languages import SPARK_TTS_LANGUAGES, spelling, spoken_languages
+from engine.checkpoints.languages import SPARK_TTS_LANGUAGES, spelling, spoken_languages, uses_transcripts
 from engine.checkpoints.layout import (
     DEMO,
     cache_directory,
@@ -39,5 +39,6 @@ __all__ = [
     "prompt_form",
     "spelling",
     "spoken_languages",
+    "uses_transcripts",
     "verify",
 ]

@@ -1,4 +1,4 @@
-"""What a checkpoint reads: `languages` and `spelling` in its config.yaml."""
+"""What a checkpoint reads: `languages`, `spelling` and `transcripts` in its config.yaml."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ def spelling(directory: Path) -> Callable[[str], str]:
     if named not in (None, "pinyin"):
         raise CheckpointError(f"{directory / 'config.yaml'}: spelling must be pinyin if it is there, not {named!r:.60}")
     return str if named is None else spelled
+
+
+def uses_transcripts(directory: Path) -> bool:
+    """Whether the checkpoint in a directory goes on from samples with their transcripts; raises CheckpointError."""
+    named = _configuration(directory).get("transcripts", True)
+    if not isinstance(named, bool):
+        raise CheckpointError(f"{directory / 'config.yaml'}: transcripts must be true or false, not {named!r:.60}")
+    return named
 
 
 def _configuration(directory: Path) -> dict[str, Any]:

@@ -34,7 +34,11 @@ UNLIKELY = 2.5  # times longer or shorter than speech of the transcript: it belo
 class VoiceMaker:
     """Makes and checks the tokens of voices for one language model."""
 
-    def __init__(self, prompts: Prompts, vocabulary: Vocabulary, language_model: LanguageModel) -> None:
+    def __init__(
+        self, prompts: Prompts, vocabulary: Vocabulary, language_model: LanguageModel, transcripts: bool = True
+    ) -> None:
+        """`transcripts`: the model goes on from samples with their transcripts."""
+        self._transcripts = transcripts
         self._vocabulary = vocabulary
         self.prompts = prompts
         self._language_model = language_model
@@ -65,7 +69,9 @@ class VoiceMaker:
         return CreatedVoiceTokens(np.array(tokens[:GLOBAL_TOKENS], np.int64), attributes, acoustic)
 
     def with_transcript(self, tokens: VoiceTokens, transcript: str | None) -> VoiceTokens:
-        """The tokens of a cloned voice with the transcript of its sample, if both fit into a prompt."""
+        """The tokens of a cloned voice with the transcript of its sample, if the model uses it and both fit."""
+        if not self._transcripts:
+            return tokens
         if isinstance(tokens, ClonedVoiceTokens) and transcript and self._needed(tokens, transcript) <= self._room:
             return replace(tokens, transcript=transcript)
         return tokens

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.checkpoints import DEMO, locate, spelling, spoken_languages
+from engine.checkpoints import DEMO, locate, spelling, spoken_languages, uses_transcripts
 from engine.errors import CheckpointError
 
 
@@ -37,3 +37,13 @@ def test_a_checkpoint_says_that_it_reads_pinyin(tmp_path: Path) -> None:
     written.write_text("spelling: [bopomofo]\n")
     with pytest.raises(CheckpointError, match=r"config\.yaml: spelling must be pinyin if it is there, not \['bopo"):
         spelling(tmp_path)
+
+
+def test_a_checkpoint_says_that_transcripts_do_not_help(tmp_path: Path) -> None:
+    assert not uses_transcripts(locate(DEMO))
+    written = tmp_path / "config.yaml"
+    written.write_text("sample_rate: 16000\n")
+    assert uses_transcripts(tmp_path)
+    written.write_text("transcripts: sometimes\n")
+    with pytest.raises(CheckpointError, match=r"config\.yaml: transcripts must be true or false, not 'sometimes'"):
+        uses_transcripts(tmp_path)
