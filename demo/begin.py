@@ -43,7 +43,7 @@ def parts_of(rows: Tensor) -> Codebook:
         optimizer.step()
         for group in optimizer.param_groups:
             group["lr"] = 0.02 * (1 - step / FIT_STEPS)
-    typer.echo(f"The codebook's parts give its rows with an error of {float(loss):.4f}.")
+    typer.echo(f"The codebook's parts give its rows with an error of {loss.detach().item():.4f}.")
     return codebook
 
 

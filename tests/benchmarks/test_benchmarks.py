@@ -66,7 +66,7 @@ def test_takes() -> None:
     clean, whole, streamed, unchecked = rows
     assert clean[1:3] == ["60", "0"]
     assert int(whole[2]) == int(streamed[2]) > 5
-    assert int(whole[3]) <= int(whole[4])  # what is heard is said
+    assert int(whole[3]) - int(whole[4]) <= int(unchecked[3]) / 5  # heard, and not said
     assert int(unchecked[3]) > 5
     requests, same = (int(number) for number in re.findall(r"(\d+) (?:requests|with the same)", printed))
     assert requests == same
