@@ -3,7 +3,7 @@
 # make llama-server          build llama.cpp's own server for its tests, which are skipped without it
 # make test | lint | types   what to run before a commit: the quick tests, style and types
 # make test-all              all tests but those of clusters, as CI runs them
-# make test-cluster          the server's and Ray's tests on clusters of several nodes on this machine: ten minutes
+# make test-cluster          the server's and Ray's tests on clusters of several nodes on this machine: five minutes
 # make clients              the clients of tests/clients, in environments of their own; skipped without them
 # make listener              the judges of the demo voice's speech (Whisper, DNSMOS); its tests are skipped without them
 # make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
