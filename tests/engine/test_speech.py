@@ -46,7 +46,8 @@ async def parts(vocabulary: Vocabulary, tmp_path: Path) -> AsyncGenerator[Parts,
 
 
 async def collect(engine: SpeechEngine, request: SpeechRequest) -> list[AudioChunk]:
-    return [chunk async for chunk in engine.synthesize(request)]
+    """The chunks with samples; the last one may have none."""
+    return [chunk async for chunk in engine.synthesize(request) if chunk.samples.size]
 
 
 def samples(chunks: list[AudioChunk]) -> Samples:
