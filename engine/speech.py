@@ -120,10 +120,7 @@ class SpeechEngine:
 
     @classmethod
     def load(
-        cls,
-        config: EngineConfig,
-        progress: Progress = no_progress,
-        observer: Observer = UNOBSERVED,
+        cls, config: EngineConfig, progress: Progress = no_progress, observer: Observer = UNOBSERVED
     ) -> SpeechEngine:
         """Load the configured model; blocks. Downloads and converts it if necessary.
 
@@ -172,9 +169,8 @@ class SpeechEngine:
             codec_compute = compute
             # Batches are not faster there, and a window that is due waits for the rest of its batch.
             config = config.model_copy(update={"codec_batch_seconds": 0})
-        model = checkpoint.fingerprint
+        directory, model = checkpoint.directory, checkpoint.fingerprint
         parts = (config, model, vocabulary, language_model, codec, database, codec_compute, cores, observer, loaders)
-        directory = checkpoint.directory
         return cls(*parts, checkpoints.spoken_languages(directory), checkpoints.uses_transcripts(directory))
 
     @property

@@ -67,7 +67,7 @@ def _best(rows: Sequence[CodecRow]) -> CodecRow:
 
 def _row(checkpoint: Path, form: CodecForm, others: Sequence[CodecRow]) -> CodecRow:
     precision: Precision = "float32" if form.dtype == torch.float32 else "bfloat16"
-    decode, reference = _decoder(checkpoint, form), _decoder(checkpoint, CodecForm(torch.float32))
+    decode = _decoder(checkpoint, form)
     fastest = min((row.seconds[WINDOWS[0]] for row in others), default=float("inf"))
     seconds: dict[int, float] = {}
     for frames in WINDOWS:
@@ -75,7 +75,10 @@ def _row(checkpoint: Path, form: CodecForm, others: Sequence[CodecRow]) -> Codec
         if seconds[frames] > HOPELESS * fastest:
             seconds = dict.fromkeys(WINDOWS, seconds[frames])
             break
-    snr = None if precision == "float32" else signal_to_noise(reference(max(WINDOWS)), decode(max(WINDOWS)))
+    snr = None
+    if precision != "float32":
+        reference = _decoder(checkpoint, CodecForm(torch.float32))
+        snr = signal_to_noise(reference(max(WINDOWS)), decode(max(WINDOWS)))
     plain = tuple(sorted(form.plain))
     return CodecRow(precision=precision, fused=form.fused is not None, plain=plain, seconds=seconds, snr=snr)
 
