@@ -57,7 +57,7 @@ class FixedShapes:
     def __call__(self, *inputs: Tensor, lengths: Sequence[int]) -> Tensor:
         """The function's result, valid until the next call. It may have more frames than the inputs."""
         B, T = inputs[0].shape[:2]
-        if B > BATCHES[-1] or T > FRAMES[-1]:
+        if BATCHES[-1] < B or FRAMES[-1] < T:
             own = [value.to(self._lengths.device) for value in inputs]
             return self._function(*own, lengths_if_padded(lengths))
         shape = BATCHES[bisect_left(BATCHES, B)], FRAMES[bisect_left(FRAMES, T)]

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from engine.llm.pytorch.cuda_graphs import bucket, buckets, graph_pool, recorded, to_device
+from engine.llm.pytorch.cuda_graphs import Recorder, bucket, buckets, to_device
 from engine.types import Sampling
 
 FIXED_TOP_K = 128  # rows that are drawn from at fixed shapes
@@ -125,11 +125,8 @@ class Sampler:
         self._lines = torch.ones(self._slots, 7, dtype=torch.float64, device=self._device)
         self._lines[:, 0] = self._slots
         self._true = torch.tensor(True, device=self._device)
-        pool = graph_pool(self._device)
-        self._draws = {
-            width: recorded(partial(self._draw_and_note, width), self._device, pool)
-            for width in buckets(1, self._slots)
-        }
+        record = Recorder(self._device)
+        self._draws = {width: record(partial(self._draw_and_note, width)) for width in buckets(1, self._slots)}
 
     @torch.inference_mode()
     def _draw_and_note(self, width: int) -> torch.Tensor:

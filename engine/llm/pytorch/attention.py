@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 
@@ -32,14 +33,14 @@ def packed_attention(device: torch.device, dtype: torch.dtype) -> PackedAttentio
     try:
         from torch.nn.attention.varlen import varlen_attn
 
-        # torch 2.11 takes fewer keys than queries without being told.
-        told = "enable_gqa" in inspect.signature(varlen_attn).parameters
-        attend = partial(varlen_attn, window_size=(-1, 0), **({"enable_gqa": True} if told else {}))
+        attend: Callable[..., torch.Tensor] = partial(varlen_attn, window_size=(-1, 0))
+        if "enable_gqa" in inspect.signature(varlen_attn).parameters:  # torch 2.11 need not be told
+            attend = partial(attend, enable_gqa=True)
 
         def packed(
             q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bounds: torch.Tensor, longest: int
         ) -> torch.Tensor:
-            return cast("torch.Tensor", attend(q, k, v, bounds, bounds, longest, longest))
+            return attend(q, k, v, bounds, bounds, longest, longest)
 
         q, kv = (torch.zeros(3, heads, 64, dtype=dtype, device=device) for heads in (2, 1))
         packed(q, kv, kv, torch.tensor([0, 1, 3], dtype=torch.int32, device=device), 2)

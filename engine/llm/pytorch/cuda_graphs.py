@@ -7,6 +7,8 @@ from functools import partial
 
 import torch
 
+from engine.runtime.devices import RECORDING
+
 LEAST_LENGTH = 256  # positions; attending to a few more costs little compared with reading the weights
 
 DecodeStep = Callable[[torch.Tensor, int], torch.Tensor]
@@ -30,31 +32,28 @@ def to_device(
     return torch.tensor(numbers, dtype=dtype, pin_memory=device.type == "cuda").to(device, non_blocking=True)
 
 
-def recorded(
-    function: Callable[[], torch.Tensor], device: torch.device, pool: tuple[int, int] | None
-) -> Callable[[], torch.Tensor]:
-    """`function`, which works on tensors with fixed addresses: as a CUDA graph on CUDA, as it is on a CPU.
+class Recorder:
+    """Makes CUDA graphs, which share memory: what one returns is valid until the next one runs."""
 
-    Graphs share the memory of the pool: what one returns is valid until the next one of the pool runs.
-    """
-    if pool is None:
-        return function
-    with torch.cuda.device(device):
-        function()  # the libraries' first calls do set-up work that cannot be recorded
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            result = function()
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
 
-    def replay() -> torch.Tensor:
-        graph.replay()
-        return result
+    def __call__(self, function: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        """`function`, which uses tensors with fixed addresses: as a graph on CUDA, as it is on a CPU."""
+        if self._pool is None:
+            return function
+        with RECORDING, torch.cuda.device(self._device):
+            function()  # the libraries' first calls do set-up work that cannot be recorded
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                result = function()
 
-    return replay
+        def replay() -> torch.Tensor:
+            graph.replay()
+            return result
 
-
-def graph_pool(device: torch.device) -> tuple[int, int] | None:
-    """Memory for graphs on a CUDA device; None on a CPU."""
-    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        return replay
 
 
 class CudaGraphRunner:
@@ -68,9 +67,9 @@ class CudaGraphRunner:
         """Record all shapes, the largest first: the others share its memory. The KV cache must be empty."""
         self._slots, self._context = slots, context
         self._inputs = torch.zeros((2, slots), dtype=torch.long, device=device)
-        pool = graph_pool(device)
+        record = Recorder(device)
         self._steps = {
-            (width, length): recorded(partial(step, self._inputs[:, :width], length), device, pool)
+            (width, length): record(partial(step, self._inputs[:, :width], length))
             for width in buckets(1, slots)
             for length in buckets(LEAST_LENGTH, context)
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -65,18 +64,25 @@ def by_pairs(config: Qwen2Config, prepare: Callable[[Function], Function] = lamb
     rotated_heads = config.num_attention_heads + config.num_key_value_heads
 
     def rotate_pairs(qkv: torch.Tensor, rope: torch.Tensor) -> torch.Tensor:
-        a, b = qkv[:, :rotated_heads].float().unflatten(-1, (-1, 2)).unbind(-1)  # (N, H + G, D / 2)
+        x = qkv[:, :rotated_heads].float()
+        a, b = x.view(*x.shape[:2], -1, 2).unbind(-1)  # (N, H + G, D / 2)
         cos, sin = rope.unbind(-1)
         rotated = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)
         return torch.cat((rotated.to(qkv.dtype), qkv[:, rotated_heads:]), dim=1)
 
-    prepared = prepare(rotate_pairs)
+    prepared_add_norm, prepared_rotate = prepare(own.add_norm), prepare(rotate_pairs)
+
+    def add_norm(x: torch.Tensor, y: torch.Tensor | None, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if y is None:  # once in a pass
+            return own.add_norm(x, y, weight)
+        sums: tuple[torch.Tensor, torch.Tensor] = prepared_add_norm(x, y, weight)
+        return sums
 
     def rotate(qkv: torch.Tensor, rope: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = prepared(qkv, torch.view_as_real(rope))
+        y: torch.Tensor = prepared_rotate(qkv, torch.view_as_real(rope))
         return y
 
-    return Kernels(prepare(own.add_norm), rotate, prepare(own.swiglu))
+    return Kernels(add_norm, rotate, prepare(own.swiglu))
 
 
 @torch.inference_mode()
@@ -85,14 +91,13 @@ def compiled(config: Qwen2Config, dtype: torch.dtype, device: torch.device) -> K
 
     A call costs more work on the host than torch's own kernels do, so they are for recorded steps.
     """
-    kernels = by_pairs(config, partial(torch.compile, dynamic=True))
+    kernels = by_pairs(config, torch.compile)
     heads = config.num_attention_heads + 2 * config.num_key_value_heads
     try:
-        for rows in (1, 2):  # one row is compiled apart
-            x = torch.zeros(rows, config.hidden_size, dtype=dtype, device=device)
+        for rows in (1, 2):  # compiled for one row, and then for any number
+            x, y = torch.zeros(2, rows, config.hidden_size, dtype=dtype, device=device)
             rope = torch.zeros(rows, 1, config.head_dim // 2, dtype=torch.complex64, device=device)
-            for y in (None, x):
-                kernels.add_norm(x, y, x[0])
+            kernels.add_norm(x, y, torch.zeros(config.hidden_size, dtype=dtype, device=device))
             kernels.rotate(x.new_zeros(rows, heads, config.head_dim), rope)
             kernels.swiglu(x.new_zeros(rows, 2 * config.intermediate_size))
     except Exception as error:  # the compiler raises many types

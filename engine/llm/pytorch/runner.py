@@ -84,12 +84,9 @@ class TorchModelRunner:
             positions += range(chunk.start, end)
             bounds.append(len(positions))
         last = dict(zip((chunk.slot for chunk in chunks_by_form), bounds[1:], strict=True))
-        step = Step(
-            *to_device([slots, positions], self.device),
-            self._prefill_segments(chunks_by_form, bounds),
-            self._rope,
-            self._plain,
-        )
+        batch_slots, batch_positions = to_device([slots, positions], self.device)
+        segments = self._prefill_segments(chunks_by_form, bounds)
+        step = Step(batch_slots, batch_positions, segments, self._rope, self._plain)
         ids = torch.tensor([token for chunk in chunks_by_form for token in chunk.ids])
         x = self._embedding[ids].to(self.device, self._dtype)
         ends = to_device([last[chunk.slot] - 1 for chunk in chunks], self.device)
