@@ -86,20 +86,21 @@ def by_pairs(config: Qwen2Config, prepare: Callable[[Function], Function] = lamb
 
 
 @torch.inference_mode()
-def compiled(config: Qwen2Config, dtype: torch.dtype, device: torch.device) -> Kernels:
-    """Kernels that Triton makes now for a CUDA device, which takes some seconds; torch's own without a C compiler.
+def compiled(config: Qwen2Config, weight: torch.Tensor) -> Kernels:
+    """Kernels that Triton makes now, which takes some seconds; torch's own without a C compiler.
 
-    A call costs more work on the host than torch's own kernels do, so they are for recorded steps.
+    `weight` is that of a norm of the model, on a CUDA device. A call costs more work on the host than torch's own
+    kernels do, so they are for recorded steps.
     """
     kernels = by_pairs(config, torch.compile)
     heads = config.num_attention_heads + 2 * config.num_key_value_heads
     try:
         for rows in (1, 2):  # compiled for one row, and then for any number
-            x, y = torch.zeros(2, rows, config.hidden_size, dtype=dtype, device=device)
-            rope = torch.zeros(rows, 1, config.head_dim // 2, dtype=torch.complex64, device=device)
-            kernels.add_norm(x, y, torch.zeros(config.hidden_size, dtype=dtype, device=device))
-            kernels.rotate(x.new_zeros(rows, heads, config.head_dim), rope)
-            kernels.swiglu(x.new_zeros(rows, 2 * config.intermediate_size))
+            x, y = weight.new_zeros(2, rows, config.hidden_size)
+            rope = torch.zeros(rows, 1, config.head_dim // 2, dtype=torch.complex64, device=weight.device)
+            kernels.add_norm(x, y, weight)
+            kernels.rotate(weight.new_zeros(rows, heads, config.head_dim), rope)
+            kernels.swiglu(weight.new_zeros(rows, 2 * config.intermediate_size))
     except Exception as error:  # the compiler raises many types
         reason = str(error).strip().partition("\n")[0]
         logger.warning("The language model's kernels cannot be compiled for this GPU: %s", reason)

@@ -64,10 +64,11 @@ class TorchModelRunner:
         self._cache = torch.zeros(shape, dtype=dtype, device=device)
         self._lengths = [0] * slots
         fixed = device.type == "cuda" if fixed is None else fixed
-        self._packed = packed or packed_attention(device, dtype)
+        self._packed = packed or packed_attention(config, device, dtype)
         self._plain = plain(config)
         if kernels is None:
-            kernels = compiled(config, dtype, device) if fixed and device.type == "cuda" else self._plain
+            on_cuda = fixed and device.type == "cuda"
+            kernels = compiled(config, self._model.norm.weight) if on_cuda else self._plain
         self._kernels = kernels
         self._fixed = CudaGraphRunner(self._fixed_step, slots, self.context, device) if fixed else None
 
