@@ -57,10 +57,11 @@ class FixedShapes:
     def __call__(self, *inputs: Tensor, lengths: Sequence[int]) -> Tensor:
         """The function's result, valid until the next call. It may have more frames than the inputs."""
         B, T = inputs[0].shape[:2]
-        if BATCHES[-1] < B or FRAMES[-1] < T:
+        width, length = bisect_left(BATCHES, B), bisect_left(FRAMES, T)
+        if width == len(BATCHES) or length == len(FRAMES):
             own = [value.to(self._lengths.device) for value in inputs]
             return self._function(*own, lengths_if_padded(lengths))
-        shape = BATCHES[bisect_left(BATCHES, B)], FRAMES[bisect_left(FRAMES, T)]
+        shape = BATCHES[width], FRAMES[length]
         for buffer, given in zip(self._inputs(*shape), inputs, strict=True):
             buffer[tuple(map(slice, given.shape))] = given
         self._lengths[:B] = torch.tensor(lengths)
