@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from functools import partial
+from itertools import groupby, product
 from math import prod
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.codec.layers import lengths_if_padded
-from engine.runtime.devices import RECORDING
+from engine.runtime.cuda_graphs import Recorder
 
 BATCHES = (1, 2, 4, 8, 16)
 FRAMES = (27, 36, 54, 72, 108, 135, 180, 216, 306)
@@ -49,10 +50,12 @@ class FixedShapes:
         most = BATCHES[-1] * FRAMES[-1]
         self._buffers = [torch.zeros(most * one.numel(), dtype=one.dtype, device=device) for one in examples]
         self._lengths = torch.zeros(BATCHES[-1], dtype=torch.long, device=device)
-        self._graphs: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
-        if device.type == "cuda":
-            with RECORDING, torch.cuda.device(device), torch.inference_mode():
-                self._record()
+        record = Recorder(device)
+        with torch.inference_mode(), torch.backends.cudnn.flags(benchmark=True):  # its guesses can be 400 times slower
+            self._calls = {
+                shape: record(partial(function, *self._inputs(*shape), self._lengths[: shape[0]]))
+                for shape in sorted(product(BATCHES, FRAMES), reverse=True)
+            }
 
     def __call__(self, *inputs: Tensor, lengths: Sequence[int]) -> Tensor:
         """The function's result, valid until the next call. It may have more frames than the inputs."""
@@ -65,11 +68,7 @@ class FixedShapes:
         for buffer, given in zip(self._inputs(*shape), inputs, strict=True):
             buffer[tuple(map(slice, given.shape))] = given
         self._lengths[:B] = torch.tensor(lengths)
-        if shape not in self._graphs:
-            return self._run(*shape)[:B]
-        graph, result = self._graphs[shape]
-        graph.replay()
-        return result[:B]
+        return self._calls[shape]()[:B]
 
     def _inputs(self, batch: int, frames: int) -> list[Tensor]:
         """The buffers in this shape."""
@@ -78,19 +77,6 @@ class FixedShapes:
             shape = (batch, frames if example.shape[1] == 1 else example.shape[1], *example.shape[2:])
             views.append(buffer[: prod(shape)].view(shape))
         return views
-
-    def _run(self, batch: int, frames: int) -> Tensor:
-        return self._function(*self._inputs(batch, frames), self._lengths[:batch])
-
-    def _record(self) -> None:
-        pool = torch.cuda.graph_pool_handle()
-        for shape in sorted(((batch, frames) for batch in BATCHES for frames in FRAMES), reverse=True):
-            with torch.backends.cudnn.flags(benchmark=True):
-                self._run(*shape)  # chooses kernels, which cannot be recorded
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-                result = self._run(*shape)
-            self._graphs[shape] = graph, result
 
 
 def exactly(function: BatchFunction, *inputs: Tensor, lengths: Sequence[int]) -> Tensor:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from engine.llm.pytorch.cuda_graphs import Recorder, bucket, buckets, to_device
+from engine.runtime.cuda_graphs import Recorder, bucket, buckets, to_device
 from engine.types import Sampling
 
 FIXED_TOP_K = 128  # rows that are drawn from at fixed shapes

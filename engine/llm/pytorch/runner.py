@@ -11,11 +11,12 @@ import torch
 
 from engine.llm.base import Chunk
 from engine.llm.pytorch.attention import PackedAttention, packed_attention
-from engine.llm.pytorch.cuda_graphs import CudaGraphRunner, to_device
+from engine.llm.pytorch.cuda_graphs import CudaGraphRunner
 from engine.llm.pytorch.kernels import Kernels, compiled, plain
 from engine.llm.pytorch.linear import TorchPrecision, prepare
 from engine.llm.pytorch.qwen2 import Packed, Qwen2, Segment, Step, fused, rope_table, segment
 from engine.llm.weights import Qwen2File, open_weights
+from engine.runtime.cuda_graphs import to_device
 
 LEAST_LENGTH = 64  # positions
 

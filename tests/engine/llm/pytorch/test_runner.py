@@ -18,12 +18,12 @@ from engine.config import EngineConfig
 from engine.errors import CheckpointError
 from engine.llm.base import Chunk, LanguageModel
 from engine.llm.pytorch.attention import PackedAttention
-from engine.llm.pytorch.cuda_graphs import bucket
 from engine.llm.pytorch.kernels import Kernels, by_pairs, plain
 from engine.llm.pytorch.linear import Int8Linear, TorchPrecision
 from engine.llm.pytorch.runner import TorchModelRunner
 from engine.llm.registry import load_language_model
 from engine.llm.weights import Qwen2Config
+from engine.runtime.cuda_graphs import bucket
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import Prompt, Sampling
