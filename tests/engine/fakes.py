@@ -120,6 +120,7 @@ def fake_engine(
     config: EngineConfig | None = None,
     observer: Observer = UNOBSERVED,
     database: Database | None = None,
+    transcripts: bool = True,
 ) -> SpeechEngine:
     """An engine of fakes with a real store. Its sentences, of one token each, are neither checked nor trimmed."""
     unchecked = {"retakes": 0, "pauses": PauseConfig(sentence_seconds=None)}
@@ -131,4 +132,5 @@ def fake_engine(
         codec or FakeCodec(),
         database or Database.in_directory(directory),
         observer=observer,
+        transcripts=transcripts,
     )

@@ -33,6 +33,7 @@ class Fakes:
         settings: Settings | None = None,
         config: EngineConfig | None = None,
         codec: FakeCodec | None = None,
+        transcripts: bool = True,
     ) -> None:
         self.language_model = FakeLanguageModel(vocabulary)
         self.codec = codec or FakeCodec()
@@ -49,6 +50,7 @@ class Fakes:
                 codec=self.codec,
                 config=config,
                 observer=observer,
+                transcripts=transcripts,
             )
 
         self.app = create_app(settings or Settings(), load)

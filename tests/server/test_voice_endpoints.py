@@ -162,6 +162,22 @@ def test_a_sample_comes_back_as_it_was_sent(http: httpx.Client, clip: bytes) -> 
     assert_error(http.get(f"{VOICES}/voice_0/sample"), 404, "voice_id", "no voice")
 
 
+def test_a_model_that_uses_no_transcripts_says_so(
+    vocabulary: Vocabulary, tmp_path: Path, clip: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    transcript = "What the clip says, in about five seconds."
+    fakes = Fakes(vocabulary, tmp_path, transcripts=False)
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+        wait_until(lambda: ready(http))
+        told, plain = upload(http, "Told", clip, transcript=transcript).json(), upload(http, "Plain", clip).json()
+        later = http.post(f"{VOICES}/{plain['id']}", json={"transcript": transcript}).json()
+        assert http.get(f"{VOICES}/{told['id']}").json()["transcript"] == transcript
+    for voice in (told, later):
+        assert any("does not use it" in warning for warning in voice["warnings"])
+    assert not any("transcript" in warning for warning in plain.get("warnings", []))
+    assert caplog.text.count("does not use it") == 2
+
+
 def test_renaming_and_a_transcript(http: httpx.Client, fakes: Fakes, clip: bytes) -> None:
     made = upload(http, "Ada", clip).json()
     encoded = fakes.codec.encoded
