@@ -33,9 +33,10 @@ def test_say_speaks_without_a_server(small_checkpoint: Path, tmp_path: Path, suf
     info = soundfile.info(file)
     assert info.samplerate == 24_000
     assert 0.5 < info.duration < 10
-    before = file.read_bytes()
-    run(*arguments)
-    assert file.read_bytes() == before
+    if suffix == "wav":
+        before = file.read_bytes()
+        run(*arguments)
+        assert file.read_bytes() == before
 
 
 def test_say_refuses_what_the_server_refuses(small_checkpoint: Path, tmp_path: Path) -> None:
