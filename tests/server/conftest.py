@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from server.connections import protocols
+from tests.waiting import SECONDS
 
 COMMAND = Path(sys.executable).with_name("fast-spark")
 
@@ -51,7 +52,7 @@ def running_command(log: Path, *arguments: str) -> Generator[Server, None, None]
 
 
 def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(r"Ready at (http://\S+)", log.read_text()):
             return found[1]

@@ -153,7 +153,6 @@ def test_serve_logs_each_step_of_its_start_with_its_time(one_process: Server) ->
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_the_first_start_of_a_model_measures_the_host_once(small_checkpoint: Path, tmp_path: Path) -> None:
     environment = {
         "FAST_SPARK_TUNE": "true",
