@@ -90,11 +90,11 @@ async def test_greedy_ids_are_those_of_transformers_at_full_size(full_checkpoint
     config = EngineConfig(max_running=3, llm_device="cpu", llm_precision="float32")
     model = load_language_model(full_checkpoint, config, vocabulary)
     try:
-        greedy = Sampling(temperature=0, max_tokens=40)
+        greedy = Sampling(temperature=0, max_tokens=20)
         answers = await asyncio.gather(*(generate(model, prompt, greedy) for prompt in prompts(vocabulary)))
     finally:
         await model.close()
-    assert answers == reference(full_checkpoint, vocabulary, 40)
+    assert answers == reference(full_checkpoint, vocabulary, 20)
 
 
 async def test_a_created_voice_answers_with_a_voice_and_then_speech(
