@@ -55,11 +55,11 @@ class Recorder:
         """The time that a graph takes; 0 on a CPU."""
         if self._pool is None:
             return 0.0
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         call()
         begin.record()
         for _ in range(REPEATS):
             call()
         end.record()
         end.synchronize()
-        return begin.elapsed_time(end) / 1e3 / REPEATS
+        return float(begin.elapsed_time(end)) / 1e3 / REPEATS
