@@ -152,14 +152,14 @@ def arranged(lessons: list[Lesson], prompts: list[Numbers], said: list[Said]) ->
 
 
 class Batches(IterableDataset[Arrays]):
-    """Batches of lessons without end."""
+    """Batches of lessons without end, of the material in a file."""
 
-    def __init__(self, material: Material, size: int) -> None:
+    def __init__(self, file: Path, size: int) -> None:
         super().__init__()
-        self._material, self._size = material, size
+        self._file, self._size = file, size
 
     def __iter__(self) -> Iterator[Arrays]:
-        lessons = Lessons(self._material, np.random.default_rng(), self._size)
+        lessons = Lessons(Material.load(self._file), np.random.default_rng(), self._size)
         while True:
             yield arranged(lessons.batch(), *lessons.words())
 
@@ -170,6 +170,11 @@ def moved(arrays: Arrays, device: str) -> dict[str, Tensor]:
     if torch.device(device).type == "cuda":
         return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in tensors.items()}
     return tensors
+
+
+def as_they_are(arrays: Arrays) -> Arrays:
+    """The arrays themselves: as tensors they would take shared memory to come from another process."""
+    return arrays
 
 
 def losses(model: Qwen2ForCausalLM, reading: Reading, low: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -197,16 +202,16 @@ def main(
     """Train the language model."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    # Arrays, not tensors, come through the workers' pipes: no shared memory is needed.
     made: DataLoader[Arrays] = DataLoader(
-        Batches(Material.load(out / FILE), batch),
+        Batches(out / FILE, batch),
         batch_size=None,
-        collate_fn=lambda arrays: arrays,
+        collate_fn=as_they_are,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        multiprocessing_context="fork" if workers else None,
+        multiprocessing_context="spawn" if workers else None,
     )
-    batches = iter(made)  # before the device is used: its driver does not survive a fork
+    batches = iter(made)
+    next(batches)  # the time begins when the processes are ready
     model = Qwen2ForCausalLM(config())  # type: ignore[no-untyped-call]
     reading, low = Reading(model.config.hidden_size), lower(model)
     run = Run(out, "language_model", {"model": model, "reading": reading}, minutes, learning_rate, device)
