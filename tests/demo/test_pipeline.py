@@ -9,14 +9,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from demo import begin, corpus, export, flat_speech, gather, language_model, samples, train_decoder, train_encoder
-from demo import train_speaker
+from demo import (
+    begin,
+    corpus,
+    export,
+    flat_speech,
+    gather,
+    language_model,
+    samples,
+    train_decoder,
+    train_encoder,
+    train_speaker,
+)
 from demo.lessons import CONTENT, Lessons
 from demo.material import FILE, Material
 from demo.model import vocabulary
 from demo.texts import PROSE
 from demo.tokens import CODES
-from demo.train_speaker import Voices, flat_pitch
 from engine import EngineConfig, Sampling, SpeechEngine, SpeechRequest
 
 pytestmark = [
