@@ -1,8 +1,9 @@
 """Compiled activations for the wave generator, see `engine.codec.activation`.
 
-torch's compiler writes and compiles them ahead of time (AOTInductor), one file for each function, precision and vector
-width. That needs a C++ compiler and a minute, once; the files need neither. `python -m engine.codec.kernels DIRECTORY`
-makes all files that this machine can make, for an image that has no compiler.
+For CPUs, torch's compiler writes and compiles them ahead of time (AOTInductor), one file for each function, precision
+and vector width. That needs a C++ compiler and a minute, once; the files need neither.
+`python -m engine.codec.kernels DIRECTORY` makes all files that this machine can make, for an image that has no
+compiler.
 """
 
 from __future__ import annotations
@@ -61,6 +62,20 @@ def load(precision: Precision, directories: Sequence[Path]) -> FusedActivation |
             except Exception as error:  # a damaged file raises many types
                 logger.warning("The compiled activations in %s cannot be loaded: %s", directory, error)
     return None
+
+
+def compiled_for_cuda(dtype: torch.dtype, device: torch.device) -> FusedActivation | None:
+    """Activations for a CUDA device, compiled by Triton now, which takes some seconds; None without a C compiler."""
+    functions = [torch.compile(make(dtype), dynamic=True) for make in (_Snake, _AddSnake)]
+    rows, term, alpha = (torch.zeros(shape, device=device) for shape in ((700, 96), (700, 96), (96,)))
+    try:
+        with torch.inference_mode():
+            functions[0](term.to(dtype), alpha)
+            functions[1](rows, term.to(dtype), alpha)
+    except Exception as error:  # the compiler raises many types
+        logger.warning("The codec's activations cannot be compiled for this GPU, and take twice as long: %s", error)
+        return None
+    return FusedActivation(dtype, *functions)
 
 
 def build(precision: Precision, directory: Path, seconds: float = BUILD_SECONDS) -> bool:
