@@ -8,7 +8,7 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from demo import export, language_model
-from demo.model import codec_config
+from demo.model import SHARPNESS, codec_config
 from demo.train_decoder import Speaking
 from demo.train_encoder import Listening
 from demo.train_speaker import SpeakerTask
