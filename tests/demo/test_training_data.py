@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from demo.language_model import without_word_ends
+from demo.lessons import without_word_ends
 from demo.natural import END_OF_WORD
 from demo.recordings import BOOK, PROMPTS, of_people
 from demo.tokens import PHASES, STATES, index
