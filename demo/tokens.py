@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import parselmouth
 import torch
 
 from demo.teacher import Utterance
@@ -101,6 +100,8 @@ def phonemes(utterance: Utterance) -> list[tuple[int, int]]:
 
 def frequencies(samples: Samples) -> npt.NDArray[np.float64]:
     """The fundamental frequency of each frame in Hz by Praat, 0 where there is none, (frames,)."""
+    import parselmouth  # here: training needs no more than the tokens, and may run where Praat is not installed
+
     sound = parselmouth.Sound(samples.astype(np.float64), CODEC_SAMPLE_RATE)
     pitch = sound.to_pitch(time_step=1 / TOKENS_PER_SECOND, pitch_floor=55, pitch_ceiling=450)
     found = pitch.selected_array["frequency"]
