@@ -61,10 +61,9 @@ def codec_states(checkpoint: Path, voices: Voices, out: Path) -> None:
     network = trainable(codec_config())
     loaded = load_network(checkpoint).state_dict()
     for name, value in weights(network).items():
-        if name in loaded and loaded[name].shape == value.shape:
-            value.copy_(loaded[name])
-        elif not name.startswith("decoder."):  # its first layer depends on the shapes, the others are not trained
+        if loaded[name].shape != value.shape:
             raise typer.BadParameter(f"{checkpoint}: {name} has other dimensions than demo.model gives it")
+        value.copy_(loaded[name])
     task, speaking, listening = SpeakerTask(network.speaker_encoder), Speaking(network), Listening(network)
     speaking.codebook = parts_of(F.normalize(network.quantizer.codebook.weight.detach(), dim=-1))
     listening.features.load_state_dict(load_features(checkpoint).state_dict())
