@@ -32,17 +32,19 @@ def test_a_file_of_keys_that_others_can_read_gets_a_warning(
     assert KEY not in caplog.text
 
 
-def test_an_upload_on_disk_can_be_read_by_its_owner_only(vocabulary: Vocabulary, tmp_path: Path) -> None:
+def test_an_upload_on_disk_can_be_read_by_its_owner_only(
+    vocabulary: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half of a large upload is sent, so that the server holds it in a temporary file."""
 
     def uploads() -> list[os.stat_result]:
         links = {link: os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
-        deleted = [
-            link for link, path in links.items() if path.startswith(tempfile.gettempdir()) and "(deleted)" in path
-        ]
+        deleted = [link for link, path in links.items() if path.startswith(str(directory)) and "(deleted)" in path]
         return [status for link in deleted if (status := os.fstat(int(link.name))).st_size > 2**20]
 
-    before = set(Path(tempfile.gettempdir()).iterdir())
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
     head = b"POST /v1/audio/voices HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n"
     head += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     part = b'--x\r\nContent-Disposition: form-data; name="audio_sample"; filename="a.wav"\r\n\r\n'
@@ -52,5 +54,4 @@ def test_an_upload_on_disk_can_be_read_by_its_owner_only(vocabulary: Vocabulary,
             client.sendall(head + part + bytes(4 * 2**20))
             wait_until(lambda: bool(uploads()))
             assert all(status.st_mode & 0o077 == 0 and status.st_nlink == 0 for status in uploads())
-            named = set(Path(tempfile.gettempdir()).iterdir()) - before
-            assert not [path for path in named if path.is_file() and path.stat().st_size > 2**20]
+            assert list(directory.iterdir()) == []
