@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
 SLOW = {HERE / folder for folder in ("attacks", "clients", "cluster", "studio")}  # they start processes
-ALONE = {HERE / "attacks" / "test_load.py", HERE / "engine" / "codec", HERE / "engine" / "llm"}  # on all cores
+# They load a server, compute on all cores, or record what is played.
+ALONE = {HERE / place for place in ("attacks/test_load.py", "engine/codec", "engine/llm", "studio/test_speak.py")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
