@@ -23,5 +23,5 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 @pytest.fixture
 def http(attacked: Attacked) -> Iterator[httpx.Client]:
     """A client of it."""
-    with httpx.Client(base_url=attacked.url, timeout=60) as http:
+    with httpx.Client(base_url=attacked.url, timeout=240) as http:
         yield http

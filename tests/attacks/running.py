@@ -20,7 +20,7 @@ class Attacked(Server):
 
     def speaks(self) -> bool:
         """Whether it still answers a small request as it should."""
-        answer = httpx.post(f"{self.url}/v1/audio/speech", json=SHORT, timeout=60)
+        answer = httpx.post(f"{self.url}/v1/audio/speech", json=SHORT, timeout=240)
         return answer.status_code == 200 and len(answer.content) > 1000
 
 

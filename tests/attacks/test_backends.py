@@ -128,7 +128,7 @@ def test_a_language_model_elsewhere_that_misbehaves(vocabulary: Vocabulary, tmp_
 
         with (
             serving(create_app(patient(**DEADLINES), load)) as running,
-            httpx.Client(base_url=running.url, timeout=60) as http,
+            httpx.Client(base_url=running.url, timeout=240) as http,
         ):
             wait_until(lambda: ready(http))
             assert http.post("/v1/audio/speech", json=SUCCEEDS).status_code == 200
@@ -168,7 +168,7 @@ BAD_SAMPLES: dict[str, Callable[[Samples], Samples]] = {
 def test_a_codec_that_makes_no_sound(vocabulary: Vocabulary, tmp_path: Path, name: str) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     codec = fakes.codec = BadCodec(BAD_SAMPLES[name])
-    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         codec.change = codec.bad
         answer = http.post("/v1/audio/speech", json=BODY)
@@ -181,7 +181,7 @@ def test_a_codec_that_makes_no_sound(vocabulary: Vocabulary, tmp_path: Path, nam
 
 def test_a_codec_that_hangs(vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(**DEADLINES, max_requests=2))
-    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         assert http.post("/v1/audio/speech", json=SUCCEEDS).status_code == 200
         fakes.codec.gate.clear()

@@ -67,7 +67,7 @@ def test_renames_deletions_and_consents_survive_fifty_kills(tmp_path: Path) -> N
     chance = random.Random(0)
     voices, consents = Kept("/v1/audio/voices"), Kept("/v1/audio/voice_consents")
     done = {"renames": 0, "deletions": 0, "consents": 0}
-    with started(crash.run, tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
+    with started(crash.run, tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=240) as http:
         for n in range(3):
             voices.add(upload(http, f"Voice {n}", VOICE))
         begun = time.monotonic()
@@ -77,12 +77,12 @@ def test_renames_deletions_and_consents_survive_fifty_kills(tmp_path: Path) -> N
 
     for kill in range(KILLS):
         with started(crash.run, tokenizer, tmp_path) as (process, url):
-            with httpx.Client(base_url=url, timeout=60) as http:
+            with httpx.Client(base_url=url, timeout=240) as http:
                 voices.check(http)
                 consents.check(http)
 
             def attack(kind: str, url: str = url, kill: int = kill) -> None:
-                with httpx.Client(base_url=url, timeout=60) as http, suppress(httpx.TransportError):  # it was killed
+                with httpx.Client(base_url=url, timeout=240) as http, suppress(httpx.TransportError):  # it was killed
                     for n in range(1000):
                         if kind == "renames":
                             voices.rename(http, next(iter(voices.names)), f"Renamed {kill} {n}")
@@ -102,7 +102,7 @@ def test_renames_deletions_and_consents_survive_fifty_kills(tmp_path: Path) -> N
             for thread in threads:
                 thread.join()
 
-    with started(crash.run, tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
+    with started(crash.run, tokenizer, tmp_path) as (_, url), httpx.Client(base_url=url, timeout=240) as http:
         voices.check(http)
         consents.check(http)
     print(f"{KILLS} kills amid {done}")
@@ -140,14 +140,14 @@ def test_the_signal_to_stop_ends_a_stream_and_the_process(
         url = wait_for_url(process, log)
         with (
             suppress(httpx.TransportError),
-            httpx.Client(base_url=url, timeout=60) as http,
+            httpx.Client(base_url=url, timeout=240) as http,
             http.stream("POST", "/v1/audio/speech", json=LONG) as answer,
         ):
             chunks = answer.iter_raw()
             next(chunks)
             process.send_signal(signals[0])
             if signals[1:]:  # two at once may be one
-                wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=60).status_code == 503)
+                wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=240).status_code == 503)
                 process.send_signal(signals[1])
             for _ in chunks:
                 pass
@@ -188,7 +188,7 @@ def test_a_start_that_is_killed_at_any_moment_is_started_again(tmp_path: Path) -
     log = tmp_path / "log"
     process = start(log)
     try:
-        answer = httpx.post(f"{wait_for_url(process, log)}/v1/audio/speech", json=SHORT, timeout=60)
+        answer = httpx.post(f"{wait_for_url(process, log)}/v1/audio/speech", json=SHORT, timeout=240)
         assert answer.status_code == 200, answer.text
     finally:
         process.terminate()

@@ -48,7 +48,7 @@ def test_uploads_are_refused_and_speech_goes_on(tmp_path: Path) -> None:
         file = settings_file(full)
         with (
             running_command(tmp_path / "log", "--config", str(file)) as running,
-            httpx.Client(base_url=running.url, timeout=60) as http,
+            httpx.Client(base_url=running.url, timeout=240) as http,
         ):
             kept = upload(http, "Kept", sample)
             assert kept.status_code == 200, kept.text
@@ -90,7 +90,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         process = subprocess.Popen([COMMAND, "serve", "--config", str(file)], stdout=full, stderr=full)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=240) as http:
 
             def answers() -> bool:
                 assert process.poll() is None

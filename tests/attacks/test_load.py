@@ -135,7 +135,7 @@ def idle(http: httpx.Client) -> bool:
 
 
 def test_hundreds_of_requests_lose_nothing_and_leave_nothing(loaded: Attacked) -> None:
-    with httpx.Client(base_url=loaded.url, timeout=60) as http:
+    with httpx.Client(base_url=loaded.url, timeout=240) as http:
         start = metrics(http)
         asyncio.run(load(loaded.url, FIRST))
         wait_until(lambda: idle(http))

@@ -28,7 +28,7 @@ def keyed(tmp_path: Path) -> Iterator[Attacked]:
 def test_the_log_has_nothing_of_what_users_send(keyed: Attacked) -> None:
     text = "Zanzibar is far away, said Quixote."
     sample = sound(rate=48_000)
-    with httpx.Client(base_url=keyed.url, timeout=60, headers={"Authorization": f"Bearer {KEY}"}) as http:
+    with httpx.Client(base_url=keyed.url, timeout=240, headers={"Authorization": f"Bearer {KEY}"}) as http:
 
         def speak(**fields: object) -> httpx.Response:
             return http.post("/v1/audio/speech", json=SHORT | {"input": text} | fields)
@@ -63,7 +63,7 @@ def test_the_log_has_nothing_of_what_users_send(keyed: Attacked) -> None:
         http.post("/v1/audio/voices", data=form, files={"audio_sample": ("Persephone.wav", b"Zanzibar" * 9)})
         assert agree(http, sample, name="Nightingale agrees").status_code == 200
         with suppress(httpx.ReadTimeout):
-            impatient = httpx.Timeout(60, read=0.3)
+            impatient = httpx.Timeout(240, read=0.3)
             http.post("/v1/audio/speech", json=SHORT | {"input": text * 100, "max_tokens": 500}, timeout=impatient)
         http.get("/v1/audio/voices", headers={"X-Request-Id": text})
 

@@ -23,7 +23,7 @@ def run(*command: str | Path) -> None:
 def nothing_left(server: Server) -> Iterator[None]:
     """After each client the server is alive, and holds no request of it."""
     yield
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         assert http.get("/health/ready").status_code == 200
 
 

@@ -84,7 +84,7 @@ PLAYERS = {"mp3": [mpg123, sox], "flac": [sox], "wav": [sox]}
 
 @pytest.fixture(scope="module")
 def seconds(server: Server) -> float:
-    answer = httpx.post(f"{server.url}/v1/audio/speech", json=BODY | {"response_format": "pcm"}, timeout=60)
+    answer = httpx.post(f"{server.url}/v1/audio/speech", json=BODY | {"response_format": "pcm"}, timeout=240)
     return len(answer.content) / 2 / 24_000
 
 
@@ -100,6 +100,6 @@ def test_players(
 ) -> None:
     body = BODY | {"response_format": audio_format, "stream": stream}
     file = tmp_path / f"speech.{audio_format}"
-    file.write_bytes(httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=60).raise_for_status().content)
+    file.write_bytes(httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=240).raise_for_status().content)
     for player in (ffmpeg, chromium, *PLAYERS.get(audio_format, ()), *([] if stream else [ffprobe])):
         assert player(file) == pytest.approx(seconds, abs=TOLERANCE), player.__name__

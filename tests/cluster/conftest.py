@@ -50,5 +50,5 @@ def cluster(paced: PacedCluster) -> PacedCluster:
 @pytest.fixture
 def http(cluster: PacedCluster) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {KEY}"}
-    with httpx.Client(base_url=cluster.machines.url, headers=headers, timeout=60) as http:
+    with httpx.Client(base_url=cluster.machines.url, headers=headers, timeout=240) as http:
         yield http

@@ -62,7 +62,7 @@ def test_the_scrapes_of_the_nodes_have_all_replicas(cluster: PacedCluster, http:
     exporters = cluster.machines.control.call(Nodes.exporters)
 
     def scraped() -> list[float]:
-        texts = [httpx.get(exporter, timeout=60).text for exporter in exporters]
+        texts = [httpx.get(exporter, timeout=240).text for exporter in exporters]
         families = [family for text in texts for family in text_string_to_metric_families(text)]
         samples = [sample for family in families for sample in family.samples]
         return [
@@ -152,7 +152,7 @@ def test_a_death_breaks_the_streams_of_the_dead_and_no_other(
 ) -> None:
     limits = httpx.Limits(max_connections=None)
     with (
-        httpx.Client(base_url=http.base_url, headers=http.headers, timeout=60, limits=limits) as many,
+        httpx.Client(base_url=http.base_url, headers=http.headers, timeout=240, limits=limits) as many,
         ThreadPoolExecutor(STREAMS) as pool,
         load(http, 2) as outcomes,
     ):

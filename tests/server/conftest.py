@@ -94,7 +94,7 @@ def client(server: Server) -> openai.OpenAI:
 
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         yield http
 
 

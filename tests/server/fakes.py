@@ -75,7 +75,7 @@ def draining(fakes: Fakes) -> Iterator[tuple[DrainingServer, threading.Thread, s
     thread.start()
     wait_until(lambda: server.started)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=240) as http:
         wait_until(lambda: ready(http))
     yield server, thread, url
     thread.join(120)

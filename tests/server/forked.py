@@ -28,7 +28,7 @@ def started(run: Callable[..., None], *arguments: object) -> Iterator[tuple[Base
     process.start()
     try:
         url = f"http://127.0.0.1:{here.recv()}"
-        with httpx.Client(base_url=url, timeout=60) as http:
+        with httpx.Client(base_url=url, timeout=240) as http:
             wait_until(lambda: ready(http))
         yield process, url
     finally:

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.server.conftest import Server
 from tests.server.fakes import BODY, ready
-from tests.waiting import NEVER, wait_until
+from tests.waiting import NEVER, SECONDS, wait_until
 
 TEXT = "The first sentence is here, my friends. The second one is a little longer. And a third, to end with."
 CONFIG = {"type": "session.config", "response_format": "pcm", "stream_audio": True, "max_tokens": 10, "seed": 3}
@@ -40,7 +40,7 @@ class Heard:
 async def receive(client: ClientConnection, last: str = "session.done", units: Sequence[bytes] = ()) -> Heard:
     """Messages up to the one of this type; `units` have the audio of sentences that have begun before."""
     heard = Heard(units=list(units))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SECONDS):
         while True:
             message = await client.recv()
             if isinstance(message, bytes):
@@ -79,7 +79,7 @@ async def session(
 
 
 def started(server: Server) -> Server:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         wait_until(lambda: ready(http))
     return server
 
@@ -87,4 +87,4 @@ def started(server: Server) -> Server:
 def of_one_request(server: Server, **fields: Any) -> bytes:
     """The same text as one request over HTTP."""
     body = BODY | {"input": TEXT, "seed": 3} | fields
-    return httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=60).raise_for_status().content
+    return httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=240).raise_for_status().content

@@ -40,9 +40,9 @@ class Clients:
     def __init__(self, serve: Serve, vocabulary: Vocabulary, directory: Path, **settings: object) -> None:
         self.fakes = Fakes(vocabulary, directory, patient(api_keys=KEYS, **settings))
         self.url = serve(self.fakes.app).url
-        self.nobody = httpx.Client(base_url=self.url, timeout=60)
-        self.ada = httpx.Client(base_url=self.url, timeout=60, headers=bearer(ADA))
-        self.bob = httpx.Client(base_url=self.url, timeout=60, headers=bearer(BOB))
+        self.nobody = httpx.Client(base_url=self.url, timeout=240)
+        self.ada = httpx.Client(base_url=self.url, timeout=240, headers=bearer(ADA))
+        self.bob = httpx.Client(base_url=self.url, timeout=240, headers=bearer(BOB))
         wait_until(lambda: ready(self.nobody))
 
 
@@ -199,9 +199,9 @@ def test_a_key_has_so_many_requests_at_once(serve: Serve, vocabulary: Vocabulary
     with ThreadPoolExecutor(2) as pool:
         hers = pool.submit(clients.ada.post, SPEECH, json=BODY)
         wait_until(lambda: len(model.prompts) > begun)
-        second = httpx.post(f"{clients.url}{SPEECH}", json=BODY, headers=bearer(ADA), timeout=60)
+        second = httpx.post(f"{clients.url}{SPEECH}", json=BODY, headers=bearer(ADA), timeout=240)
         voice = httpx.post(
-            f"{clients.url}{VOICES}", data={"name": "Bass", "gender": "male"}, headers=bearer(ADA), timeout=60
+            f"{clients.url}{VOICES}", data={"name": "Bass", "gender": "male"}, headers=bearer(ADA), timeout=240
         )
         his = pool.submit(clients.bob.post, SPEECH, json=BODY)
         wait_until(lambda: len(model.prompts) > begun + 1)

@@ -32,14 +32,14 @@ def hub_named(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) 
     """A server of a model that is named as on its hub."""
     settings = patient(engine=EngineConfig(model="SparkAudio/Spark-TTS-0.5B"))
     with serving(Fakes(vocabulary, tmp_path_factory.mktemp("named"), settings).app) as running:
-        with httpx.Client(base_url=running.url, timeout=60) as http:
+        with httpx.Client(base_url=running.url, timeout=240) as http:
             wait_until(lambda: ready(http))
         yield running
 
 
 @pytest.fixture
 def http(running: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=running.url, timeout=60) as http:
+    with httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         yield http
 
@@ -194,7 +194,7 @@ def test_null_leaves_a_field_out(http: httpx.Client) -> None:
 
 def test_a_field_that_nobody_sends_can_be_let_pass(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(unknown_fields="ignore"))
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         answer = http.post("/v1/audio/speech", json=BODY | {"voise": "nova", "größe\r\nX-Other: 1": 2})
         assert answer.status_code == 200
@@ -262,7 +262,7 @@ def test_a_text_without_words_is_a_short_silence(running: Server, http: httpx.Cl
 
 def test_a_text_without_words_can_be_an_error(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(speak_nothing="error"))
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         for stream in (True, False):
             answer = http.post("/v1/audio/speech", json=BODY | {"input": "😊", "stream": stream})

@@ -42,14 +42,14 @@ def stalling(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -
 
 @contextmanager
 def ready_server(fakes: Fakes) -> Iterator[Server]:
-    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         yield running
 
 
 def connect(server: Server) -> socket.socket:
     address = httpx.URL(server.url)
-    return socket.create_connection((address.host, address.port or 80), timeout=60)
+    return socket.create_connection((address.host, address.port or 80), timeout=240)
 
 
 def until_closed(client: socket.socket) -> bytes:
@@ -129,7 +129,7 @@ def test_a_slow_upload_is_taken(stalling: Server) -> None:
             pause.wait(0.2)  # longer in all than any limit
 
     headers = {"Content-Type": form.headers["content-type"]}
-    answer = httpx.post(f"{stalling.url}/v1/audio/voices", content=slowly(), headers=headers, timeout=60)
+    answer = httpx.post(f"{stalling.url}/v1/audio/voices", content=slowly(), headers=headers, timeout=240)
     assert answer.status_code == 200, answer.text
 
 
@@ -153,7 +153,7 @@ def test_an_answer_may_take_longer_than_any_of_these_limits(
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(header_seconds=2, stall_seconds=2))
     server = serve(fakes.app)
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.gate.clear()
@@ -177,7 +177,7 @@ def test_who_reads_nothing_of_a_long_answer_loses_the_place(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve
 ) -> None:
     server = serve(Fakes(vocabulary, tmp_path, patient(stall_seconds=2, max_requests=1)).app)
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         long = BODY | {"input": "A sentence. " * 300, "max_tokens": 3000, "sample_rate": 48_000}
         with ask_and_read_little(server, long):

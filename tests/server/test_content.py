@@ -110,7 +110,7 @@ def test_a_stream_says_the_text(sdk: openai.OpenAI, rendered: dict[str, Samples]
 
 def test_events_say_the_text(demo_server: Server, rendered: dict[str, Samples]) -> None:
     body = {"model": "tts-1", "voice": "alloy", "input": SENTENCES[2], "response_format": "pcm", "stream_format": "sse"}
-    response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=60)
+    response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=240)
     events = [json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line]
     data = b"".join(base64.b64decode(event["audio"]) for event in events if event["type"] == "speech.audio.delta")
     assert right({SENTENCES[2]: heard(pcm(data))}, rendered) == 1
@@ -138,7 +138,7 @@ def test_a_clone_says_the_text_at_the_samples_pitch(
             f"{demo_server.url}/v1/audio/voices",
             data={"name": name} | ({"transcript": transcript} if transcript else {}),
             files={"audio_sample": ("sample.wav", wav(sample))},
-            timeout=60,
+            timeout=240,
         )
         assert response.status_code == 200, response.text
         spoken = speak(sdk, SENTENCES[3], voice=name)
@@ -156,7 +156,7 @@ def test_labels_of_pitch_do_what_they_say(demo_server: Server) -> None:
     found = []
     for pitch in ("very_low", "moderate", "very_high"):
         body = {"model": "tts-1", "voice": "female", "input": SENTENCES[0], "response_format": "pcm", "pitch": pitch}
-        response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=60)
+        response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=240)
         found.append(median_pitch(heard(pcm(response.content))))
     assert found[0] < found[1] < found[2]
 

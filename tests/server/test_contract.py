@@ -57,7 +57,7 @@ SAMPLES |= dict.fromkeys(("reference_audio", "audio"), base64.b64encode(WAV).dec
 def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("contract"), SETTINGS).app) as running,
-        httpx.Client(base_url=running.url, timeout=60) as http,
+        httpx.Client(base_url=running.url, timeout=240) as http,
     ):
         wait_until(lambda: ready(http))
         yield http
@@ -113,7 +113,7 @@ def test_every_answer_is_described(
             with_sound(case)
             if sensible:
                 with_what_there_is(case, ids)
-        answer = case.call_and_validate(base_url=str(http.base_url), checks=CHECKS, timeout=60)
+        answer = case.call_and_validate(base_url=str(http.base_url), checks=CHECKS, timeout=240)
         assert not valid or refusal(answer) in UNFORESEEN, (answer.text, case.body, case.query)
 
     ask()

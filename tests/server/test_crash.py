@@ -45,7 +45,7 @@ def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_
         data = sound(seconds=1 + 0.01 * len(acknowledged), rate=48_000)
         with suppress(httpx.TransportError):  # the server was killed
             answer = httpx.post(
-                f"{url}/v1/audio/voices", data={"name": name}, files={"audio_sample": ("a.wav", data)}, timeout=60
+                f"{url}/v1/audio/voices", data={"name": name}, files={"audio_sample": ("a.wav", data)}, timeout=240
             )
             assert answer.status_code == 200, answer.text
             acknowledged[answer.json()["id"]] = data
@@ -55,7 +55,7 @@ def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_
         server = processes.Process(target=crash.run, args=(tokenizer, tmp_path, there))
         server.start()
         url = f"http://127.0.0.1:{here.recv()}"
-        with httpx.Client(base_url=url, timeout=60) as http:
+        with httpx.Client(base_url=url, timeout=240) as http:
             wait_until(lambda: ready(http))
         with ThreadPoolExecutor(2) as pool:
             uploads = [pool.submit(upload, url, f"Voice {kill} {n}") for n in range(2)]

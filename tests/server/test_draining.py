@@ -24,15 +24,15 @@ def test_what_is_not_finished_is_cut_off_in_one_line(
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(drain_seconds=drain_seconds))
     with draining(fakes) as (server, thread, url), ThreadPoolExecutor(2) as pool:
-        httpx.post(f"{url}/v1/audio/speech", json=BODY, timeout=60)  # the voice is created
+        httpx.post(f"{url}/v1/audio/speech", json=BODY, timeout=240)  # the voice is created
         fakes.language_model.pause_after = FIRST_WINDOW
-        with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}, timeout=60) as heard:
+        with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}, timeout=240) as heard:
             audio = heard.iter_raw()
             next(audio)
             fakes.language_model.gate.clear()
             unheard: list[Future[httpx.Response]] = [
-                pool.submit(httpx.post, f"{url}/v1/audio/speech", json=BODY, timeout=60),
-                pool.submit(httpx.post, f"{url}/v1/audio/voices", files=CREATED, timeout=60),
+                pool.submit(httpx.post, f"{url}/v1/audio/speech", json=BODY, timeout=240),
+                pool.submit(httpx.post, f"{url}/v1/audio/voices", files=CREATED, timeout=240),
             ]
             wait_until(lambda: fakes.app.state.service.admission.running == 3)
             server.handle_exit(signal.SIGTERM, None)
@@ -63,7 +63,7 @@ def test_a_second_signal_ends_the_process_without_a_stack_trace(tmp_path: Path, 
         audio = answer.iter_raw()
         assert next(audio)
         process.send_signal(stop)
-        wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=60).status_code == 503)
+        wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=240).status_code == 503)
         process.send_signal(stop)
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             list(audio)

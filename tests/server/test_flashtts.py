@@ -41,7 +41,7 @@ def fakes(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> F
 
 @pytest.fixture(scope="module")
 def http(fakes: Fakes) -> Iterator[httpx.Client]:
-    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         yield http
 
@@ -143,6 +143,6 @@ def test_speakers_come_and_go(http: httpx.Client, golden: Path) -> None:
 
 
 def test_they_are_off_unless_they_are_asked_for(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    with serving(Fakes(vocabulary, tmp_path).app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+    with serving(Fakes(vocabulary, tmp_path).app) as running, httpx.Client(base_url=running.url, timeout=240) as http:
         assert http.post("/speak", json=SPEAK).status_code == 404
         assert http.get("/audio_roles").status_code == 404

@@ -30,7 +30,7 @@ IN_CHUNKS = [
 def server(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with (
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("java")).app) as running,
-        httpx.Client(base_url=running.url, timeout=60) as http,
+        httpx.Client(base_url=running.url, timeout=240) as http,
     ):
         wait_until(lambda: ready(http))
         yield running
@@ -40,7 +40,7 @@ def server(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_what_javas_client_sends_is_read(server: Server, pieces: list[bytes], at_once: bool) -> None:
     address = httpx.URL(server.url)
-    with socket.create_connection((address.host, address.port or 80), timeout=60) as client:
+    with socket.create_connection((address.host, address.port or 80), timeout=240) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in [b"".join(pieces)] if at_once else pieces:
             client.sendall(piece)

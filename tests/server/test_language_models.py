@@ -21,7 +21,7 @@ TOKENS = str(list(range(100, 132)))
 def serving(base: Path, log: Path, *arguments: str) -> Iterator[httpx.Client]:
     with (
         running_command(log, "--model", str(base), *arguments) as server,
-        httpx.Client(base_url=server.url, timeout=60) as http,
+        httpx.Client(base_url=server.url, timeout=240) as http,
     ):
         yield http
 

@@ -88,7 +88,7 @@ async def test_a_deadline_ends_a_request_that_runs_and_one_that_waits() -> None:
 def test_the_deadline_is_longer_for_what_is_longer_to_say(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(deadline_seconds=0.5, deadline_factor=10))
     long = BODY | {"input": TEXT * 5}
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(2) as pool:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http, ThreadPoolExecutor(2) as pool:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)  # the voice is made
         fakes.language_model.gate.clear()
@@ -116,7 +116,7 @@ async def test_an_error_of_the_request_frees_its_place() -> None:
 
 def test_overload_is_429_with_a_time_to_come_back(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(max_requests=2, max_waiting=2))
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(10) as pool:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http, ThreadPoolExecutor(10) as pool:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.gate.clear()
@@ -137,14 +137,14 @@ def test_a_hundred_clients_that_leave_leave_nothing(
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(max_requests=40 if hears else 8, max_waiting=100))
     body = BODY | {"max_tokens": 50}
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=body)
         before, threads = metrics(http), threading.active_count()
 
         def leave_unheard(number: int) -> None:
             with pytest.raises(httpx.ReadTimeout):
-                http.post("/v1/audio/speech", json=body, timeout=httpx.Timeout(60, read=0.3 + number / 1000))
+                http.post("/v1/audio/speech", json=body, timeout=httpx.Timeout(240, read=0.3 + number / 1000))
 
         def leave_half_way(number: int) -> None:
             with http.stream("POST", "/v1/audio/speech", json=body) as answer:
@@ -169,7 +169,7 @@ def test_a_hundred_clients_that_leave_leave_nothing(
 
 def test_metrics_tell_what_happened(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path)
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         for voice in ("alloy", "nova", "nobody"):
             http.post("/v1/audio/speech", json=BODY | {"voice": voice})
@@ -189,7 +189,7 @@ def test_metrics_tell_what_happened(vocabulary: Vocabulary, tmp_path: Path, serv
 
 
 def test_metrics_tell_how_the_work_was_shared(one_process: Server) -> None:
-    with httpx.Client(base_url=one_process.url, timeout=60) as http:
+    with httpx.Client(base_url=one_process.url, timeout=240) as http:
         http.post("/v1/audio/speech", json=BODY)  # the voice is made
         before = metrics(http)
         assert http.post("/v1/audio/speech", json=BODY).status_code == 200
@@ -212,7 +212,7 @@ def test_request_ids_are_taken_or_made(http: httpx.Client) -> None:
 
 def test_the_log_has_the_requests_id(one_process: Server) -> None:
     headers = {"X-Request-Id": "call-17"}
-    httpx.post(f"{one_process.url}/v1/audio/speech", json=BODY | {"input": "Hi."}, headers=headers, timeout=60)
+    httpx.post(f"{one_process.url}/v1/audio/speech", json=BODY | {"input": "Hi."}, headers=headers, timeout=240)
     line = r"speech id=call-17 voice=alloy characters=3 audio=0\.20 .* outcome=ok"
     assert re.search(line, one_process.log.read_text())
 
@@ -227,14 +227,14 @@ def test_the_signal_to_stop_lets_requests_finish(small_checkpoint: Path, tmp_pat
         )
     url = wait_for_url(process, log)
     body = BODY | {"max_tokens": 400, "input": "A sentence that is long enough to take some time to be said. " * 8}
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=240) as http:
         http.post("/v1/audio/speech", json=BODY)
         with http.stream("POST", "/v1/audio/speech", json=body) as answer:
             chunks = answer.iter_bytes()
             audio = next(chunks)
             process.send_signal(signal.SIGTERM)
-            wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=60).status_code == 503)
-            refused = httpx.post(f"{url}/v1/audio/speech", json=BODY, timeout=60)
+            wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=240).status_code == 503)
+            refused = httpx.post(f"{url}/v1/audio/speech", json=BODY, timeout=240)
             assert refused.status_code == 503
             assert "shutting down" in refused.text
             assert int(refused.headers["retry-after"]) > 0

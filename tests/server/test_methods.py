@@ -41,7 +41,7 @@ def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> It
     settings = patient(cors_origins=[ORIGIN["Origin"]])
     with (
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("methods"), settings).app) as running,
-        httpx.Client(base_url=running.url, timeout=60) as http,
+        httpx.Client(base_url=running.url, timeout=240) as http,
     ):
         wait_until(lambda: ready(http))
         yield http
@@ -104,7 +104,7 @@ def test_open_paths_need_no_key(vocabulary: Vocabulary, tmp_path: Path, serve: S
     settings = patient(api_keys={"ada": "0123456789abcdef"})
     server = serve(Fakes(vocabulary, tmp_path, settings).app)
     for method in ("GET", "HEAD", "OPTIONS"):
-        assert httpx.request(method, server.url + path, timeout=60).status_code in (200, 204, 503)
+        assert httpx.request(method, server.url + path, timeout=240).status_code in (200, 204, 503)
     assert httpx.options(f"{server.url}/v1/models").status_code == 401
 
 

@@ -39,7 +39,7 @@ class ToneCodec(FakeCodec):
 @pytest.fixture
 def tones(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Server]) -> httpx.Client:
     fakes = Fakes(vocabulary, tmp_path, patient(), codec=ToneCodec())
-    http = httpx.Client(base_url=serve(fakes.app).url, timeout=60)
+    http = httpx.Client(base_url=serve(fakes.app).url, timeout=240)
     wait_until(lambda: ready(http))
     return http
 
@@ -51,7 +51,7 @@ def server(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Se
 
 @pytest.fixture
 def http(server: Server) -> httpx.Client:
-    http = httpx.Client(base_url=server.url, timeout=60)
+    http = httpx.Client(base_url=server.url, timeout=240)
     wait_until(lambda: ready(http))
     return http
 
@@ -186,7 +186,7 @@ def test_lexicons_are_files_for_all_requests(
     (tmp_path / "words.yaml").write_text("GIF: jif\nen: {AI: A I}\nzh: {AI: 人工智能}\n", encoding="utf-8")
     config = EngineConfig(lexicons=(tmp_path / "words.pls", tmp_path / "words.yaml"))
     fakes = Fakes(vocabulary, tmp_path, patient(engine=config), config)
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
 
         def said(text: str, **fields: object) -> str:

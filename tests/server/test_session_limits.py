@@ -77,7 +77,7 @@ async def test_who_reads_nothing_loses_the_place(serve: Serve, vocabulary: Vocab
             await send(client, *texts(["A sentence. " * 300]), DONE)
             await until(lambda: fakes.language_model.running > 0)
             assert await asyncio.to_thread(of_one_request, server)  # it waited for the place
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         assert metrics(http)["requests_total cancelled"] == 1
 
 
@@ -183,7 +183,7 @@ def behind_nginx(server: Server, directory: Path) -> Iterator[Server]:
 
 def answers(server: Server) -> bool:
     try:
-        return httpx.get(f"{server.url}/health/ready", timeout=60).status_code == 200
+        return httpx.get(f"{server.url}/health/ready", timeout=240).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -198,7 +198,7 @@ async def test_over_nginx_a_session_is_the_same(serve: Serve, vocabulary: Vocabu
     (tmp_path / "nginx").mkdir()
     with behind_nginx(server, tmp_path / "nginx") as proxy:
         body = BODY | {"input": TEXT, "seed": 3}
-        async with httpx.AsyncClient(headers=headers, timeout=60) as http:
+        async with httpx.AsyncClient(headers=headers, timeout=240) as http:
             direct = (await http.post(f"{server.url}/v1/audio/speech", json=body)).raise_for_status().content
         protocols = ["speech", f"openai-insecure-api-key.{key}"]
         async with session(proxy, origin="https://here.example", subprotocols=protocols) as client:

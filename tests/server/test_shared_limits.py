@@ -66,7 +66,7 @@ class Servers:
         self.fakes = [Fakes(vocabulary, directory, settings) for _ in range(2)]
         headers = {"Authorization": f"Bearer {KEY}"}
         urls = [serve(fakes.app).url for fakes in self.fakes]
-        self.clients = [httpx.Client(base_url=url, headers=headers, timeout=60) for url in urls]
+        self.clients = [httpx.Client(base_url=url, headers=headers, timeout=240) for url in urls]
         for client in self.clients:
             wait_until(lambda: ready(client))  # noqa: B023
 

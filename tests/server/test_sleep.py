@@ -35,7 +35,7 @@ def test_it_sleeps_and_wakes_when_told_and_when_asked_to_speak(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path)
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         assert http.post("/admin/sleep").json() == {"status": "asleep"}
         assert http.post("/admin/sleep").json() == {"status": "asleep"}
@@ -53,10 +53,10 @@ def test_it_sleeps_and_wakes_when_told_and_when_asked_to_speak(
 def test_it_does_not_sleep_while_requests_run(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=240) as http:
         wait_until(lambda: ready(http))
         fakes.language_model.pause_after = 40
-        with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}, timeout=60) as answer:
+        with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}, timeout=240) as answer:
             refused = http.post("/admin/sleep")
             assert refused.status_code == 409
             assert refused.json()["error"]["code"] == "busy"

@@ -33,7 +33,7 @@ def postgres() -> Iterator[Postgres]:
 def http(postgres: Postgres, vocabulary: Vocabulary, tmp_path: Path) -> Iterator[httpx.Client]:
     url = postgres.new_database()
     app = create_app(patient(), lambda observer: fake_engine(vocabulary, tmp_path, database=Database(url)))
-    with serving(app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+    with serving(app) as running, httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         yield http
 

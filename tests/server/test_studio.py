@@ -36,11 +36,11 @@ def test_browsers_are_sent_to_the_studio_or_the_documentation(
 ) -> None:
     server = serve(Fakes(vocabulary, tmp_path, patient(studio=enabled)).app)
     there = enabled and is_installed()
-    root = httpx.get(server.url, headers=BROWSER, timeout=60)
+    root = httpx.get(server.url, headers=BROWSER, timeout=240)
     assert root.headers["Location"] == ("./studio/" if there else "./docs")
-    assert httpx.get(server.url, timeout=60).json()["studio"] == ("/studio" if there else None)
+    assert httpx.get(server.url, timeout=240).json()["studio"] == ("/studio" if there else None)
     if not there:
-        assert httpx.get(f"{server.url}/studio/", timeout=60).status_code == 404
+        assert httpx.get(f"{server.url}/studio/", timeout=240).status_code == 404
 
 
 async def test_a_page_that_cannot_be_rendered_is_rendered_at_the_next_visit() -> None:

@@ -18,7 +18,7 @@ from engine import EngineConfig, ListenerConfig
 from engine.tokens.vocabulary import Vocabulary
 from tests.server.conftest import Server
 from tests.server.fakes import BODY, Fakes, metrics, ready
-from tests.waiting import wait_until
+from tests.waiting import NEVER, wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -48,12 +48,12 @@ class ListenerServer:
 
 @contextmanager
 def speaking(fakes: Fakes, serve: Serve) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         yield http
 
 
-def with_listener(vocabulary: Vocabulary, directory: Path, url: str, seconds: float = 10) -> Fakes:
+def with_listener(vocabulary: Vocabulary, directory: Path, url: str, seconds: float = NEVER) -> Fakes:
     config = EngineConfig(listener=ListenerConfig(url=url, seconds=seconds))
     return Fakes(vocabulary, directory, config=config)
 

@@ -63,7 +63,7 @@ def test_speech_is_read_as_asked(http: httpx.Client) -> None:
 
 
 def test_the_command_prints_each_change() -> None:
-    done = subprocess.run([COMMAND, "text", "It costs $3.50 😊"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([COMMAND, "text", "It costs $3.50 😊"], capture_output=True, text=True, timeout=240)
     assert done.stdout.splitlines() == [
         "It costs three dollars and fifty cents",
         "    money: $3.50 -> three dollars and fifty cents",

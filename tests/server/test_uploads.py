@@ -211,7 +211,7 @@ def sound_of_nothing(hours: int) -> bytes:
 def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("uploads")).app) as running,
-        httpx.Client(base_url=running.url, timeout=60) as http,
+        httpx.Client(base_url=running.url, timeout=240) as http,
     ):
         wait_until(lambda: ready(http))
         yield http

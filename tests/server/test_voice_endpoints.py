@@ -45,7 +45,7 @@ def running(fakes: Fakes) -> Iterator[Server]:
 @pytest.fixture
 def http(running: Server) -> Iterator[httpx.Client]:
     """A client, after which no voice and no consent is left."""
-    with httpx.Client(base_url=running.url, timeout=60) as http:
+    with httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         yield http
         for path in (VOICES, CONSENTS):
@@ -166,7 +166,7 @@ def test_a_model_that_uses_no_transcripts_says_so(
 ) -> None:
     transcript = "What the clip says, in about five seconds."
     fakes = Fakes(vocabulary, tmp_path, transcripts=False)
-    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=240) as http:
         wait_until(lambda: ready(http))
         told, plain = upload(http, "Told", clip, transcript=transcript).json(), upload(http, "Plain", clip).json()
         later = http.post(f"{VOICES}/{plain['id']}", json={"transcript": transcript}).json()
@@ -280,7 +280,7 @@ def test_consents_that_are_refused(http: httpx.Client, clip: bytes) -> None:
 
 def test_where_consent_is_required(serve: Serve, vocabulary: Vocabulary, tmp_path: Path, clip: bytes) -> None:
     fakes = Fakes(vocabulary, tmp_path, config=EngineConfig(require_consent=True))
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         assert_error(upload(http, "Ada", clip), 400, "consent", "requires a consent")
         assert_error(upload(http, "Ada", clip, consent="cons_0"), 400, "consent", "no consent 'cons_0'")
@@ -308,7 +308,7 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
     serve: Serve, vocabulary: Vocabulary, tmp_path: Path, clip: bytes
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path)
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         with closing(sqlite3.connect(tmp_path / "fast-spark.db")) as database:
             database.execute("ALTER TABLE voices RENAME TO elsewhere")
@@ -323,7 +323,7 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
 
 def test_making_voices_is_admitted_as_speaking_is(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(max_requests=1, max_waiting=0))
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(1) as pool:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http, ThreadPoolExecutor(1) as pool:
         wait_until(lambda: ready(http))
         fakes.language_model.gate.clear()
         begun = len(fakes.language_model.prompts)

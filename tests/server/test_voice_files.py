@@ -24,7 +24,7 @@ def server(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Se
 
 @pytest.fixture
 def ada(server: Server) -> httpx.Client:
-    http = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['ada']}"}, timeout=60)
+    http = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['ada']}"}, timeout=240)
     wait_until(lambda: ready(http))
     return http
 
@@ -53,7 +53,7 @@ def test_an_exported_voice_is_imported(ada: httpx.Client, voice: str, golden: Pa
 
 def test_an_imported_voice_belongs_to_its_importer(server: Server, ada: httpx.Client, voice: str) -> None:
     form = {"name": "Eve", "scope": "private"}
-    eve = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['eve']}"}, timeout=60)
+    eve = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['eve']}"}, timeout=240)
     imported = eve.post(FILES, data=form, files={"file": exported(ada, voice)}).raise_for_status().json()["id"]
     assert eve.get(f"{VOICES}/{imported}").json()["scope"] == "private"
     assert ada.get(f"{VOICES}/{imported}").status_code == 404

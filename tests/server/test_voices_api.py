@@ -106,7 +106,7 @@ def test_an_uploaded_voice_survives_a_restart(
     for start in range(2):
         with (
             running_command(tmp_path / "log", "--model", str(small_checkpoint)) as server,
-            httpx.Client(base_url=server.url, timeout=60) as http,
+            httpx.Client(base_url=server.url, timeout=240) as http,
         ):
             if start == 0:
                 assert upload(http, "Ada", golden.joinpath("clip.wav").read_bytes()).status_code == 200

@@ -67,5 +67,5 @@ def test_a_process_that_was_stopped_goes_on(small_checkpoint: Path, tmp_path: Pa
 def test_it_can_be_turned_off(small_checkpoint: Path, tmp_path: Path) -> None:
     with serving(small_checkpoint, tmp_path, seconds=0) as (process, http):
         with pytest.raises(httpx.ReadTimeout):
-            http.post("/wait", timeout=httpx.Timeout(60, read=2 * SECONDS))
+            http.post("/wait", timeout=httpx.Timeout(240, read=2 * SECONDS))
         assert process.is_alive()

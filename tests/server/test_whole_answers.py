@@ -76,7 +76,7 @@ def test_events_stream_whatever_is_said_of_the_stream(http: httpx.Client) -> Non
 
 
 def test_a_failure_in_the_middle_is_a_status(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.fail_at = len(fakes.language_model.prompts) + 3
@@ -86,7 +86,7 @@ def test_a_failure_in_the_middle_is_a_status(fakes: Fakes, serve: Serve) -> None
 
 
 def test_a_client_that_leaves_before_the_end_frees_its_place(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.pause_after = 40

@@ -104,7 +104,7 @@ def speaking(serve: Serve, vocabulary: Vocabulary, directory: Path, url: str | N
         database = Database.in_directory(directory)
         return SpeechEngine(config, "weights-1", vocabulary, model, codec, database, observer=observer)
 
-    with httpx.Client(base_url=serve(create_app(patient(), load)).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(create_app(patient(), load)).url, timeout=240) as http:
         wait_until(lambda: ready(http))
         yield http
 

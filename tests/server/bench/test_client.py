@@ -39,7 +39,7 @@ def fakes(vocabulary: Vocabulary, tmp_path: Path) -> Fakes:
 @pytest.fixture
 def url(fakes: Fakes, serve: Serve) -> str:
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=240) as http:
         wait_until(lambda: ready(http))
     return url
 
@@ -51,7 +51,7 @@ def test_every_request_is_sent_and_its_audio_counted(url: str, fakes: Fakes) -> 
     assert sum(answer.audio for answer in level.answers) == pytest.approx(5 * sum(SECONDS), abs=0.01)
     for answer in level.answers:
         assert 0 < answer.first_audio <= answer.total <= level.seconds
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=240) as http:
         assert metrics(http)["requests_total ok"] == 10
 
 

@@ -38,7 +38,7 @@ def bench(*arguments: str) -> str:
 def test_a_running_server_is_measured(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=240) as http:
         wait_until(lambda: ready(http))
     arguments = ("--url", url, "--concurrency", "1,3", "--requests", "2", "--max-tokens", "10")
     printed = bench(*arguments, "-o", str(tmp_path / "of.fakes"))
@@ -61,7 +61,7 @@ def test_a_running_server_is_measured(vocabulary: Vocabulary, tmp_path: Path, se
 def test_a_server_with_keys_is_measured_with_one(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path, patient(api_keys={"ada": "sk-0123456789abcdef0123"}))
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=240) as http:
         wait_until(lambda: ready(http))
     arguments = ("--url", url, "--concurrency", "1", "--requests", "1", "--max-tokens", "10")
     bench(*arguments, "--api-key", "sk-0123456789abcdef0123", "-o", str(tmp_path / "keyed"))

@@ -25,7 +25,7 @@ from engine.llm.registry import load_language_model
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Sampling
 from tests.engine.llm.helpers import generate, prompts
-from tests.waiting import until
+from tests.waiting import NEVER, until
 
 CONTEXT = 1024
 SLOTS = 8
@@ -76,13 +76,13 @@ def started(
 
 def healthy(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/health", timeout=5).is_success
+        return httpx2.get(f"{url}/health", timeout=240).is_success
     except httpx2.HTTPError:
         return False
 
 
 def metric(url: str, name: str) -> int:
-    (value,) = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", httpx2.get(f"{url}/metrics", timeout=60).text, re.MULTILINE)
+    (value,) = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", httpx2.get(f"{url}/metrics", timeout=240).text, re.MULTILINE)
     return int(float(value))
 
 
@@ -103,7 +103,7 @@ async def loaded(
     if servers:
         kind = next(server.kind for server in servers if isinstance(server, RealServer))
         urls = [server.url if isinstance(server, RealServer) else server for server in servers]
-        settings = {"backend": "remote", "remote": {"urls": urls, "kind": kind}}
+        settings = {"backend": "remote", "remote": {"urls": urls, "kind": kind, "token_seconds": NEVER}}
     config = EngineConfig.model_validate(settings | {"max_running": SLOTS, "max_context": CONTEXT})
     model = load_language_model(checkpoint, config, vocabulary)
     try:
