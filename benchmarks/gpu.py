@@ -1,8 +1,8 @@
 """Checks and measures the engine on a CUDA GPU: `scripts/gpu-report`.
 
 It makes a full-size synthetic checkpoint (4 GB, a minute) in a temporary directory, compares the codec with the golden
-numbers and the language model with transformers, then measures steps with and without CUDA graphs, and streams. After
-`--seconds` it begins nothing new. `--device cpu --size small` tries the script itself. It has not been run on a GPU.
+numbers and the language model with transformers, then measures windows and steps with and without CUDA graphs, and
+streams. After `--seconds` it begins nothing new. `--device cpu --size small` tries the script itself.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from transformers import LogitsProcessor, Qwen2ForCausalLM
 from engine.checkpoints.synthetic import write_checkpoint
 from engine.codec.bicodec import BiCodec
 from engine.codec.form import CodecForm
+from engine.codec.kernels import compiled_for_cuda
 from engine.codec.windows import WindowPlan, Windows
 from engine.config import Precision, Size
 from engine.llm.base import Chunk
@@ -72,9 +75,12 @@ class Report:
         """A prompt in the golden voice."""
         return Prompts(self.vocabulary).speak(f"This is sentence number {number}.", ClonedVoiceTokens(self.voice))
 
-    def codec(self, precision: Precision) -> BiCodec:
-        """The codec on the device."""
-        return BiCodec.from_checkpoint(self.checkpoint, device=self.device, form=CodecForm(getattr(torch, precision)))
+    def codec(self, precision: Precision, *, fixed: bool) -> BiCodec:
+        """The codec on the device, at fixed shapes with compiled activations, or at the shapes that come."""
+        dtype = getattr(torch, precision)
+        cuda = fixed and self.device.type == "cuda"
+        form = CodecForm(dtype, fused=compiled_for_cuda(dtype, self.device) if cuda else None)
+        return BiCodec.from_checkpoint(self.checkpoint, device=self.device, form=form, fixed=fixed)
 
     def runner(self, precision: Precision, slots: int, *, fixed: bool) -> TorchModelRunner:
         """The language model on the device."""
@@ -96,6 +102,11 @@ def synchronised(device: torch.device) -> float:
     return time.perf_counter()
 
 
+def shapes(fixed: bool) -> str:
+    """How rows call the two ways."""
+    return "fixed shapes (CUDA graphs)" if fixed else "exact shapes"
+
+
 def seconds(function: Callable[[], object], device: torch.device, repeats: int) -> float:
     """The median seconds of a call, after one that is not counted."""
     function()
@@ -108,26 +119,33 @@ def seconds(function: Callable[[], object], device: torch.device, repeats: int) 
 
 
 def check_codec(report: Report) -> None:
-    """Compare both precisions with the golden numbers, and time windows."""
-    golden = report.golden
+    """Compare both precisions with the golden numbers, and time windows, with and without graphs."""
     precisions: tuple[Precision, ...] = ("float32", "bfloat16")
-    for precision in precisions:
-        codec = report.codec(precision)
-        found, expected = codec.decode(golden["decode_semantic_tokens"], report.voice), golden["decode_wave"]
-        ratio = 10 * np.log10(np.mean(expected**2) / np.mean((expected - found) ** 2))
-        report.add(f"codec, {precision}: signal to noise against the golden samples", f"{ratio:.1f} dB")
-        if precision == "float32":
-            voice, semantic = codec.encode(golden["wav_16k"])
-            same = np.mean(semantic == golden["semantic_tokens"]), np.mean(voice == report.voice)
-            report.add("codec, float32: golden semantic and global tokens", f"{same[0]:.1%}, {same[1]:.1%}")
-        for frames in FRAMES:
-            passage = Passage(np.arange(frames) % codec.codebook_size, report.voice)
-            for batch in (1, 16):
-                took = seconds(lambda: codec.decode_batch([passage] * batch), report.device, 5)  # noqa: B023
-                report.add(
-                    f"codec, {precision}: {batch} windows of {frames} frames, s per s of audio",
-                    f"{took / batch / frames * 50:.4f}",
-                )
+    for precision, fixed in product(precisions, (False, True)):
+        name = f"codec, {precision}, {shapes(fixed)}"
+        begin = synchronised(report.device)
+        codec = report.codec(precision, fixed=fixed)
+        report.add(f"{name}: load", f"{synchronised(report.device) - begin:.1f} s")
+        compare_codec(report, codec, name)
+        for frames, batch in product(FRAMES, (1, 16)):
+            passages = [Passage(np.arange(frames) % codec.codebook_size, report.voice)] * batch
+            took = seconds(partial(codec.decode_batch, passages), report.device, 5)
+            what = f"{name}: {batch} windows of {frames} frames; s per s of audio"
+            report.add(what, f"{took * 1e3:.1f} ms; {took / batch / frames * 50:.4f}")
+        del codec
+        gc.collect()
+
+
+def compare_codec(report: Report, codec: BiCodec, name: str) -> None:
+    """Compare a codec with the golden samples and, in float32, the golden tokens."""
+    golden = report.golden
+    found, expected = codec.decode(golden["decode_semantic_tokens"], report.voice), golden["decode_wave"]
+    ratio = 10 * np.log10(np.mean(expected**2) / np.mean((expected - found) ** 2))
+    report.add(f"{name}: signal to noise against the golden samples", f"{ratio:.1f} dB")
+    if codec.dtype == torch.float32:
+        voice, semantic = codec.encode(golden["wav_16k"])
+        same = np.mean(semantic == golden["semantic_tokens"]), np.mean(voice == report.voice)
+        report.add(f"{name}: golden semantic and global tokens", f"{same[0]:.1%}, {same[1]:.1%}")
 
 
 def greedy(report: Report, runner: TorchModelRunner, ids: tuple[int, ...]) -> list[int]:
@@ -179,8 +197,7 @@ def check_language_model(report: Report) -> None:
     for precision, fixed in cases:
         found = greedy(report, report.runner(precision, 4, fixed=fixed), prompt.ids)
         same = next((n for n, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), len(expected))
-        shapes = "fixed shapes" if fixed else "exact shapes"
-        what = f"greedy ids until the first that is not transformers', {precision}, {shapes}"
+        what = f"greedy ids until the first that is not transformers', {precision}, {shapes(fixed)}"
         report.add(what, f"{same} of {len(expected)}")
 
 
@@ -190,7 +207,7 @@ def measure_steps(report: Report, widths: tuple[int, ...]) -> None:
     for fixed in (False, True):
         begin = synchronised(report.device)
         runner = report.runner("bfloat16", max(widths), fixed=fixed)
-        name = f"bfloat16, {'fixed shapes (CUDA graphs)' if fixed else 'exact shapes'}"
+        name = f"bfloat16, {shapes(fixed)}"
         report.add(f"language model, {name}: load", f"{synchronised(report.device) - begin:.1f} s")
         for width in widths:
             report.add(f"{name}: {width} prompts of {len(ids)} ids; a step of {width}", step_times(runner, ids, width))
@@ -235,7 +252,8 @@ async def stream(
 
 async def measure_streams(report: Report, levels: list[int], tokens: int) -> None:
     """Measure sentences that begin together: language model and codec in bfloat16, in threads of their own."""
-    codec, runner = report.codec("bfloat16"), report.runner("bfloat16", max(levels), fixed=report.device.type == "cuda")
+    fixed = report.device.type == "cuda"
+    codec, runner = report.codec("bfloat16", fixed=fixed), report.runner("bfloat16", max(levels), fixed=fixed)
     model, batcher = Scheduler(runner, report.grammar), Batcher("codec", 600)
     await stream(report, model, batcher, codec, 0, tokens)
     for level in levels:
@@ -253,6 +271,11 @@ async def measure_streams(report: Report, levels: list[int], tokens: int) -> Non
         )
     await model.close()
     await batcher.close()
+    if fixed:
+        report.add(
+            f"GPU memory at most, {max(levels)} slots of {CONTEXT} ids",
+            f"{torch.cuda.max_memory_reserved() / 1e9:.1f} GB",
+        )
 
 
 def main() -> str | None:

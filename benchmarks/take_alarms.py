@@ -57,10 +57,14 @@ class Coded:
     tokens: list[int]
     samples: Samples
 
-    def take(self, rate: float | None) -> Take:
-        """The take that a model had drawn that says this; `rate` is the speaker's."""
-        take = Take(Lengths.of(self.text, rate))
-        for token in self.tokens:
+    def take(self, rate: float | None, *, after_another: bool = False) -> Take:
+        """The take that a model had drawn that says this; `rate` is the speaker's.
+
+        With `after_another` only the second half of it was drawn, after a take that failed.
+        """
+        kept = len(self.tokens) // 2 if after_another else 0
+        take = Take(Lengths.of(self.text, rate), self.tokens[:kept])
+        for token in self.tokens[kept:]:
             take.push(token)
         take.hear(self.samples, last=True)
         take.end(bounded=False)
@@ -135,13 +139,15 @@ def main(
         for recording in source:
             speakers.setdefault(recording.speaker, []).append(coded(codec, recording))
     console.print(
-        "| speech | recordings | minutes | alarms, with the speaker's rate | without it |\n|---|---|---|---|---|"
+        "| speech | recordings | minutes | alarms, with the speaker's rate | without it | after a failed take |\n"
+        "|---|---|---|---|---|---|"
     )
     for speaker, recordings in speakers.items():
         rate = rate_of(recordings)
         minutes = sum(len(one.tokens) for one in recordings) / TOKENS_PER_SECOND / 60
         alarms = [_alarms([one.take(used) for one in recordings]) for used in (rate, None)]
-        console.print(f"| {speaker} | {len(recordings)} | {minutes:.1f} | {alarms[0]} | {alarms[1]} |")
+        alarms.append(_alarms([one.take(rate, after_another=True) for one in recordings]))
+        console.print(f"| {speaker} | {len(recordings)} | {minutes:.1f} | {' | '.join(alarms)} |")
 
 
 def _alarms(takes: list[Take]) -> str:

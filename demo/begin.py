@@ -15,20 +15,17 @@ import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor
-from transformers import Qwen2ForCausalLM
 
 from demo.corpus import SAID
-from demo.export import SHARPNESS
 from demo.model import codec_config
 from demo.train_decoder import Codebook, Speaking
 from demo.train_encoder import Listening
 from demo.train_speaker import SpeakerTask, Voices, global_tokens, targets
 from demo.trainable import trainable, weights
-from engine.checkpoints.layout import demo_directory
+from demo.widen import OWN, language_model_state
 from engine.codec.loader import load_features, load_network
 
 FIT_STEPS = 4000
-OWN = demo_directory()
 
 
 @torch.enable_grad()
@@ -76,14 +73,6 @@ def codec_states(checkpoint: Path, voices: Voices, out: Path) -> None:
     states = {"speaker": ("speaker", task), "codec": ("speaking", speaking), "listener": ("listening", listening)}
     for name, (key, module) in states.items():
         torch.save({key: module.state_dict()}, out / f"{name}.pt")
-
-
-def language_model_state(checkpoint: Path, out: Path) -> None:
-    """Write the state of the language model's stage."""
-    model = Qwen2ForCausalLM.from_pretrained(checkpoint / "LLM", dtype=torch.float32)
-    state = model.state_dict()
-    state["model.norm.weight"] = state["model.norm.weight"] / SHARPNESS
-    torch.save({"model": state}, out / "language_model.pt")
 
 
 def main(

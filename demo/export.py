@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import Qwen2ForCausalLM, Wav2Vec2Config, Wav2Vec2Model
 
 from demo import language_model
-from demo.model import CODEC, WAV2VEC2, codec_config
+from demo.model import CODEC, SHARPNESS, WAV2VEC2, codec_config, names
 from demo.train_decoder import Speaking
 from demo.train_encoder import Listening
 from demo.train_speaker import SpeakerTask
@@ -24,8 +24,6 @@ from demo.trainable import trainable, weights
 from engine.checkpoints.synthetic import model_config, write_codec, write_llm, write_tokenizer, write_wav2vec2
 from engine.codec.loader import codec_name
 
-SHARPNESS = 3.0
-"""How much surer the language model is than training made it: of its unlikely tokens, most are wrong."""
 WEIGHT_NORMED = ("decoder.", "quantizer.in_project.", "quantizer.out_project.")
 
 
@@ -85,7 +83,7 @@ def main(
     llm.pop("lm_head.weight")  # tied to the embedding
     llm["model.norm.weight"] *= SHARPNESS  # and so all logits
     write_llm(out / "LLM", language_model.config(), half(llm))
-    write_tokenizer(out / "LLM", language_model.names(), Sequence([NFC(), Lowercase()]))
+    write_tokenizer(out / "LLM", names(), Sequence([NFC(), Lowercase()]))
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
     typer.echo(f"{out}: {size:.1f} MB")
 

@@ -88,11 +88,11 @@ class Recorder:
     def _recorded(self, wave: Samples) -> Samples:
         """A wave as other rooms and microphones have it."""
         tilt = float(self._random.uniform(-TILT, TILT))
-        wave = wave + np.float32(tilt) * np.concatenate([wave[:1], wave[:-1]])
+        wave = np.convolve(wave, np.array([1, tilt], np.float32))[: len(wave)].astype(np.float32)
         if self._random.random() < NOISY:
             loudness = float(np.abs(wave).max()) * 10 ** (float(self._random.uniform(*NOISE)) / 20)
-            wave = wave + self._random.normal(0, loudness, len(wave)).astype(np.float32)
-        return wave.astype(np.float32)
+            wave = wave + np.float32(loudness) * self._random.standard_normal(len(wave), np.float32)
+        return wave
 
 
 def _shard(seed: int, checkpoint: Path, path: Path) -> None:

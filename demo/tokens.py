@@ -8,7 +8,7 @@ encoder to recognise them, and the language model to generate them. `demo.flat_s
 from __future__ import annotations
 
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import torch
 from demo.teacher import Utterance
 from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, TOKENS_PER_SECOND, Samples, TokenIds
 
-Tokens = TypeVar("Tokens", TokenIds, torch.Tensor)
+Tokens = TypeVar("Tokens", npt.NDArray[np.integer[Any]], torch.Tensor)
 
 UNVOICED = ("_", "t", "s", "k", "f", "p", "h", "T", "S", "tS", "t2", "?")
 """espeak-ng's mnemonics; "_" is silence of any length."""

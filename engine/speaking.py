@@ -27,7 +27,7 @@ from engine.postprocess import crossfade, fade
 from engine.rates import Rate, Rates
 from engine.runtime.lookahead import Lookahead
 from engine.takes.faults import Fault
-from engine.takes.length import FASTEST, Lengths
+from engine.takes.length import FASTEST, SLACK, Lengths
 from engine.takes.take import Take
 from engine.takes.trimming import Trimmer
 from engine.text import max_semantic_tokens
@@ -130,6 +130,7 @@ class _Speech:
         self._waiting: deque[_Piece] = deque()
         self._last: _Piece | None = None  # that was sent
         self._seam: Samples | None = None  # how the last take went on
+        self._overrun: tuple[Fault, int] | None = None  # of a take that did not end, and the frames that were sent
         self._warnings: tuple[SpeechWarning, ...] = ()
         self._drawn = 0  # tokens, of all takes
         self._counted = 0  # tokens that the usage has
@@ -184,6 +185,8 @@ class _Speech:
             take.end(bounded=len(take.tokens) == self._bound)
         if self._request.verify and not take.fault:
             await self._verify(take)
+        if self._overrun and len(take.sound.frames) - take.sound.trailing < self._overrun[1] + SLACK:
+            self._warnings = (self._warning(str(self._overrun[0])),)  # the sentence may have ended before what was sent
         if not take.fault:
             while self._waiting:
                 yield self._send(take)
@@ -245,6 +248,8 @@ class _Speech:
         sent = await self._rewind()
         if not sent:
             return Take(failed.lengths)
+        if failed.fault and failed.overran:
+            self._overrun = failed.fault, sent
         keep = max(sent, min(failed.resume, self._bound - 1))
         return Take(failed.lengths, failed.tokens[:keep], failed.sound.until(sent))
 

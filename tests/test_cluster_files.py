@@ -5,12 +5,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from compose_spec import ComposeSpecification, PyCompose
+from jsonschema import Draft202012Validator
+from packaging.version import Version
 
 from server.metrics import Metrics
 from server.settings import Settings, load_settings
+from tests.kuberay import RAY_SERVICE
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.cluster.yaml").read_text())
@@ -75,6 +79,24 @@ def test_the_dashboard_shows_metrics_that_there_are() -> None:
     shown = {name for panel in board["panels"] for name in re.findall(r"ray_(fast_spark_\w+)", json.dumps(panel))}
     assert len(shown) > 8
     assert shown <= known
+
+
+CLUSTER = KUBERNETES["spec"]["rayClusterConfig"]
+GROUPS = {"head": CLUSTER["headGroupSpec"]} | {group["groupName"]: group for group in CLUSTER["workerGroupSpecs"]}
+
+
+def test_kuberay_takes_the_manifest() -> None:
+    assert [str(error.message) for error in Draft202012Validator(RAY_SERVICE).iter_errors(KUBERNETES)] == []
+    assert Version(CLUSTER["rayVersion"]) >= Version("2.52.0")  # the operator: or there is no authOptions.mode token
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_kubernetes_takes_the_pods(name: str) -> None:
+    template = GROUPS[name]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, **template}
+    kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+    mounted = {mount["name"] for one in template["spec"]["containers"] for mount in one.get("volumeMounts", [])}
+    assert mounted == {volume["name"] for volume in template["spec"].get("volumes", [])}
 
 
 def test_kubernetes_waits_as_long_as_ray() -> None:

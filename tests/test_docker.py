@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,17 @@ def test_the_command_and_the_check_are_those_of_the_project(file: Path) -> None:
     assert address is not None
     served: FastAPI = create_app(Settings())
     assert address[1] in served.openapi()["paths"]
+
+
+@pytest.mark.parametrize("file", [*DOCKERFILES, ROOT / "docker/compose.cluster.yaml"], ids=lambda file: file.name)
+def test_extras_are_those_of_the_project_and_compose_serves_the_studio(file: Path) -> None:
+    extras = re.findall(r"(?:EXTRAS=|EXTRAS: )\"\[([\w,]+)\]\"", file.read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(",".join(extras).split(",")) <= project.keys()
+    if file in DOCKERFILES:
+        assert extras == ["studio"]
+        settings = [value.split()[0] for value in arguments(stages(file)[-1], "COPY") if value.startswith("configs/")]
+        assert load_settings(ROOT / settings[0]).studio
 
 
 def test_the_script_of_the_build_is_a_script() -> None:

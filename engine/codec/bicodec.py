@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from engine.codec.features import SpeechFeatures
+from engine.codec.fixed_shapes import Batched, FixedShapes, exactly, groups
 from engine.codec.form import FLOAT32, CodecForm
 from engine.codec.layers import lengths_if_padded
 from engine.codec.loader import load_features, load_network
@@ -37,12 +39,25 @@ class BiCodec:
         *,
         device: str | torch.device = "cpu",
         form: CodecForm = FLOAT32,
+        fixed: bool | None = None,
     ) -> None:
+        """`fixed` decodes at fixed shapes, as graphs on CUDA; by default on CUDA only."""
         self.device = torch.device(device)
         self.dtype = form.dtype
         self.features = features.to(self.device)
         self.network = network.to(self.device)
         self.network.prepare(form)
+        cuda = self.device.type == "cuda"
+        # Not the stream of the language model: neither waits for the other's kernels.
+        self._stream = torch.cuda.Stream(self.device) if cuda else None  # type: ignore[no-untyped-call]
+        self._fixed = cuda if fixed is None else fixed
+        self._frames: Batched = partial(exactly, self.network.frames)
+        self._waves: Batched = partial(exactly, self.network.decoder)
+        if self._fixed:
+            tokens = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+            frame = torch.zeros(1, 1, self.network.prenet.linear.out_features, device=self.device)
+            self._frames = FixedShapes(self.network.frames, (tokens, tokens.expand(1, GLOBAL_TOKENS)))
+            self._waves = FixedShapes(self.network.decoder, (frame,))
 
     @classmethod
     def from_checkpoint(
@@ -51,10 +66,11 @@ class BiCodec:
         *,
         device: str | torch.device = "cpu",
         form: CodecForm = FLOAT32,
+        fixed: bool | None = None,
     ) -> BiCodec:
         """Load the codec of the Spark-TTS checkpoint in the directory `path`; raises CheckpointError."""
         path = Path(path)
-        return cls(load_features(path), load_network(path), device=device, form=form)
+        return cls(load_features(path), load_network(path), device=device, form=form, fixed=fixed)
 
     @property
     def sample_rate(self) -> int:
@@ -85,12 +101,13 @@ class BiCodec:
         """Encode several recordings at once, see `encode`."""
         if not wavs:
             raise ValueError("the batch is empty, expected one recording or more")
-        samples = [self._checked_wav(wav) for wav in wavs]
-        features, lengths = self.features(samples)
-        latent = self.network.encoder(features, lengths_if_padded(lengths))
-        semantic = self.network.quantizer.tokens(latent).cpu().numpy()  # (B, T)
-        clips = torch.stack([reference_clip(wav) for wav in samples])
-        voices = self.network.speaker_encoder.tokens(clips).cpu().numpy()  # (B, 32)
+        with torch.cuda.stream(self._stream):
+            samples = [self._checked_wav(wav) for wav in wavs]
+            features, lengths = self.features(samples)
+            latent = self.network.encoder(features, lengths_if_padded(lengths))
+            semantic = self.network.quantizer.tokens(latent).cpu().numpy()  # (B, T)
+            clips = torch.stack([reference_clip(wav) for wav in samples])
+            voices = self.network.speaker_encoder.tokens(clips).cpu().numpy()  # (B, 32)
         return [(voice, tokens[:length]) for voice, tokens, length in zip(voices, semantic, lengths, strict=True)]
 
     def decode(self, semantic_tokens: TokenIds, global_tokens: TokenIds, kept: slice = slice(None)) -> Samples:
@@ -115,15 +132,20 @@ class BiCodec:
             if len(voice) != GLOBAL_TOKENS:
                 raise ValueError(f"global tokens have shape ({len(voice)},), expected ({GLOBAL_TOKENS},)")
         passages = [(*tokens, item.kept) for *tokens, item in zip(semantic, voices, items, strict=True)]
-        batches = [[passage] for passage in passages] if self.device.type == "cpu" else [passages]
-        return [wave for batch in batches for wave in self._decode(*zip(*batch, strict=True))]
+        together = groups([len(tokens) for tokens in semantic]) if self._fixed else [[n] for n in range(len(items))]
+        waves: dict[int, Samples] = {}
+        with torch.cuda.stream(self._stream):
+            for group in together:
+                waves |= zip(group, self._decode(*zip(*(passages[n] for n in group), strict=True)), strict=True)
+        return [waves[n] for n in range(len(items))]
 
     def _decode(
         self, semantic: Sequence[Tensor], voices: Sequence[Tensor], slices: Sequence[slice]
     ) -> Sequence[Samples]:
         lengths = [len(tokens) for tokens in semantic]
-        padded = lengths_if_padded(lengths)
-        frames = self.network.frames(pad_sequence(list(semantic), batch_first=True), torch.stack(list(voices)), padded)
+        frames = self._frames(
+            pad_sequence(list(semantic), batch_first=True), torch.stack(list(voices)), lengths=lengths
+        )
         kept = [kept.indices(length)[:2] for kept, length in zip(slices, lengths, strict=True)]
         receptive_radius = self.network.decoder.receptive_radius
         inputs = [  # of the wave generator
@@ -131,11 +153,10 @@ class BiCodec:
             for (a, b), length in zip(kept, lengths, strict=True)
         ]
         pieces = [frame[begin:end] for frame, (begin, end) in zip(frames, inputs, strict=True)]
-        padded = lengths_if_padded([len(piece) for piece in pieces])
-        waves = self.network.decoder(pad_sequence(pieces, batch_first=True), padded).cpu().numpy()
+        waves = self._waves(pad_sequence(pieces, batch_first=True), lengths=[len(piece) for piece in pieces])
         return [
             wave[(a - begin) * SAMPLES_PER_TOKEN : (b - begin) * SAMPLES_PER_TOKEN]
-            for wave, (a, b), (begin, _) in zip(waves, kept, inputs, strict=True)
+            for wave, (a, b), (begin, _) in zip(waves.cpu().numpy(), kept, inputs, strict=True)
         ]
 
     def _checked_wav(self, wav: Samples) -> Tensor:
@@ -160,7 +181,7 @@ class BiCodec:
             raise ValueError(
                 f"{kind} tokens of shape {tokens.shape} span {low} to {high}, expected 0 to {codebook_size - 1}"
             )
-        return torch.tensor(tokens, dtype=torch.int64, device=self.device)
+        return torch.tensor(tokens, dtype=torch.int64)
 
 
 def reference_clip(wav: Tensor) -> Tensor:

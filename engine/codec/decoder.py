@@ -134,6 +134,13 @@ class UpsamplingStage(nn.Module):
         return x
 
 
+def longer_by(rate: int, lengths: Lengths) -> Lengths:
+    """The lengths in frames of which there are `rate` times as many."""
+    if isinstance(lengths, Tensor):
+        return rate * lengths
+    return None if lengths is None else [rate * length for length in lengths]
+
+
 class WaveGenerator(nn.Module):
     """Frames to samples, in upsampling stages."""
 
@@ -168,7 +175,7 @@ class WaveGenerator(nn.Module):
         conv_in, *stages, snake, conv_out = layers
         total = Residual(conv_in(zero_padding(x, lengths)))  # (B, T, channels)
         for stage, rate in zip(stages, self.rates, strict=True):
-            longer = None if lengths is None else [rate * length for length in lengths]
+            longer = longer_by(rate, lengths)
             total = stage(total, lengths, longer)
             lengths = longer
         last = zero_padding(total.activate(snake, conv_out.weight.dtype), lengths)

@@ -1,8 +1,9 @@
 """Compiled activations for the wave generator, see `engine.codec.activation`.
 
-torch's compiler writes and compiles them ahead of time (AOTInductor), one file for each function, precision and vector
-width. That needs a C++ compiler and a minute, once; the files need neither. `python -m engine.codec.kernels DIRECTORY`
-makes all files that this machine can make, for an image that has no compiler.
+For CPUs, torch's compiler writes and compiles them ahead of time (AOTInductor), one file for each function, precision
+and vector width. That needs a C++ compiler and a minute, once; the files need neither.
+`python -m engine.codec.kernels DIRECTORY` makes all files that this machine can make, for an image that has no
+compiler.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ WIDTHS: Final = {"AVX512": (512, "x86-64-v4"), "AVX2": (256, "x86-64-v3")}
 INSTALLED = Path(sys.prefix) / "share" / "fast-spark" / "kernels"
 """Where an image has its files."""
 BUILD_SECONDS = 120
+ABANDONED_SECONDS = 3600  # no compilation takes so long: a folder that is older was left by a process that was killed
 
 
 class _Snake(nn.Module):
@@ -63,6 +65,20 @@ def load(precision: Precision, directories: Sequence[Path]) -> FusedActivation |
     return None
 
 
+def compiled_for_cuda(dtype: torch.dtype, device: torch.device) -> FusedActivation | None:
+    """Activations for a CUDA device, compiled by Triton now, which takes some seconds; None without a C compiler."""
+    functions = [torch.compile(make(dtype), dynamic=True) for make in (_Snake, _AddSnake)]
+    rows, term, alpha = (torch.zeros(shape, device=device) for shape in ((700, 96), (700, 96), (96,)))
+    try:
+        with torch.inference_mode():
+            functions[0](term.to(dtype), alpha)
+            functions[1](rows, term.to(dtype), alpha)
+    except Exception as error:  # the compiler raises many types
+        logger.warning("The codec's activations cannot be compiled for this GPU, and take twice as long: %s", error)
+        return None
+    return FusedActivation(dtype, *functions)
+
+
 def build(precision: Precision, directory: Path, seconds: float = BUILD_SECONDS) -> bool:
     """Make the files for this CPU in `directory`, in processes of their own; return whether they are there now.
 
@@ -72,20 +88,38 @@ def build(precision: Precision, directory: Path, seconds: float = BUILD_SECONDS)
     if _capability() not in WIDTHS or not any(map(shutil.which, ("c++", "g++", "clang++"))):
         logger.info("There is no C++ compiler here (Debian: apt install g++): activations are not compiled.")
         return False
+    directory.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(directory)
     missing = [name for name in FUNCTIONS if not _file(directory, name, precision).is_file()]
-    commands = [[sys.executable, "-m", __name__, str(directory), name, precision, _capability()] for name in missing]
-    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for command in commands]
-    for process in processes:
-        try:
-            _, errors = process.communicate(timeout=max(0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            logger.warning("There was no time to compile the activations: `fast-spark tune` gives more.")
-            continue
-        if process.returncode:
-            logger.warning("The activations were not compiled: %s", errors.decode(errors="replace").strip()[-500:])
+    # The folder is this process's: a compiler that is killed cannot remove its own.
+    with tempfile.TemporaryDirectory(dir=directory, ignore_cleanup_errors=True) as made:
+        commands = [[sys.executable, "-m", __name__, made, name, precision, _capability()] for name in missing]
+        compilers = [subprocess.Popen(each, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for each in commands]
+        for name, compiler in zip(missing, compilers, strict=True):
+            if _finished(compiler, end):
+                _file(Path(made), name, precision).rename(_file(directory, name, precision))
     return all(_file(directory, name, precision).is_file() for name in FUNCTIONS)
+
+
+def _finished(compiler: subprocess.Popen[bytes], end: float) -> bool:
+    """Wait for a compiler until `end`, and kill it then; return whether it succeeded."""
+    try:
+        _, errors = compiler.communicate(timeout=max(0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        compiler.kill()
+        compiler.communicate()
+        logger.warning("There was no time to compile the activations: `fast-spark tune` gives more.")
+        return False
+    if compiler.returncode:
+        logger.warning("The activations were not compiled: %s", errors.decode(errors="replace").strip()[-500:])
+    return not compiler.returncode
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Remove the folders of processes that were killed while they compiled."""
+    for folder in directory.glob("tmp*"):
+        if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def compile_function(function: Function, precision: Precision, capability: str, directory: Path) -> None:

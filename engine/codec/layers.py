@@ -15,8 +15,8 @@ STAGE_LAYERS = 2  # ConvNeXt blocks in each stage beside the main backbone
 USUAL_FRAMES = 52  # of the codec, in a window
 
 
-Lengths = Sequence[int] | None
-"""The number of frames of each item in a padded batch; None if no item is padded."""
+Lengths = Sequence[int] | Tensor | None
+"""The number of frames of each item in a padded batch; None if no item is padded. CUDA graphs need a tensor (B,)."""
 
 
 def lengths_if_padded(lengths: Sequence[int]) -> Lengths:
@@ -30,7 +30,9 @@ def zero_padding(x: Tensor, lengths: Lengths) -> Tensor:
     It is called before each layer that uses neighbouring frames. So an item's last frames get the same input as at the
     end of a tensor, where convolutions pad with zeros, and the result does not depend on the batch.
     """
-    if lengths is not None:
+    if isinstance(lengths, Tensor):
+        x.masked_fill_((torch.arange(x.shape[1], device=x.device) >= lengths[:, None])[..., None], 0)
+    elif lengths is not None:
         for item, length in zip(x, lengths, strict=True):
             item[length:] = 0
     return x

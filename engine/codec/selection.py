@@ -27,7 +27,7 @@ def choose_form(config: EngineConfig, measured: Tuning | None) -> tuple[torch.de
     """
     device, dtype = resolve(config.codec_device, config.codec_precision)
     if device.type != "cpu":
-        return device, CodecForm(dtype)
+        return device, CodecForm(dtype, fused=kernels.compiled_for_cuda(dtype, device))
     asked = None if config.codec_precision == "auto" else config.codec_precision
     row = None if measured is None else measured.best_codec(asked)
     if row is None:

@@ -34,6 +34,7 @@ class Take:
         self.fault: Fault | None = None
         self.good = self.resume = 0
         self.errors = 0.0  # the share of wrong words, by the listener
+        self._goes_on = bool(kept)
         self._loops = Loops()
         if lengths:
             for token in kept:
@@ -42,7 +43,7 @@ class Take:
     def is_sure(self, tokens: int) -> bool:
         """Whether the first `tokens` may be heard before the take has passed.
 
-        Not while the last tokens may be the beginning of a loop, and not if most sentences would have ended.
+        Not while the last tokens may be the beginning of a loop, and not if the sentence may have ended before.
         """
         return not self._loops.suspicious and (not self.lengths or tokens <= self.lengths.usual)
 
@@ -73,19 +74,25 @@ class Take:
         lengths, spoken = self.lengths, self.sound.spoken
         if not lengths or self.fault:
             return
+        shortest = lengths.complete if self._goes_on else lengths.shortest
         if bounded:
             self.fail(Fault.RUNAWAY, min(len(self.tokens), lengths.usual), resume=0)
         elif spoken <= lengths.third:
             self.fail(Fault.NOTHING, len(self.tokens) - self.sound.trailing)
-        elif not lengths.shortest <= spoken <= lengths.longest:
+        elif not shortest <= spoken <= lengths.longest:
             good = len(self.tokens) - self.sound.trailing
-            self.fail(Fault.LENGTH, good, resume=good if spoken < lengths.shortest else 0)
+            self.fail(Fault.LENGTH, good, resume=good if spoken < shortest else 0)
 
     def fail(self, fault: Fault, good: int, resume: int | None = None) -> None:
         """Note a fault after `good` tokens, unless one was found before."""
         if self.fault is None:
             self.fault, self.good = fault, good
             self.resume = good if resume is None else resume
+
+    @property
+    def overran(self) -> bool:
+        """Whether it failed by going on, so that nobody knows where in it the sentence ended."""
+        return self.fault in (Fault.RUNAWAY, Fault.LENGTH) and not self.resume
 
     @property
     def badness(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import chain
@@ -24,6 +25,8 @@ from engine.types import (
     VoiceTokens,
 )
 from engine.voices.catalogue import VOICE_TEXT
+
+logger = logging.getLogger(__name__)
 
 SENTENCE_TOKENS = 1550 + 250
 """Tokens that the longest sentence may need: `max_semantic_tokens` of 12 s, its text, and the rest of the prompt."""
@@ -99,9 +102,13 @@ class VoiceMaker:
                 f"has room for {max(self._room, 0)} beside a sentence. Send a shorter sample, or no transcript.",
                 "transcript",
             )
+        warnings: tuple[str, ...] = ()
         if not 1 / UNLIKELY < expected / seconds < UNLIKELY:
-            return (f"The transcript takes about {expected:.0f} s to say, but the sample has {seconds:.0f} s.",)
-        return ()
+            warnings += (f"The transcript takes about {expected:.0f} s to say, but the sample has {seconds:.0f} s.",)
+        if not self._transcripts:
+            logger.warning("A voice has a transcript, which is kept, but this model does not use it.")
+            warnings += ("The transcript is kept, but this model does not use it: it speaks worse with one.",)
+        return warnings
 
     def check_given(self, tokens: ClonedVoiceTokens) -> None:
         """Raise InvalidRequest if tokens that a user gives are not in the model's vocabulary."""

@@ -8,7 +8,7 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from demo import export, language_model
-from demo.model import codec_config
+from demo.model import SHARPNESS, codec_config
 from demo.train_decoder import Speaking
 from demo.train_encoder import Listening
 from demo.train_speaker import SpeakerTask
@@ -79,7 +79,7 @@ def test_the_language_model_is_the_one_that_was_trained(untrained: tuple[Path, d
     )
     prompt = list(range(100, 140))
     with torch.inference_mode():
-        expected = export.SHARPNESS * modules["model"](torch.tensor([prompt])).logits[0, -1, torch.from_numpy(ids)]
+        expected = SHARPNESS * modules["model"](torch.tensor([prompt])).logits[0, -1, torch.from_numpy(ids)]
     assert torch.allclose(runner.prefill([Chunk(0, prompt, 0)])[0], expected, atol=1e-3)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from demo.language_model import without_word_ends
+from demo.lessons import without_word_ends
 from demo.natural import END_OF_WORD, Reading, Spectra
 from demo.recordings import BOOK, PROMPTS, of_people
 from demo.spectra import BINS, Kept, amplitudes
@@ -30,14 +30,8 @@ def kept_sentence(frames: int) -> Kept:
     """A sentence with a voice and a little noise, all of whose tokens are silence."""
     steps = frames * 320 // 200
     loud = np.full((601, steps), 1.0, np.float32)
-    read = Reading(
-        "Hm.",
-        tokens([(0, 0)], frames),
-        np.zeros(frames, np.int16),
-        2,
-        Spectra(loud, 0.01 * loud, np.full(steps, 190.0)),
-    )
-    return Kept.of([read])
+    spectra = Spectra(loud, 0.01 * loud, np.full(steps, 190.0, np.float32))
+    return Kept.of([Reading("Hm.", tokens([(0, 0)], frames), np.zeros(frames, np.int16), 2, spectra)])
 
 
 def test_kept_spectra_are_those_of_the_teacher(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from engine.speech import SpeechEngine
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import SAMPLES_PER_TOKEN, OutputGrammar, Passage, Prompt, Samples, Sampling, TokenIds
 from engine.voices.database import Database
+from tests.waiting import NEVER
 
 FIRST_WINDOW = WindowPlan().first + WindowPlan().first_lookahead  # tokens that are enough for it
 
@@ -100,7 +101,7 @@ class FakeCodec:
         return [(np.full(32, len(wave) % 4096), np.arange(len(wave) // SAMPLES_PER_TOKEN) % 512) for wave in waves]
 
     def decode_batch(self, items: list[Passage]) -> list[Samples]:
-        self.gate.wait(10)
+        self.gate.wait(NEVER)
         if self.fail:
             raise RuntimeError("the device is gone")
         self.decoded += len(items)
@@ -120,6 +121,7 @@ def fake_engine(
     config: EngineConfig | None = None,
     observer: Observer = UNOBSERVED,
     database: Database | None = None,
+    transcripts: bool = True,
 ) -> SpeechEngine:
     """An engine of fakes with a real store. Its sentences, of one token each, are neither checked nor trimmed."""
     unchecked = {"retakes": 0, "pauses": PauseConfig(sentence_seconds=None)}
@@ -131,4 +133,5 @@ def fake_engine(
         codec or FakeCodec(),
         database or Database.in_directory(directory),
         observer=observer,
+        transcripts=transcripts,
     )

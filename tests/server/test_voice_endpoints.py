@@ -14,10 +14,9 @@ from fastapi import FastAPI
 from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
 from engine.voices.catalogue import BUILT_IN
-from server.settings import Settings
 from tests.server.conftest import Server, serving
 from tests.server.errors import assert_error
-from tests.server.fakes import BODY, Fakes, ready
+from tests.server.fakes import BODY, Fakes, patient, ready
 from tests.server.specification import conforms
 from tests.server.uploads import agree, sound, upload
 from tests.waiting import wait_until
@@ -160,6 +159,22 @@ def test_a_sample_comes_back_as_it_was_sent(http: httpx.Client, clip: bytes) -> 
         assert response.headers["x-content-type-options"] == "nosniff"
     assert_error(http.get(f"{VOICES}/alloy/sample"), 400, "voice_id", "not made from a sample")
     assert_error(http.get(f"{VOICES}/voice_0/sample"), 404, "voice_id", "no voice")
+
+
+def test_a_model_that_uses_no_transcripts_says_so(
+    vocabulary: Vocabulary, tmp_path: Path, clip: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    transcript = "What the clip says, in about five seconds."
+    fakes = Fakes(vocabulary, tmp_path, transcripts=False)
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
+        wait_until(lambda: ready(http))
+        told, plain = upload(http, "Told", clip, transcript=transcript).json(), upload(http, "Plain", clip).json()
+        later = http.post(f"{VOICES}/{plain['id']}", json={"transcript": transcript}).json()
+        assert http.get(f"{VOICES}/{told['id']}").json()["transcript"] == transcript
+    for voice in (told, later):
+        assert any("does not use it" in warning for warning in voice["warnings"])
+    assert not any("transcript" in warning for warning in plain.get("warnings", []))
+    assert caplog.text.count("does not use it") == 2
 
 
 def test_renaming_and_a_transcript(http: httpx.Client, fakes: Fakes, clip: bytes) -> None:
@@ -307,7 +322,7 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
 
 
 def test_making_voices_is_admitted_as_speaking_is(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=1, max_waiting=0))
+    fakes = Fakes(vocabulary, tmp_path, patient(max_requests=1, max_waiting=0))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(1) as pool:
         wait_until(lambda: ready(http))
         fakes.language_model.gate.clear()

@@ -54,6 +54,18 @@ def test_what_a_passage_keeps_sounds_as_in_the_whole(codec: BiCodec) -> None:
         np.testing.assert_allclose(wave, expected, rtol=0, atol=1e-5)
 
 
+def test_at_fixed_shapes_passages_sound_the_same(codec: BiCodec, small_checkpoint: Path) -> None:
+    """More of them than a shape has, shorter and longer than any shape, and again after others."""
+    fixed = BiCodec.from_checkpoint(small_checkpoint, fixed=True)
+    for frames in ((28,), FRAMES, (3,) * 17, (310,), (28,)):
+        passages = [
+            item._replace(kept=KEPT[n % len(KEPT)] if len(item.semantic) > 66 else slice(None))
+            for n, item in enumerate(items(frames, seed=len(frames)))
+        ]
+        for passage, wave in zip(passages, fixed.decode_batch(passages), strict=True):
+            np.testing.assert_allclose(wave, codec.decode(*passage), rtol=0, atol=1e-4)
+
+
 def test_the_wave_generator_hears_as_far_as_it_reaches_and_no_further(codec: BiCodec) -> None:
     generator = codec.network.decoder
     assert generator.receptive_radius == 11
@@ -129,8 +141,10 @@ def test_bfloat16_decodes_to_nearly_the_same_and_encodes_to_the_same(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_what_the_cpu_gives(codec: BiCodec, small_checkpoint: Path, small_numbers: Arrays) -> None:
     on_gpu = BiCodec.from_checkpoint(small_checkpoint, device="cuda")
-    for item, wave in zip(items(FRAMES), on_gpu.decode_batch(items(FRAMES)), strict=True):
-        assert signal_to_noise(codec.decode(*item), wave) > 40  # convolutions may use TF32
+    for frames in (FRAMES, (28,), FRAMES * 4, (400, 28)):
+        passages = items(frames)
+        for item, wave in zip(passages, on_gpu.decode_batch(passages), strict=True):
+            assert signal_to_noise(codec.decode(*item), wave) > 40  # convolutions may use TF32
     voice, semantic = on_gpu.encode(small_numbers["wav_16k"])
     assert np.mean(voice == small_numbers["global_tokens"]) >= 0.9
     assert np.mean(semantic == small_numbers["semantic_tokens"]) >= 0.95

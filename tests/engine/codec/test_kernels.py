@@ -1,5 +1,6 @@
 """Compiled activations give what the others give, for every shape."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from engine.config import Precision
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_compiled_activations(precision: Precision, tmp_path: Path) -> None:
     if torch.backends.cpu.get_cpu_capability() not in kernels.WIDTHS:
@@ -32,6 +32,17 @@ def test_compiled_activations(precision: Precision, tmp_path: Path) -> None:
             torch.testing.assert_close(found.activate(compiled, dtype), expected.activate(plain, dtype))
             found.add(term.clone())
             expected.add(term.clone())
+
+
+def test_a_compilation_without_enough_time_leaves_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    killed, running = tmp_path / "tmpkilled", tmp_path / "tmprunning"
+    for folder in (killed, running):
+        folder.mkdir()
+        (folder / "function.pt2").write_bytes(b"half of it")
+    os.utime(killed, (0, 0))
+    assert not kernels.build("float32", tmp_path, seconds=0)
+    assert "no time" in caplog.text
+    assert list(tmp_path.iterdir()) == [running]  # another server's, which may still compile
 
 
 def test_a_damaged_file_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -141,6 +141,21 @@ async def test_when_all_takes_fail_it_is_said_and_the_rest_of_the_text_goes_on(
     assert len(samples) > 3 * 0.35 * 16_000
 
 
+async def test_what_a_runaway_said_after_the_end_is_hardly_heard_and_it_is_said(
+    clean: Stage, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    await clean.say(TEXTS[0], 0)
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0.5, ("runaway",))
+    for seed in range(40):
+        text = TEXTS[seed % len(TEXTS)]
+        expected, heard = heard_tokens((await clean.say(text, 0))[0]), await stage.say(text, seed)
+        tokens = heard_tokens(heard[0])
+        assert len(tokens) <= len(expected) + 15  # 0.3 s
+        assert heard[1] or not is_noticed(tokens, expected)
+    await stage.engine.close()
+    assert stage.outcomes["runaway"] > 20
+
+
 async def test_speech_begins_before_the_rate_of_its_voice_is_measured(small_checkpoint: Path, tmp_path: Path) -> None:
     stage = Stage(small_checkpoint, tmp_path, 0)
     stage.teacher.may_measure.clear()

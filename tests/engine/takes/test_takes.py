@@ -113,6 +113,20 @@ def test_a_voices_own_rate_narrows_what_is_normal() -> None:
     assert heard(frames, lengths=Lengths.of(TEXT, rate=1.3)).fault is Fault.LENGTH
 
 
+def test_a_take_that_goes_on_after_another_may_not_lose_the_end() -> None:
+    frames = sound((LENGTHS.complete - 5, 0.3))
+    tokens = different(LENGTHS.complete - 5)
+    faults = []
+    for kept in (0, 50):
+        take = Take(LENGTHS, tokens[:kept])
+        for token in tokens[kept:]:
+            take.push(token)
+        take.hear(frames, last=True)
+        take.end(bounded=False)
+        faults.append(take.fault)
+    assert faults == [None, Fault.LENGTH]
+
+
 def test_a_runaway_is_stopped_before_the_models_bound() -> None:
     take = Take(LENGTHS)
     while not take.fault:
