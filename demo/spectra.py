@@ -39,7 +39,9 @@ def cosines(coefficients: int) -> Tensor:
 def cepstra(amplitudes: npt.NDArray[np.float32], coefficients: int) -> npt.NDArray[np.int8]:
     """Amplitudes (601, T) as rounded cepstra (T, coefficients)."""
     logs = torch.log(torch.from_numpy(amplitudes[:BINS].astype(np.float32)) + FLOOR)
-    found: npt.NDArray[np.int8] = (logs.T @ cosines(coefficients).T / ROUNDED).round().clamp(-127, 127).to(torch.int8).numpy()
+    found: npt.NDArray[np.int8] = (
+        (logs.T @ cosines(coefficients).T / ROUNDED).round().clamp(-127, 127).to(torch.int8).numpy()
+    )
     return found
 
 

@@ -165,6 +165,7 @@ def main(
 ) -> None:
     """Train the decoder, starting from the voice's projections of the first stage."""
     torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True  # all batches have the same shape
     torch.manual_seed(0)
     random = np.random.default_rng()
     voices = heard_voices(corpus, out)

@@ -1,7 +1,6 @@
 """Every stage of the training, from an empty folder to a checkpoint that the server takes, for seconds each."""
 
 import ctypes.util
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +49,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def state(said: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("state")
     train_speaker.main(said, out, minutes=MOMENT, threads=2)
-    flat_speech.main(said, out, sentences=flat_speech.SHARD)
+    flat_speech.main(out, sentences=flat_speech.SHARD)
     gather.main(said, out)
     language_model.main(out, minutes=MOMENT, threads=2)
     for stage in (train_decoder, train_encoder):
@@ -92,11 +91,9 @@ async def test_what_was_trained_for_moments_can_be_served(state: Path, tmp_path:
 def test_a_checkpoint_taken_apart_and_put_together_is_the_same(said: Path, state: Path, tmp_path: Path) -> None:
     export.main(state, tmp_path / "first")
     begin.main(tmp_path / "first", said, tmp_path / "state")
-    shutil.copy(state / "shapes.pt", tmp_path / "state")
     export.main(tmp_path / "state", tmp_path / "second")
     for name in ("LLM/model.safetensors", "BiCodec/model.safetensors"):
         one, other = (load_file(tmp_path / part / name) for part in ("first", "second"))
         assert one.keys() == other.keys()
         for key, value in one.items():
-            if not key.startswith("decoder.model.0."):  # depends on the shapes, and is learnt anew
-                assert torch.allclose(value.float(), other[key].float(), atol=0.02), key
+            assert torch.allclose(value.float(), other[key].float(), atol=0.02), key
