@@ -6,6 +6,7 @@
 # make test-cluster          the server's and Ray's tests on clusters of several nodes on this machine: five minutes
 # make clients              the clients of tests/clients, in environments of their own; skipped without them
 # make listener              the judges of the demo voice's speech (Whisper, DNSMOS); its tests are skipped without them
+# make test-debian           the tests of the text, on Debian's own Python
 # make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
 
 
 
-.PHONY: serve llama llama-server clients listener test test-all test-cluster test-vllm lint types
+.PHONY: serve llama llama-server clients listener vllm test test-all test-cluster test-debian test-vllm lint types
 
 serve: $(VENV)/.installed $(if $(MODEL),$(WITHOUT_GPU))
 	$(BIN)/fast-spark serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
@@ -34,14 +35,21 @@ clients: $(CLIENTS)
 
 listener: $(LISTENER)/.installed
 
+vllm: $(VLLM)/.installed
+
 test: $(VENV)/.installed-dev $(LLAMA)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.installed-dev $(LLAMA)
-	$(BIN)/python -m pytest -m "not cluster" $(ARGS)
+	$(BIN)/python -m pytest -m "not cluster and not alone" \
+		-p tests.cores --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m alone $(ARGS)
 
 test-cluster: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m cluster $(ARGS)
+
+test-debian: $(VENV)/.installed
+	scripts/test-debian $(BIN)/python
 
 test-vllm: $(VLLM)/.installed
 	VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_CPU_NUM_OF_RESERVED_CPU=0 VLLM_CPU_KVCACHE_SPACE=1 \

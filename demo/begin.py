@@ -15,20 +15,17 @@ import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor
-from transformers import Qwen2ForCausalLM
 
 from demo.corpus import SAID
-from demo.export import SHARPNESS
 from demo.model import codec_config
 from demo.train_decoder import Codebook, Speaking
 from demo.train_encoder import Listening
 from demo.train_speaker import SpeakerTask, Voices, global_tokens, targets
 from demo.trainable import trainable, weights
-from engine.checkpoints.layout import demo_directory
+from demo.widen import OWN, language_model_state
 from engine.codec.loader import load_features, load_network
 
 FIT_STEPS = 4000
-OWN = demo_directory()
 
 
 @torch.enable_grad()
@@ -64,10 +61,9 @@ def codec_states(checkpoint: Path, voices: Voices, out: Path) -> None:
     network = trainable(codec_config())
     loaded = load_network(checkpoint).state_dict()
     for name, value in weights(network).items():
-        if name in loaded and loaded[name].shape == value.shape:
-            value.copy_(loaded[name])
-        elif not name.startswith("decoder."):  # its first layer depends on the shapes, the others are not trained
+        if loaded[name].shape != value.shape:
             raise typer.BadParameter(f"{checkpoint}: {name} has other dimensions than demo.model gives it")
+        value.copy_(loaded[name])
     task, speaking, listening = SpeakerTask(network.speaker_encoder), Speaking(network), Listening(network)
     speaking.codebook = parts_of(F.normalize(network.quantizer.codebook.weight.detach(), dim=-1))
     listening.features.load_state_dict(load_features(checkpoint).state_dict())
@@ -77,14 +73,6 @@ def codec_states(checkpoint: Path, voices: Voices, out: Path) -> None:
     states = {"speaker": ("speaker", task), "codec": ("speaking", speaking), "listener": ("listening", listening)}
     for name, (key, module) in states.items():
         torch.save({key: module.state_dict()}, out / f"{name}.pt")
-
-
-def language_model_state(checkpoint: Path, out: Path) -> None:
-    """Write the state of the language model's stage."""
-    model = Qwen2ForCausalLM.from_pretrained(checkpoint / "LLM", dtype=torch.float32)
-    state = model.state_dict()
-    state["model.norm.weight"] = state["model.norm.weight"] / SHARPNESS
-    torch.save({"model": state}, out / "language_model.pt")
 
 
 def main(

@@ -6,12 +6,17 @@ a sum of two voices' waveforms has no pitch. So some numbers of the d-vector sta
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from demo.train_speaker import HIGHEST, LOWEST, STEP, SpeakerTask
+from demo.voicing import HIGHEST, LOWEST, STEP
+
+if TYPE_CHECKING:
+    from demo.train_speaker import SpeakerTask
 
 WIDTH = 10.0  # Hz, about one pitch
 GAIN = 0.5  # deviation of a number that stands for a pitch

@@ -16,18 +16,14 @@ from torch import Tensor
 from transformers import Qwen2ForCausalLM, Wav2Vec2Config, Wav2Vec2Model
 
 from demo import language_model
-from demo.model import CODEC, WAV2VEC2, codec_config
+from demo.model import CODEC, SHARPNESS, WAV2VEC2, codec_config, names
 from demo.train_decoder import Speaking
 from demo.train_encoder import Listening
 from demo.train_speaker import SpeakerTask
 from demo.trainable import trainable, weights
-from demo.waveform_basis import build
 from engine.checkpoints.synthetic import model_config, write_codec, write_llm, write_tokenizer, write_wav2vec2
-from engine.codec.decoder import WaveGenerator
 from engine.codec.loader import codec_name
 
-SHARPNESS = 3.0
-"""How much surer the language model is than training made it: of its unlikely tokens, most are wrong."""
 WEIGHT_NORMED = ("decoder.", "quantizer.in_project.", "quantizer.out_project.")
 
 
@@ -62,12 +58,7 @@ def codec_tensors(state: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         module.load_state_dict(torch.load(state / f"{name}.pt", weights_only=True)[key])
     with torch.no_grad():
         network.quantizer.codebook.weight.copy_(speaking.codebook())
-    generator = WaveGenerator(codec_config().decoder)
-    build(generator, torch.load(state / "shapes.pt", weights_only=True))
-    tensors = {name: value for name, value in weights(network).items() if not name.startswith("decoder.")}
-    tensors |= {f"decoder.{name}": value for name, value in generator.state_dict().items()}
-    tensors |= {f"decoder.model.0.{name}": value for name, value in weights(speaking.conv_in).items()}
-    own = {codec_name(name): value for name, value in tensors.items()}
+    own = {codec_name(name): value for name, value in weights(network).items()}
     wav2vec2 = Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2))  # with the layer above those that are used
     wav2vec2.load_state_dict(listening.features.wav2vec2.state_dict(), strict=False)
     return weight_normed(own), wav2vec2.state_dict()
@@ -92,7 +83,7 @@ def main(
     llm.pop("lm_head.weight")  # tied to the embedding
     llm["model.norm.weight"] *= SHARPNESS  # and so all logits
     write_llm(out / "LLM", language_model.config(), half(llm))
-    write_tokenizer(out / "LLM", language_model.names(), Sequence([NFC(), Lowercase()]))
+    write_tokenizer(out / "LLM", names(), Sequence([NFC(), Lowercase()]))
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
     typer.echo(f"{out}: {size:.1f} MB")
 

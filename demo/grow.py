@@ -16,8 +16,8 @@ import torch
 import typer
 from torch import Tensor
 
-from demo.language_model import config, names
-from demo.model import CODEC, TEXT_TOKENS
+from demo.language_model import config
+from demo.model import CODEC, TEXT_TOKENS, names
 from demo.reading import SLOTS
 from demo.tokens import CODES, MANDARIN, PHASES, PHONEMES, STATES, index
 from engine.checkpoints.synthetic import token_names

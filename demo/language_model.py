@@ -8,60 +8,95 @@ Without that, a model needs many more sentences to learn the alignment of speech
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 import typer
-from torch import Tensor
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import AttentionInterface, Qwen2Config, Qwen2ForCausalLM
 
-from demo.corpus import load
-from demo.model import CODEC, QWEN2, TEXT_TOKENS
-from demo.natural import END_OF_WORD
-from demo.reading import Reading, Said, pronunciations, word_ends
+from demo.lessons import CONTENT, Lesson, Lessons
+from demo.material import FILE, Material, Numbers
+from demo.model import QWEN2, TEXT_TOKENS, names
+from demo.reading import Reading, Said, lower, slots
 from demo.runs import Run, fast
-from demo.tokens import CODES, PHASES, STATES, index, unknown_phase
-from demo.train_speaker import Voices, flat_pitch
-from demo.voices import LEVELS, pitch_label
-from engine.checkpoints.synthetic import token_names, write_tokenizer
-from engine.tokens.prompts import Prompts
-from engine.tokens.vocabulary import Vocabulary
-from engine.types import ClonedVoiceTokens, CreatedVoiceTokens, Gender, TokenIds, VoiceAttributes
 
 LETTER_LAYERS, LETTER_HEAD = (2, 3, 4), 0  # this head of these layers is told to look at the letter that is said,
 WORD_LAYERS, WORD_HEAD = (3, 4), 3  # and this one at the end of its word: only there the whole word has been read
 REACH = 2  # letters to either side of the one that is said
-CONTENT = 2  # ids before the text in every prompt
-MISHEARD = 0.9  # at most of a sample's tokens: the small encoder hears badly
-ALONE = 0.6  # of the lessons have one text,
-AFTER_SAMPLE = 0.6  # and of the others so many begin with a sample and its transcript
-UNPUNCTUATED = 0.3  # of the texts end with a letter, as people write them
-MANDARIN = 1 / 3  # so many of its texts for each English one: pinyin is soon learnt
-BATCH_TOKENS, BATCH_LETTERS = 1300, 3000
+GUIDED = 0.3  # the weight of where they look
+NOWHERE = -1e4  # the score of a place where a head must not look
+LOST = 11.5  # at most, of a head's loss: it sees 1e-5 of what it should
+ROUND = 32  # lengths of batches are multiples of it, so that there are few
+
+Arrays = dict[str, Numbers]
 
 
-def names() -> list[str]:
-    """The token names, in the order of their ids."""
-    global_codes = int(np.prod(CODEC["speaker_encoder"]["fsq_levels"]))
-    return token_names(TEXT_TOKENS, global_codes, CODES)
+@dataclass(slots=True)
+class Guide:
+    """Where guided heads should look: the letter and the word's end of each position (B, T), below 0 for anywhere.
+
+    Their losses are gathered in `losses`.
+    """
+
+    letters: Tensor
+    ends: Tensor
+    losses: list[Tensor] = field(default_factory=list)
+
+    def heads(self, layer: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The guided heads of a layer, each with the first and the last place where it should look, both (B, T)."""
+        if layer in LETTER_LAYERS:
+            yield LETTER_HEAD, self.letters - REACH, self.letters + REACH
+        if layer in WORD_LAYERS:
+            yield WORD_HEAD, self.ends - 1, self.ends
+
+    def watch(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> None:
+        """Add the losses of a layer's guided heads, whose queries and keys are (B, heads, T, dim)."""
+        for head, first, last in self.heads(layer):
+            scores = (query[:, head] @ key[:, head].transpose(1, 2)).float() * scaling  # (B, T, T)
+            self.losses.append(lost(scores, first, last, self.letters >= 0))
 
 
-@cache
-def vocabulary() -> Vocabulary:
-    """The demo model's vocabulary; its letters are lower case."""
-    from tokenizers.normalizers import NFC, Lowercase, Sequence
+def lost(scores: Tensor, first: Tensor, last: Tensor, asked: Tensor) -> Tensor:
+    """How little a causal head with these scores (B, T, T) sees of the places from `first` to `last`, both (B, T).
 
-    with tempfile.TemporaryDirectory() as directory:
-        write_tokenizer(Path(directory), names(), Sequence([NFC(), Lowercase()]))
-        return Vocabulary(Path(directory) / "tokenizer.json")
+    It is the mean, over the positions that are `asked`, of the negative log of the attention to those places.
+    """
+    places = torch.arange(scores.shape[-1], device=scores.device)
+    scores = scores.masked_fill(places > places[:, None], NOWHERE)
+    far = (places < first[..., None]) | (places > last[..., None])
+    seen = scores.masked_fill(far, NOWHERE).logsumexp(-1) - scores.logsumexp(-1)
+    # The positions are not selected but weighed: selecting them would wait for the device.
+    total: Tensor = ((-seen).clamp(max=LOST) * asked).sum()
+    return total / asked.sum().clamp(min=1)
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    _mask: Tensor | None,
+    scaling: float,
+    guide: Guide | None = None,
+    **_others: object,
+) -> tuple[Tensor, None]:
+    """Causal attention as `transformers` calls it, (B, heads, T, dim) to (B, T, heads, dim). Padding is behind."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    if guide is not None:
+        guide.watch(int(module.layer_idx), query, key, scaling)  # type: ignore[arg-type]
+    seen = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+    return seen.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("guided", attention)
 
 
 def config() -> Qwen2Config:
@@ -77,193 +112,115 @@ def config() -> Qwen2Config:
         eos_token_id=TEXT_TOKENS + 2,
         architectures=["Qwen2ForCausalLM"],
         dtype="float32",
-        attn_implementation="eager",  # type: ignore[call-arg]  # the others do not tell where they look
+        attn_implementation="guided",  # type: ignore[call-arg]
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A prompt with its answer; for each id of the answer, the letter that it says (or -1) and the end of the word."""
-
-    prompt: list[int]
-    answer: list[int]
-    letters: list[int]
-    ends: list[int]
-
-
-class Lessons:
-    """Prompts of all forms, built at random from texts and voices."""
-
-    def __init__(self, corpus: Path, said: Tensor, pitch: npt.NDArray[np.float64], random: np.random.Generator) -> None:
-        self._random = random
-        self._voices = Voices(corpus)
-        self._said = said.numpy()
-        self._pitch = pitch
-        texts = load(corpus, "texts")
-        english = len(texts["texts"])
-        if any(corpus.glob("mandarin-*[0-9].npz")):
-            texts = {name: np.concatenate([texts[name], values]) for name, values in load(corpus, "mandarin").items()}
-        starts = np.concatenate([[0], np.cumsum(texts["frames"])])
-        self._texts = [str(text) for text in texts["texts"]]
-        self._tokens = [texts["tokens"][a:b].astype(int).tolist() for a, b in pairwise(starts)]
-        self._letters = [texts["characters"][a:b].tolist() for a, b in pairwise(starts)]
-        self._speed = texts["speed"]
-        # Some are repeated; those that are equally long are in any order.
-        shown = np.arange(len(self._texts))
-        if len(shown) > english:
-            shown = random.permutation(np.r_[shown[:english], np.resize(shown[english:], int(MANDARIN * english))])
-        lengths = np.array([len(t) + len(x) for t, x in zip(self._tokens, self._texts, strict=True)])
-        letters = np.array([len(text) for text in self._texts])
-        self._by_length = shown[np.argsort(lengths[shown], kind="stable")]
-        self._by_letters = shown[np.argsort(letters[shown], kind="stable")]
-        self._vocabulary = vocabulary()
-        self._prompts = Prompts(self._vocabulary)
-
-    def batch(self) -> list[Lesson]:
-        """Lessons of similar length, `BATCH_TOKENS` ids in total; some have several texts one after the other."""
-        joined = 1 if self._random.random() < ALONE else int(self._random.integers(2, 6))
-        first = int(self._random.integers(len(self._by_length)))
-        n = int(self._by_length[first])
-        count = max(1, BATCH_TOKENS // (joined * (len(self._tokens[n]) + len(self._texts[n])) + 45))
-        texts = self._by_length[first : first + count * joined].tolist()
-        return [self.lesson(texts[start : start + joined]) for start in range(0, len(texts), joined)]
-
-    def words(self) -> tuple[list[list[int]], list[Said]]:
-        """Texts as in a prompt, `BATCH_LETTERS` ids in total, with the pronunciations of their words."""
-        first = int(self._random.integers(len(self._by_letters)))
-        count = BATCH_LETTERS // (len(self._texts[self._by_letters[first]]) + CONTENT)
-        chosen = self._by_letters[first : first + count].tolist()
-        texts, letters = zip(*(self._ended(self._texts[n], self._letters[n]) for n in chosen), strict=True)
-        prompts = [list(self._prompts.speak(text, ClonedVoiceTokens(self._said[0])).ids) for text in texts]
-        prompts = [prompt[: CONTENT + len(text) + 1] for prompt, text in zip(prompts, texts, strict=True)]
-        return prompts, [
-            pronunciations(t, self._tokens[n], said) for t, n, said in zip(texts, chosen, letters, strict=True)
-        ]
-
-    def _ended(self, text: str, letters: list[int]) -> tuple[str, list[int]]:
-        """A text, sometimes without its punctuation, and its letters that are spoken."""
-        if self._random.random() < UNPUNCTUATED:
-            text = text.rstrip(".?!")
-        return text, [min(letter, len(text) - 1) for letter in letters]
-
-    def lesson(self, texts: list[int]) -> Lesson:
-        """A lesson with texts in one cloned or created voice; texts with another speed than the first are left out."""
-        speed = int(self._speed[texts[0]])
-        texts = [n for n in texts if self._speed[n] == speed]
-        text, semantic, letters = "", list[int](), list[int]()
-        for n in texts:
-            text = f"{text} {self._texts[n]}" if text else self._texts[n]
-            letters += [letter + len(text) - len(self._texts[n]) for letter in self._letters[n]]
-            semantic += [self._vocabulary.semantic.ids[token] for token in self._tokens[n]]
-        answer = [*semantic, self._vocabulary.id("<|end_semantic_token|>")]
-        text, letters = self._ended(text, [*letters, len(text) - 1])
-        places = word_ends(text)
-        ends = [places[letter] for letter in letters]
-        if len(texts) > 1 and speed == 2 and self._random.random() < AFTER_SAMPLE:
-            heard = sum(len(self._tokens[n]) for n in texts[: int(self._random.integers(1, len(texts)))])
-            return Lesson(self._going_on(text, answer[:heard]), answer[heard:], letters[heard:], ends[heard:])
-        voice = int(self._random.integers(self._voices.count))
-        globals_ = self._said[voice]
-        if speed == 2 and self._random.random() < 0.75:
-            prompt = self._prompts.speak(text, ClonedVoiceTokens(globals_)).ids
-            return Lesson(list(prompt), answer, letters, ends)
-        gender: Gender = "female" if self._voices.female[voice] else "male"
-        frequency = float(self._pitch[voice])
-        attributes = VoiceAttributes(gender, LEVELS[pitch_label(gender, frequency)], LEVELS[speed])
-        asked = self._prompts.create_voice(text, attributes).ids
-        acoustic = self._acoustic(frequency, speed)
-        known = self._prompts.speak(text, CreatedVoiceTokens(globals_, attributes, acoustic)).ids
-        begun = list(known[len(asked) :])
-        voiced = [-1] * len(begun)
-        return Lesson(list(asked), begun + answer, voiced + letters, voiced + ends)
-
-    def _going_on(self, text: str, heard: list[int]) -> list[int]:
-        """A prompt in which the first texts are a sample's transcript, with the sample's tokens from the encoder."""
-        voice = self._said[int(self._random.integers(self._voices.count))]
-        first = self._vocabulary.semantic.first
-        misheard = self._random.random(len(heard)) < self._random.uniform(0, MISHEARD)
-        sample = np.where(misheard, self._random.integers(CODES, size=len(heard)), np.array(heard) - first)
-        sample = unknown_phase(without_word_ends(sample)) + first
-        return [*self._prompts.speak(text, ClonedVoiceTokens(voice)).ids, *sample.tolist()]
-
-    def _acoustic(self, frequency: float, speed: int) -> tuple[int, ...]:
-        """The acoustic block: pitch in Hz, loudness, speed."""
-        names = (
-            "start_acoustic_token",
-            f"pitch_value_{round(frequency)}",
-            "loudness_value_15",
-            f"speed_value_{2 * speed + 1}",
-            "end_acoustic_token",
-        )
-        return tuple(self._vocabulary.id(f"<|{name}|>") for name in names)
+def padded(rows: list[Numbers]) -> Numbers:
+    """Rows as (rows, T), with zeros behind: nothing sees them."""
+    length = -(-max(map(len, rows)) // ROUND) * ROUND
+    out = np.zeros((len(rows), length), np.int64)
+    for row, values in zip(out, rows, strict=True):
+        row[: len(values)] = values
+    return out
 
 
-def without_word_ends(said: TokenIds) -> TokenIds:
-    """Semantic tokens (T,) with the sound before it in place of each end of a word: espeak-ng's voices have none."""
-    ends = said // (STATES * PHASES) == index(END_OF_WORD)
-    return said[np.maximum.accumulate(np.where(ends, 0, np.arange(len(said))))]
-
-
-def guidance(attention: Tensor, queries: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """The loss of a head's attention: how far it is from the given positions.
-
-    `attention` is (B, T, T) of one head; `queries` (N, 2) are items and positions; each looks from `first` to `last`,
-    both (N,).
-    """
-    rows = attention[queries[:, 0], queries[:, 1]]  # (N, T)
-    places = torch.arange(rows.shape[1])
-    near = (places >= first[:, None]) & (places <= last[:, None])
-    return -(rows * near).sum(1).clamp(min=1e-5).log().mean()
-
-
-def losses(model: Qwen2ForCausalLM, lessons: list[Lesson], guided: float) -> dict[str, Tensor]:
-    """The losses of the answers and of the guided heads."""
-    longest = max(len(lesson.prompt) + len(lesson.answer) for lesson in lessons)
-    ids = torch.zeros(len(lessons), longest, dtype=torch.long)
-    queries, wanted, letters, ends = [], [], [], []
-    for item, lesson in enumerate(lessons):
-        whole = lesson.prompt + lesson.answer
-        ids[item, : len(whole)] = torch.tensor(whole)  # padding is behind: nothing sees it
+def arranged(lessons: list[Lesson], prompts: list[Numbers], said: list[Said]) -> Arrays:
+    """A batch of lessons, and of prompts whose words are read: `at` and `read_at` are where ids or words are wanted."""
+    ids = padded([np.concatenate([lesson.prompt, lesson.answer]) for lesson in lessons])
+    letters, ends = np.full(ids.shape, -1), np.full(ids.shape, -1)
+    at = []
+    for row, lesson in enumerate(lessons):
         first = len(lesson.prompt) - 1
-        queries += [(item, first + n) for n in range(len(lesson.answer))]
-        wanted += lesson.answer
-        letters += lesson.letters
-        ends += lesson.ends
-    output = model.model(ids, output_attentions=True, use_cache=False)
-    places, said = torch.tensor(queries), torch.tensor(letters)
-    logits = model.lm_head(output.last_hidden_state[places[:, 0], places[:, 1]])
-    spoken = said >= 0
-    asking, letter, end = places[spoken], said[spoken] + CONTENT, torch.tensor(ends)[spoken] + CONTENT
-    heads = [
-        guidance(output.attentions[n][:, LETTER_HEAD], asking, letter - REACH, letter + REACH) for n in LETTER_LAYERS
-    ]
-    heads += [guidance(output.attentions[n][:, WORD_HEAD], asking, end - 1, end) for n in WORD_LAYERS]
+        asked = slice(first, first + len(lesson.answer))
+        spoken = lesson.letters >= 0
+        letters[row, asked] = np.where(spoken, lesson.letters + CONTENT, -1)
+        ends[row, asked] = np.where(spoken, lesson.ends + CONTENT, -1)
+        at.append(np.arange(asked.start, asked.stop) + row * ids.shape[1])
+    read = padded(prompts)
+    words = [(row, end, phonemes) for row, of_row in enumerate(said) for end, phonemes in of_row.items()]
     return {
-        "tokens": F.cross_entropy(logits, torch.tensor(wanted)),
-        "guidance": guided * torch.stack(heads).mean(),
+        "ids": ids,
+        "at": np.concatenate(at),
+        "wanted": np.concatenate([lesson.answer for lesson in lessons]),
+        "letters": letters,
+        "ends": ends,
+        "read": read,
+        "read_at": np.array([row * read.shape[1] + CONTENT + end for row, end, _ in words]),
+        "read_wanted": np.array([slots(phonemes) for _, _, phonemes in words]),
+    }
+
+
+class Batches(IterableDataset[Arrays]):
+    """Batches of lessons without end, of the material in a file."""
+
+    def __init__(self, file: Path, size: int) -> None:
+        super().__init__()
+        self._file, self._size = file, size
+
+    def __iter__(self) -> Iterator[Arrays]:
+        lessons = Lessons(Material.load(self._file), np.random.default_rng(), self._size)
+        while True:
+            yield arranged(lessons.batch(), *lessons.words())
+
+
+def moved(arrays: Arrays, device: str) -> dict[str, Tensor]:
+    """Arrays as tensors on a device; a GPU takes them from pinned memory, so that nothing waits."""
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    if torch.device(device).type == "cuda":
+        return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in tensors.items()}
+    return tensors
+
+
+def as_they_are(arrays: Arrays) -> Arrays:
+    """The arrays themselves: as tensors they would take shared memory to come from another process."""
+    return arrays
+
+
+def losses(model: Qwen2ForCausalLM, reading: Reading, low: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The losses of the answers, of the guided heads, and of the words that the lower layers `low` read."""
+    guide = Guide(batch["letters"], batch["ends"])
+    hidden = model.model(batch["ids"], use_cache=False, guide=guide).last_hidden_state
+    logits = model.lm_head(hidden.flatten(0, 1)[batch["at"]])
+    read = low(batch["read"], use_cache=False).last_hidden_state
+    return {
+        "tokens": F.cross_entropy(logits.float(), batch["wanted"]),
+        "guidance": GUIDED * torch.stack(guide.losses).mean(),
+        "reading": reading(read.flatten(0, 1)[batch["read_at"]], batch["read_wanted"]),
     }
 
 
 def main(
-    corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
-    out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
+    out: Annotated[Path, typer.Option(help="Where demo.gather's file is, and the state is kept.")] = Path("build/demo"),
     minutes: Annotated[float, typer.Option(help="How long to train.")] = 200,
     threads: Annotated[int, typer.Option(help="Cores.")] = 1,
     learning_rate: Annotated[float, typer.Option(help="At most; half of it after demo.begin.")] = 2e-3,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    batch: Annotated[int, typer.Option(help="Ids in a step; 30,000 on a GPU.")] = 1300,
+    workers: Annotated[int, typer.Option(help="Processes that make lessons; 8 for a GPU.")] = 0,
 ) -> None:
     """Train the language model."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    said = torch.load(out / "global_tokens.pt", weights_only=True)
-    lessons = Lessons(corpus, said, flat_pitch(out, said, Voices(corpus)), np.random.default_rng())
+    made: DataLoader[Arrays] = DataLoader(
+        Batches(out / FILE, batch),
+        batch_size=None,
+        collate_fn=as_they_are,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    batches = iter(made)
+    next(batches)  # the time begins when the processes are ready
     model = Qwen2ForCausalLM(config())  # type: ignore[no-untyped-call]
-    reading = Reading(model.config.hidden_size)
+    reading, low = Reading(model.config.hidden_size), lower(model)
+    run = Run(out, "language_model", {"model": model, "reading": reading}, minutes, learning_rate, device)
 
     def all_losses() -> dict[str, Tensor]:
-        with fast():
-            return losses(model, lessons.batch(), 0.3) | {"reading": reading(model, *lessons.words(), CONTENT)}
+        with fast(device):
+            return losses(model, reading, low, moved(next(batches), device))
 
-    Run(out, "language_model", {"model": model, "reading": reading}, minutes, learning_rate).train(all_losses)
+    run.train(all_losses)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from demo.tokens import CODES
+from engine.checkpoints.synthetic import token_names, write_tokenizer
 from engine.codec.config import CodecConfig
+from engine.tokens.vocabulary import Vocabulary
 
 LATENT = 64
 WIDTH = 192
@@ -87,14 +94,32 @@ WAV2VEC2: dict[str, Any] = {
 }
 QWEN2: dict[str, int] = {
     "hidden_size": 192,
-    "intermediate_size": 512,
+    "intermediate_size": 768,
     "num_hidden_layers": 6,
     "num_attention_heads": 6,
     "num_key_value_heads": 2,
 }
 TEXT_TOKENS = 256  # one for each byte
+SHARPNESS = 3.0
+"""How much surer the language model is than training made it: of its unlikely tokens, most are wrong."""
 
 
 def codec_config() -> CodecConfig:
     """The codec's configuration, validated."""
     return CodecConfig.model_validate(CODEC)
+
+
+def names() -> list[str]:
+    """The token names, in the order of their ids."""
+    global_codes = int(np.prod(CODEC["speaker_encoder"]["fsq_levels"]))
+    return token_names(TEXT_TOKENS, global_codes, CODES)
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The demo model's vocabulary; its letters are lower case."""
+    from tokenizers.normalizers import NFC, Lowercase, Sequence
+
+    with tempfile.TemporaryDirectory() as directory:
+        write_tokenizer(Path(directory), names(), Sequence([NFC(), Lowercase()]))
+        return Vocabulary(Path(directory) / "tokenizer.json")

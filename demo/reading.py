@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM, Qwen2Model
 
+from demo.material import Numbers
 from demo.tokens import PHASES, PHONEMES, STATES
 
 LAYERS = 3  # that read: those above look at what they found
@@ -35,37 +36,33 @@ def word_ends(text: str) -> list[int]:
     return ends
 
 
-def pronunciations(text: str, tokens: list[int], letters: list[int]) -> Said:
+def pronunciations(text: str, tokens: Numbers, letters: Numbers) -> Said:
     """The phonemes of each word by the position of its end, from semantic tokens and the letter that each says."""
     ends = word_ends(text)
-    third, phoneme = np.array(tokens) // PHASES % STATES, np.array(tokens) // (PHASES * STATES)
+    third, phoneme = tokens // PHASES % STATES, tokens // (PHASES * STATES)
     said: Said = {}
     for begin in np.flatnonzero(np.r_[True, (np.diff(phoneme) != 0) | (np.diff(third) < 0)]).tolist():
         if phoneme[begin] != 0:  # silence
-            said.setdefault(ends[letters[begin]], []).append(int(phoneme[begin]))
+            said.setdefault(ends[int(letters[begin])], []).append(int(phoneme[begin]))
     return said
 
 
+def slots(phonemes: list[int]) -> list[int]:
+    """What is asked for at a word's end, `SLOTS` numbers."""
+    return [*phonemes, END, *[UNKNOWN] * SLOTS][:SLOTS]
+
+
 class Reading(nn.Module):
-    """Predicts pronunciations from a language model's lower layers."""
+    """Predicts pronunciations from what a language model's lower layers give."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.slots = nn.Linear(hidden_size, SLOTS * (END + 1))
 
-    def forward(self, model: Qwen2ForCausalLM, prompts: list[list[int]], said: list[Said], content: int) -> Tensor:
-        """The loss of the predicted pronunciations. `content` ids of each prompt are before its text."""
-        ids = torch.zeros(len(prompts), max(map(len, prompts)), dtype=torch.long)
-        places, wanted = [], []
-        for item, (prompt, words) in enumerate(zip(prompts, said, strict=True)):
-            ids[item, : len(prompt)] = torch.tensor(prompt)
-            for end, phonemes in words.items():
-                places.append((item, end + content))
-                wanted.append([*phonemes, END, *[UNKNOWN] * SLOTS][:SLOTS])
-        where = torch.tensor(places)
-        hidden = lower(model)(ids, use_cache=False).last_hidden_state[where[:, 0], where[:, 1]]
+    def forward(self, hidden: Tensor, wanted: Tensor) -> Tensor:
+        """The loss of the pronunciations predicted at the ends of words, from (N, hidden_size) to (N, SLOTS)."""
         logits = self.slots(F.normalize(hidden, dim=-1) * hidden.shape[-1] ** 0.5)
-        return F.cross_entropy(logits.view(-1, END + 1), torch.tensor(wanted).view(-1), ignore_index=UNKNOWN)
+        return F.cross_entropy(logits.view(-1, END + 1), wanted.view(-1), ignore_index=UNKNOWN)
 
 
 def lower(model: Qwen2ForCausalLM) -> Qwen2Model:

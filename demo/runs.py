@@ -18,28 +18,50 @@ from matplotlib import pyplot as plt
 
 from engine.codec.layers import can_pack
 
-SAVED_SECONDS = 120.0
-WARM_UP = 60.0  # seconds
+SAVED_SECONDS = 60.0
+WARM_UP = 60.0  # seconds, at most
+WARM_UP_SHARE = 0.05  # of the time, at most
 COOL_DOWN = 0.5  # of the time
 PAUSE = 20.0  # seconds: a step that seems to take longer was stopped meanwhile
 
 
-def fast() -> torch.autocast:
-    """A context in which matrix products are computed in bfloat16: half the time on CPUs that know it."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=can_pack(torch.bfloat16))
+def fast(device: str = "cpu") -> torch.autocast:
+    """A context in which matrix products are computed in bfloat16: half the time on CPUs that know it, and on GPUs."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or can_pack(torch.bfloat16))
+
+
+def on_cpu(state: object) -> object:
+    """A state with its tensors on the CPU, so that it can be read on machines without the device."""
+    match state:
+        case torch.Tensor():
+            return state.cpu()
+        case dict():
+            return {name: on_cpu(value) for name, value in state.items()}
+        case list():
+            return [on_cpu(value) for value in state]
+    return state
 
 
 class Run:
     """Trains modules for a number of minutes. The state is `<name>.pt`; the curves `<name>.csv` and `<name>.png`."""
 
     def __init__(
-        self, directory: Path, name: str, modules: dict[str, torch.nn.Module], minutes: float, learning_rate: float
+        self,
+        directory: Path,
+        name: str,
+        modules: dict[str, torch.nn.Module],
+        minutes: float,
+        learning_rate: float,
+        device: str = "cpu",
     ) -> None:
-        """Begin, or resume from the state in the directory."""
+        """Begin, or resume from the state in the directory. The modules are moved to the device."""
         directory.mkdir(parents=True, exist_ok=True)
         self._file = directory / f"{name}.pt"
         self._csv = directory / f"{name}.csv"
-        self._modules = modules
+        self._modules = {name: module.to(device) for name, module in modules.items()}
+        if torch.device(device).type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32 outside of `fast`
         self._seconds = minutes * 60
         self._peak = learning_rate
         self._parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
@@ -49,7 +71,7 @@ class Run:
             self._resume()
 
     def _resume(self) -> None:
-        state = torch.load(self._file, weights_only=True)
+        state = torch.load(self._file, map_location="cpu", weights_only=True)
         for name, module in self._modules.items():
             if name in state:  # demo.begin has no state of what is not in a checkpoint
                 module.load_state_dict(state[name])
@@ -62,13 +84,17 @@ class Run:
         state: dict[str, Any] = {name: module.state_dict() for name, module in self._modules.items()}
         state |= {"optimizer": self._optimizer.state_dict(), "elapsed": self.elapsed, "step": self.step}
         partial = self._file.with_suffix(".partial")
-        torch.save(state, partial)
+        torch.save(on_cpu(state), partial)
         partial.replace(self._file)
         self._draw()
 
     def train(self, losses: Callable[[], dict[str, torch.Tensor]], logged: int = 25) -> None:
-        """Minimise the sum of what `losses` returns until the time is over."""
-        totals: dict[str, float] = {}
+        """Minimise the sum of what `losses` returns until the time is over.
+
+        A step never waits for the device: losses are read when they are logged. A step whose gradients are not finite
+        changes the weights as if its gradients were zero.
+        """
+        totals: dict[str, torch.Tensor] = {}
         saved = time.monotonic()
         for _ in self._clock():
             values = losses()
@@ -76,14 +102,17 @@ class Run:
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+            for parameter in self._parameters:
+                if parameter.grad is not None:
+                    parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
             for group in self._optimizer.param_groups:
                 group["lr"] = self._learning_rate()
             self._optimizer.step()
             self.step += 1
             for name, value in values.items():
-                totals[name] = totals.get(name, 0.0) + value.item() / logged
+                totals[name] = totals.get(name, 0.0) + value.detach() / logged
             if self.step % logged == 0:
-                self._log(totals)
+                self._log({name: value.item() for name, value in totals.items()})
                 totals = {}
             if time.monotonic() - saved > SAVED_SECONDS:
                 self.save()
@@ -109,12 +138,13 @@ class Run:
                 bar.update(task, completed=self.elapsed, state=f"step {self.step}")
 
     def _learning_rate(self) -> float:
-        """The learning rate: it rises for a minute, stays the same, and falls towards 0 in the second half of the time.
+        """The learning rate: it rises at first, stays the same, and falls towards 0 in the second half of the time.
 
         So a run can be given more time or less: stop it, and start it again with other minutes.
         """
         left = max(0.0, 1 - self.elapsed / self._seconds)
-        return self._peak * min(1.0, left / COOL_DOWN, 0.02 + self.elapsed / WARM_UP)
+        warm_up = min(WARM_UP, WARM_UP_SHARE * self._seconds)
+        return self._peak * min(1.0, left / COOL_DOWN, 0.02 + self.elapsed / warm_up)
 
     def _log(self, values: dict[str, float]) -> None:
         new = not self._csv.exists()

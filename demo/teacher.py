@@ -47,6 +47,7 @@ class Setting:
     variant: str = ""
     pitch: int = 50
     rate: int = 175
+    language: str = "en-us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,12 @@ class Utterance:
 class Teacher:
     """An instance of espeak-ng. The library has global state: use one per process, and one thread at a time."""
 
-    def __init__(self, language: str = "en-us") -> None:
+    def __init__(self) -> None:
         """Load the library; raises RuntimeError if it is not installed."""
         name = ctypes.util.find_library("espeak-ng")
         if name is None:
             raise RuntimeError("The teacher is espeak-ng, which is not installed: apt install libespeak-ng1")
         self._library = ctypes.CDLL(name)
-        self._language = language
         self._rate = self._library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, None, _PHONEME_EVENTS)
         if self._rate <= 0:
             raise RuntimeError("espeak-ng does not start: are its data files installed (espeak-ng-data)?")
@@ -84,8 +84,8 @@ class Teacher:
     def speak(self, text: str, setting: Setting = Setting()) -> Utterance:
         """Speak a text. An unknown variant gives the plain voice. Raises ValueError if the text gives no speech."""
         variant = f"+{setting.variant}" if setting.variant else ""
-        if self._library.espeak_SetVoiceByName(f"{self._language}{variant}".encode()) != 0:
-            raise ValueError(f"espeak-ng does not speak {self._language}")
+        if self._library.espeak_SetVoiceByName(f"{setting.language}{variant}".encode()) != 0:
+            raise ValueError(f"espeak-ng does not speak {setting.language}")
         self._library.espeak_SetParameter(_RATE, setting.rate, 0)
         self._library.espeak_SetParameter(_PITCH, setting.pitch, 0)
         self._pieces, self._phonemes, self._words = [], [], []

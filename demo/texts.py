@@ -72,7 +72,7 @@ class Texts:
             raise RuntimeError("The frequencies of words are not installed: pip install -e '.[demo]'") from error
         self._random = random
         content = yaml.safe_load(VOCABULARY.read_text())
-        self._templates: list[str] = content["templates"]
+        self._templates: dict[str, list[str]] = {kind: content[kind] for kind in ("templates", "short", "numbered")}
         self._words: dict[str, list[str]] = {kind: words.split() for kind, words in content["words"].items()}
         self._common = [word for word in top_n_list("en", COMMON) if re.fullmatch(r"[a-z]{1,14}('[a-z]+)?", word)]
         self._prose = prose()
@@ -82,24 +82,30 @@ class Texts:
         """A text of 1 to about 16 words."""
         while True:
             kind = self._random.random()
-            if kind < 0.2:
-                text = self._filled()
-            elif kind < 0.5:
+            if kind < 0.15:
+                text = self._filled("templates")
+            elif kind < 0.23:
+                text = self._filled("short")
+            elif kind < 0.29:
+                text = normalise(self._filled("numbered"))
+            elif kind < 0.6:
                 text = self._any_words()
             else:
                 text = self._piece()
             if simplified(text) not in self._excluded:
                 return text
 
-    def _filled(self) -> str:
+    def _filled(self, kind: str) -> str:
         """A template with its placeholders filled."""
-        template = self._pick(self._templates)
+        template = self._pick(self._templates[kind])
         text = re.sub(r"\{(\w+)\}", lambda match: self._word(match[1]), template)
         text = re.sub(r"\ba(?= [aeiou])", "an", text)
         text = re.sub(r"\bA(?= [aeiou])", "An", text)
         return text[0].upper() + text[1:]
 
     def _word(self, kind: str) -> str:
+        if kind.isdecimal():  # a number, as likely short as long
+            return str(int((int(kind) + 1) ** self._random.random()) - 1)
         if kind in ("noun", "adjective") and self._random.random() < 0.25:
             return self._frequent()
         return self._pick(self._words[kind])

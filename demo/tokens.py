@@ -8,17 +8,16 @@ encoder to recognise them, and the language model to generate them. `demo.flat_s
 from __future__ import annotations
 
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import parselmouth
 import torch
 
 from demo.teacher import Utterance
 from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN, TOKENS_PER_SECOND, Samples, TokenIds
 
-Tokens = TypeVar("Tokens", TokenIds, torch.Tensor)
+Tokens = TypeVar("Tokens", npt.NDArray[np.integer[Any]], torch.Tensor)
 
 UNVOICED = ("_", "t", "s", "k", "f", "p", "h", "T", "S", "tS", "t2", "?")
 """espeak-ng's mnemonics; "_" is silence of any length."""
@@ -101,6 +100,8 @@ def phonemes(utterance: Utterance) -> list[tuple[int, int]]:
 
 def frequencies(samples: Samples) -> npt.NDArray[np.float64]:
     """The fundamental frequency of each frame in Hz by Praat, 0 where there is none, (frames,)."""
+    import parselmouth  # here: training needs no more than the tokens, and may run where Praat is not installed
+
     sound = parselmouth.Sound(samples.astype(np.float64), CODEC_SAMPLE_RATE)
     pitch = sound.to_pitch(time_step=1 / TOKENS_PER_SECOND, pitch_floor=55, pitch_ceiling=450)
     found = pitch.selected_array["frequency"]

@@ -1,9 +1,11 @@
 """The second stage: trains the decoder to speak semantic tokens in the voice of global tokens.
 
     python -m demo.train_decoder
+    python -m demo.train_decoder --device cuda --minutes 6
 
-The tokens are given. The speech has a flat pitch (`demo.flat_speech`), so it is a sum of shapes
-(`demo.waveform_basis`). This stage learns the weight of each shape.
+The tokens are given. The speech has a flat pitch (`demo.voicing`), so its waveform depends on the tokens alone. What
+they leave open, such as how loud a sound is, the decoder would guess as the mean of all that occurs, and sound blurred;
+so late in the training critics tell it from real speech.
 """
 
 from __future__ import annotations
@@ -12,31 +14,33 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor, nn
 
 from demo.d_vectors import spread
-from demo.flat_speech import flat
+from demo.flat_windows import SILENCE, FlatWindows, HeardVoices
 from demo.model import codec_config
 from demo.runs import Run, fast
 from demo.tokens import FACTORS, PHASES, PHONEMES, STATES, unknown_phase
-from demo.train_speaker import STEP, SpeakerTask, Voices, nearest_step, read_pitch
 from demo.trainable import trainable
-from demo.waveform_basis import analysis, components, frames, overlapped
+from demo.wave_training import Critics, spectrogram, waves
+from demo.waveform_basis import EMPHASIS, build
 from engine.codec.mel import MelSpectrogram
 from engine.codec.network import CodecNetwork
 from engine.types import SAMPLES_PER_TOKEN
 
-WINDOW = 32  # frames
-BATCH = 20
-BETWEEN = 5.0  # Hz
+BATCH = {"cuda": 64, "cpu": 16}
+LEARNING_RATE = 7e-4
+UNKNOWN_PHASES = 0.15  # of batches
 FLOOR = 1e-4  # of mel bands
-TONELESS, MUFFLED = 2.0, 3.0  # weights of losses; ears and recognisers go by mel bands
-SILENCE = 0.003  # energy, with high frequencies raised, of a frame that hardly matters
-FAINT = 0.03  # the same for all frequencies as they are
+WINDOWS = (256, 512, 1024)  # samples: of spectrograms that are compared
+FAINTEST = 1e-3  # of a spectrogram's magnitudes, of a window's
+TONELESS, MUFFLED, BLURRED = 2.0, 3.0, 1.0  # weights of losses; ears and recognisers go by mel bands
+FAINT = 0.03  # energy of a frame that hardly matters
+CRITICS_BEGIN, CRITICS_COUNT = 0.25, 0.4  # of the time: when critics begin to learn, and when they are listened to
+UNCONVINCED, UNLIKE = 0.15, 1.0  # weights of what critics say, and of what they see
 
 
 class Codebook(nn.Module):
@@ -63,7 +67,7 @@ class Codebook(nn.Module):
 
 
 class Speaking(nn.Module):
-    """The parts that decode: the codebook, and the networks from tokens to weights of shapes."""
+    """The parts that decode: the codebook, and the networks from tokens to samples."""
 
     def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
@@ -72,84 +76,26 @@ class Speaking(nn.Module):
         self.fsq = network.speaker_encoder.quantizer
         self.project = network.speaker_encoder.project
         self.prenet = network.prenet
-        self.conv_in = network.decoder.model[0]
+        self.generator = network.decoder
 
-    def forward(self, semantic: Tensor, voice: Tensor) -> Tensor:
-        """Tokens (B, T) and (B, 32) to amounts (B, T, SHAPES)."""
+    def frames(self, semantic: Tensor, voice: Tensor) -> Tensor:
+        """Tokens (B, T) and (B, 32) to the wave generator's input (B, T, C)."""
         latent = self.out_project(self.codebook()[semantic].transpose(1, 2)).transpose(1, 2)
         d_vector = self.project(self.fsq.vectors(voice).transpose(1, 2).flatten(1))
-        amounts: Tensor = self.conv_in(self.prenet(latent, d_vector, None) + d_vector[:, None])
-        return amounts
+        frames: Tensor = self.prenet(latent, d_vector, None) + d_vector[:, None]
+        return frames
+
+    def forward(self, semantic: Tensor, voice: Tensor) -> Tensor:
+        """Tokens (B, T) and (B, 32) to samples (B, 320 T). Only the frames are computed in a lower precision."""
+        with fast(semantic.device.type):
+            frames = self.frames(semantic, voice)
+        return waves(self.generator, frames.float())
 
 
-class FlatWindows:
-    """Windows of flat speech as weights of shapes, with semantic and global tokens; all pitches are as frequent."""
-
-    def __init__(
-        self,
-        directory: Path,
-        said: Tensor,
-        read: npt.NDArray[np.float64],
-        female: npt.NDArray[np.bool_],
-        random: np.random.Generator,
-    ) -> None:
-        """Of the voices' global tokens `said` (N, 32), the pitch in Hz `read` from them (N,), and `female` (N,).
-
-        The shapes are those of the directory, if it has some.
-        """
-        content = flat(directory)
-        self._random, self._said = random, said
-        self._tokens = torch.from_numpy(content["tokens"]).long()
-        lengths = content["frames"]
-        waves = np.split(content["samples"], np.cumsum(lengths)[:-1] * SAMPLES_PER_TOKEN)
-        kept = directory / "shapes.pt"
-        if not kept.exists():
-            torch.save(self._main_shapes(waves), kept)
-        self.shapes: Tensor = torch.load(kept, weights_only=True)
-        weighing, self.deviations = analysis(self.shapes)
-        self._amounts = torch.cat([frames(sounded(wave)) @ weighing.T for wave in waves])
-        self._first = np.cumsum(lengths) - lengths
-        self._lengths = lengths
-        self._kinds = []
-        for kind in sorted(set(zip(content["pitch"].tolist(), content["female"].tolist(), strict=True))):
-            spoken = (content["pitch"] == kind[0]) & (content["female"] == kind[1]) & (lengths >= WINDOW)
-            voices = np.flatnonzero((nearest_step(read) == kind[0]) & (female == kind[1]))
-            if spoken.any() and len(voices):
-                # Voices between two pitches are the hardest to tell apart, so they are heard more often.
-                weights = 1 + (np.abs(read[voices] - kind[0]).clip(max=STEP / 2) / BETWEEN) ** 2
-                self._kinds.append((np.flatnonzero(spoken), voices, weights / weights.sum()))
-
-    def _main_shapes(self, waves: list[npt.NDArray[np.int16]]) -> Tensor:
-        covariance = torch.zeros(2 * SAMPLES_PER_TOKEN, 2 * SAMPLES_PER_TOKEN)
-        for wave in waves:
-            pieces = frames(sounded(wave))
-            loud = pieces / (pieces.square().sum(1, keepdim=True) + SILENCE).sqrt()  # quiet sounds matter as well
-            covariance += loud.T @ loud / len(self._tokens)
-        return components(covariance)
-
-    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Semantic tokens (B, WINDOW), global tokens (B, 32), amounts (B, WINDOW, SHAPES)."""
-        semantic, voice, amounts = [], [], []
-        for _ in range(BATCH):
-            spoken, voices, weights = self._kinds[int(self._random.integers(len(self._kinds)))]
-            utterance = int(self._random.choice(spoken))
-            start = self._first[utterance] + int(self._random.integers(self._lengths[utterance] - WINDOW + 1))
-            semantic.append(self._tokens[start : start + WINDOW])
-            amounts.append(self._amounts[start : start + WINDOW])
-            voice.append(self._said[int(self._random.choice(voices, p=weights))])
-        return torch.stack(semantic), torch.stack(voice), torch.stack(amounts)
-
-
-def sounded(wave: npt.NDArray[np.int16]) -> Tensor:
-    """Samples as the wave generator has them before its last layer, which is tanh."""
-    return torch.atanh((torch.from_numpy(wave).float() / 32_767).clamp(-0.95, 0.95))
-
-
-def error(spoken: Tensor, target: Tensor, deviations: Tensor) -> Tensor:
-    """The error of weights, for each frame relative to its loudness."""
-    difference = ((spoken - target) * deviations).square().sum(-1)
-    loudness = (target * deviations).square().sum(-1)
-    return ((difference + SILENCE) / (loudness + SILENCE)).sqrt().mean()
+def error(spoken: Tensor, target: Tensor) -> Tensor:
+    """The error of waves (B, samples) with high frequencies raised, for each frame relative to its loudness."""
+    raised = [wave[:, 1:] - EMPHASIS * wave[:, :-1] for wave in (spoken - target, target)]
+    return relative(F.pad(raised[0], (1, 0)), F.pad(raised[1], (1, 0)), SILENCE)
 
 
 def toneless(spoken: Tensor, target: Tensor) -> Tensor:
@@ -157,10 +103,13 @@ def toneless(spoken: Tensor, target: Tensor) -> Tensor:
 
     Low frequencies are the loudest, so this is about the first harmonics: without them, voices have no certain pitch.
     """
-    pieces = [wave.view(len(wave), -1, SAMPLES_PER_TOKEN) for wave in (spoken - target, target)]
-    difference, loudness = (piece.square().sum(-1) for piece in pieces)
-    relative: Tensor = (difference + FAINT) / (loudness + FAINT)
-    return relative.sqrt().mean()
+    return relative(spoken - target, target, FAINT)
+
+
+def relative(difference: Tensor, target: Tensor, quiet: float) -> Tensor:
+    """How large a difference is beside the target, both (B, samples), in frames louder than `quiet`."""
+    energies = [wave.unflatten(1, (-1, SAMPLES_PER_TOKEN)).square().sum(-1) + quiet for wave in (difference, target)]
+    return (energies[0] / energies[1]).sqrt().mean()
 
 
 def muffled(spoken: Tensor, target: Tensor, mel: MelSpectrogram) -> Tensor:
@@ -172,41 +121,88 @@ def muffled(spoken: Tensor, target: Tensor, mel: MelSpectrogram) -> Tensor:
     return (bands[0] - bands[1]).abs().mean()
 
 
+def blurred(spoken: Tensor, target: Tensor) -> Tensor:
+    """The distance of waves (B, samples) in the logs of spectrograms, finer in time and in frequency than mel bands."""
+    found = []
+    for window in WINDOWS:
+        logs = [torch.log(FAINTEST * window + spectrogram(wave, window).abs()) for wave in (spoken, target)]
+        found.append((logs[0] - logs[1]).abs().mean())
+    return torch.stack(found).mean()
+
+
+def heard_voices(corpus: Path, out: Path) -> HeardVoices:
+    """The corpus's voices as the speaker's stage encodes them; kept in `out`, so that the corpus need not be there."""
+    file = out / "voices.npz"
+    if not file.exists():
+        from demo.train_speaker import SpeakerTask, Voices, read_pitch  # needs the teachers' libraries
+
+        voices = Voices(corpus)
+        said = torch.load(out / "global_tokens.pt", weights_only=True)
+        task = SpeakerTask(trainable(codec_config()).speaker_encoder)
+        task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
+        read = read_pitch(task, said, voices)
+        np.savez_compressed(file, said=said.numpy().astype(np.int16), read=read, female=voices.female)
+    with np.load(file) as content:
+        return HeardVoices(torch.from_numpy(content["said"]).long(), content["read"], content["female"])
+
+
+def begin(network: CodecNetwork, windows: FlatWindows, voices: HeardVoices, out: Path) -> None:
+    """Set the first weights: the speaker's projections of the first stage, pitches in d-vectors, the main shapes."""
+    from demo.train_speaker import SpeakerTask
+
+    task = SpeakerTask(network.speaker_encoder)
+    task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
+    spread(task, voices.said, voices.read)
+    build(network.decoder, windows.main_shapes())
+
+
 def main(
     corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
     out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
     minutes: Annotated[float, typer.Option(help="How long to train.")] = 130,
     threads: Annotated[int, typer.Option(help="Cores.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Train the decoder, starting from the voice's projections of the first stage."""
     torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True  # all batches have the same shape
     torch.manual_seed(0)
     random = np.random.default_rng()
-    voices = Voices(corpus)
-    said = torch.load(out / "global_tokens.pt", weights_only=True)
+    voices = heard_voices(corpus, out)
+    windows = FlatWindows(out, voices, device, random)
     network = trainable(codec_config())
-    task = SpeakerTask(network.speaker_encoder)
-    task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
-    read = read_pitch(task, said, voices)
-    windows = FlatWindows(out, said, read, voices.female, random)
-    spread(task, said, read)
-    speaking = Speaking(network)
+    if not (out / "codec.pt").exists():
+        begin(network, windows, voices, out)
+    speaking, critics = Speaking(network), Critics()
     speaking.codebook.requires_grad_(not (out / "listener.pt").exists())  # what an encoder has learnt to hear stays
+    mel = network.speaker_encoder.mel.to(device)
+    size = BATCH[torch.device(device).type]
+    run = Run(out, "codec", {"speaking": speaking, "critics": critics}, minutes, LEARNING_RATE, device)
 
     def losses() -> dict[str, Tensor]:
-        semantic, voice, target = windows.batch()
-        if random.random() < 0.15:
+        semantic, voice, target = windows.batch(size)
+        if random.random() < UNKNOWN_PHASES:
             semantic = unknown_phase(semantic)
-        with fast():
-            spoken = speaking(semantic, voice).float()
-        waves = [overlapped(amounts @ windows.shapes) for amounts in (spoken, target)]
-        return {
-            "frames": error(spoken, target, windows.deviations),
-            "toneless": TONELESS * toneless(waves[0], waves[1]),
-            "muffled": MUFFLED * muffled(waves[0], waves[1], network.speaker_encoder.mel),
+        spoken = speaking(semantic, voice)
+        # The first and the last frame overlap with others outside of the window.
+        spoken, target = (wave[:, SAMPLES_PER_TOKEN:-SAMPLES_PER_TOKEN] for wave in (spoken, target))
+        found = {
+            "frames": error(spoken, target),
+            "toneless": TONELESS * toneless(spoken, target),
+            "muffled": MUFFLED * muffled(spoken, target, mel),
+            "blurred": BLURRED * blurred(spoken, target),
         }
+        told = {name: torch.zeros((), device=device) for name in ("critics", "unconvinced", "unlike")}
+        over = run.elapsed / (60 * minutes)
+        if over > CRITICS_BEGIN:
+            with fast(device):
+                told["critics"] = critics.judged(spoken, target)
+                if over > CRITICS_COUNT:
+                    opinion, distance = critics.convinced(spoken, target)
+                    told |= {"unconvinced": UNCONVINCED * opinion, "unlike": UNLIKE * distance}
+        return found | told
 
-    Run(out, "codec", {"speaking": speaking}, minutes, 1e-3).train(losses)
+    run.train(losses)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from demo.corpus import SAID, load
 from demo.model import codec_config
 from demo.runs import Run
 from demo.trainable import trainable
+from demo.voicing import nearest_step
 from engine.codec.bicodec import reference_clip
 from engine.codec.mel import MelSpectrogram
 from engine.codec.speaker import FiniteScalarQuantizer, SpeakerEncoder
@@ -29,9 +30,6 @@ from engine.types import SAMPLES_PER_TOKEN
 BANDS = 32
 CLIP = 150 * SAMPLES_PER_TOKEN  # samples that training hears at once; serving hears twice as much
 BATCH = 16
-
-STEP = 25.0  # Hz: half the frame rate. Voices have a pitch that is a multiple of it, see demo.flat_speech
-LOWEST, HIGHEST = 75.0, 300.0  # Hz
 
 
 class Voices:
@@ -111,12 +109,6 @@ def flat_pitch(out: Path, said: Tensor, voices: Voices) -> npt.NDArray[np.float6
     task = SpeakerTask(trainable(codec_config()).speaker_encoder)
     task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
     return nearest_step(read_pitch(task, said, voices))
-
-
-def nearest_step(pitch: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The nearest pitches in Hz that the decoder has."""
-    steps: npt.NDArray[np.float64] = np.clip(np.rint(pitch / STEP) * STEP, LOWEST, HIGHEST)
-    return steps
 
 
 @torch.inference_mode()

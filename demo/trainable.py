@@ -22,11 +22,15 @@ class _Kernel(nn.Module):
 
 
 def trainable(config: CodecConfig) -> CodecNetwork:
-    """The codec's networks with initial weights, without the wave generator's stages; batches must not be padded."""
+    """The codec's networks with initial weights, but for the wave generator's stages; batches must not be padded.
+
+    The wave generator's weights stay as they are: `demo.wave_training` computes with them.
+    """
     network = CodecNetwork(config)
     _initialise(network)
-    for module in network.modules():
-        if isinstance(module, Convolution) and module.weight.shape[2] > 1:
+    for name, module in network.named_modules():
+        wave = name.startswith("decoder.")
+        if isinstance(module, Convolution) and module.weight.shape[2] > 1 and not wave:
             parametrize.register_parametrization(module, "weight", _Kernel(), unsafe=True)
     return network
 

@@ -14,16 +14,20 @@ from engine.tokens.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from tests.cluster.running import Machines
 
-GOLDEN = Path(__file__).parent / "golden"
-STARTS_PROCESSES = ("attacks", "clients", "cluster", "studio")
-SLOW = {Path(__file__).parent / folder for folder in STARTS_PROCESSES}
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden"
+SLOW = {HERE / folder for folder in ("attacks", "clients", "cluster", "studio")}  # they start processes
+ALONE = {HERE / "attacks" / "test_load.py", HERE / "engine" / "codec", HERE / "engine" / "llm"}  # on all cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if SLOW.intersection(item.path.parents):
+        places = {item.path, *item.path.parents}
+        if SLOW & places:
             item.add_marker(pytest.mark.slow)
-        if Path(__file__).parent / "cluster" in item.path.parents:
+        if ALONE & places:
+            item.add_marker(pytest.mark.alone)
+        if HERE / "cluster" in places:
             item.add_marker(pytest.mark.cluster)
 
 

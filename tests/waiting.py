@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-SECONDS = 120  # a condition that takes longer will not come true, on a busy host either
+SECONDS = 240  # a condition that takes longer will not come true, on a busy host either
+NEVER = 600  # seconds: a time limit that no test runs into which is not about it
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
+from engine.runtime.cuda_graphs import Recorder, bucket, buckets, to_device
 from engine.types import Sampling
+
+FIXED_TOP_K = 128  # rows that are drawn from at fixed shapes
 
 
 def random_numbers(seed: int | None) -> np.random.Generator:
@@ -36,29 +40,155 @@ def sample(
 
     """
     device = logits.device
-    scores = logits.float()
-    if any(rule.repetition_penalty != 1 for rule in rules):  # Keskar et al. 2019, CTRL, section 4.1
-        penalty = torch.tensor([rule.repetition_penalty for rule in rules], device=device)[:, None]
-        scores = torch.where(seen, torch.where(scores > 0, scores / penalty, scores * penalty), scores)
-    scores = scores.masked_fill(~allowed, -torch.inf)
+    penalty = None
+    if any(rule.repetition_penalty != 1 for rule in rules):
+        penalty = torch.tensor([rule.repetition_penalty for rule in rules], device=device)
+    top_k = [_top_k(rule, logits.shape[1]) for rule in rules]
+    drawn = _draw(
+        logits,
+        allowed,
+        seen,
+        penalty,
+        torch.tensor(top_k, device=device),
+        max(top_k),
+        torch.tensor([_temperature(rule) for rule in rules], device=device),
+        torch.tensor([rule.top_p for rule in rules], device=device),
+        torch.tensor(draws, dtype=torch.float64, device=device),
+    )
+    return _checked(drawn.tolist())
 
-    rows = scores.shape[1]
-    top_k = [1 if rule.greedy else min(rule.top_k or rows, rows) for rule in rules]
-    values, indices = scores.topk(max(top_k), dim=1)  # (B, K), descending
-    ranks = torch.arange(max(top_k), device=device)
-    values = values.masked_fill(ranks >= torch.tensor(top_k, device=device)[:, None], -torch.inf)
 
-    temperature = torch.tensor([1.0 if rule.greedy else rule.temperature for rule in rules], device=device)[:, None]
-    probabilities = torch.softmax(values / temperature, dim=1)
-    before = probabilities.cumsum(dim=1) - probabilities  # the mass of all that are likelier
-    top_p = torch.tensor([rule.top_p for rule in rules], device=device)[:, None]
-    probabilities = probabilities.masked_fill((before >= top_p) & (ranks > 0), 0)
+class Sampler:
+    """`sample` for the sequences in the slots of a ModelRunner, which keeps what each has said.
 
-    cumulative = probabilities.double().cumsum(dim=1)
-    targets = torch.tensor(draws, dtype=torch.float64, device=device)[:, None] * cumulative[:, -1:]
-    chosen = torch.searchsorted(cumulative, targets, right=True)  # the first whose share reaches past the draw
-    last = (probabilities > 0).sum(dim=1, keepdim=True) - 1  # -1: probabilities of NaN
-    drawn = indices.gather(1, torch.minimum(chosen, last).clamp(min=0)).masked_fill(last < 0, -1)[:, 0].tolist()
+    On CUDA all of it is recorded for batches of powers of two, and takes one transfer to the device and one back.
+    """
+
+    def __init__(self, allowed: np.ndarray, slots: int, device: torch.device, *, fixed: bool | None = None) -> None:
+        """`allowed` is `Grammar.allowed`, (states, rows). `fixed` draws at fixed shapes; by default on CUDA only."""
+        self._device, self._slots = device, slots
+        self._allowed = torch.from_numpy(allowed).to(device)
+        rows = allowed.shape[1]
+        self._seen = torch.zeros(slots + 1, rows, dtype=torch.bool, device=device)  # the last one: of no sequence
+        self._most = min(FIXED_TOP_K, rows) if fixed or (fixed is None and device.type == "cuda") else 0
+        if self._most:
+            self._record(rows)
+
+    def clear(self, slot: int) -> None:
+        """Forget what a slot's sequence has said."""
+        self._seen[slot] = False
+
+    def move(self, source: int, target: int) -> None:
+        """Move a sequence from slot to slot."""
+        self._seen[target] = self._seen[source]
+
+    def __call__(
+        self,
+        logits: torch.Tensor,
+        slots: Sequence[int],
+        states: Sequence[int],
+        rules: Sequence[Sampling],
+        draws: Sequence[float],
+    ) -> list[int]:
+        """Draw one row for each of B slots, whose grammars are in `states`. See `sample`."""
+        top_k = [_top_k(rule, logits.shape[1]) for rule in rules]
+        if max(top_k) <= self._most:
+            return self._fixed(logits, slots, states, rules, top_k, draws)
+        rows = sample(logits, self._allowed[list(states)], rules, draws, self._seen[list(slots)])
+        self._seen[list(slots), rows] = True
+        return rows
+
+    @torch.inference_mode()
+    def _fixed(
+        self,
+        logits: torch.Tensor,
+        slots: Sequence[int],
+        states: Sequence[int],
+        rules: Sequence[Sampling],
+        top_k: Sequence[int],
+        draws: Sequence[float],
+    ) -> list[int]:
+        B = len(slots)
+        width = bucket(B, 1, self._slots)
+        lines = [
+            (slot, state, k, rule.repetition_penalty, _temperature(rule), rule.top_p, draw)
+            for slot, state, k, rule, draw in zip(slots, states, top_k, rules, draws, strict=True)
+        ]
+        lines += [(self._slots, 0, 1, 1.0, 1.0, 1.0, 0.0)] * (width - B)
+        self._lines[:width].copy_(to_device(lines, self._device, torch.float64))
+        self._logits[:B].copy_(logits)
+        return _checked(self._draws[width]()[:B].tolist())
+
+    @torch.inference_mode()
+    def _record(self, rows: int) -> None:
+        self._logits = torch.zeros(self._slots, rows, device=self._device)
+        self._lines = torch.ones(self._slots, 7, dtype=torch.float64, device=self._device)
+        self._lines[:, 0] = self._slots
+        self._true = torch.tensor(True, device=self._device)
+        record = Recorder(self._device)
+        self._draws = {width: record(partial(self._draw_and_note, width)) for width in buckets(1, self._slots)}
+
+    @torch.inference_mode()
+    def _draw_and_note(self, width: int) -> torch.Tensor:
+        slots, states, top_k, penalty, temperature, top_p, draws = self._lines[:width].unbind(1)
+        slots = slots.long()
+        drawn = _draw(
+            self._logits[:width],
+            self._allowed[states.long()],
+            self._seen[slots],
+            penalty.float(),
+            top_k.long(),
+            self._most,
+            temperature.float(),
+            top_p.float(),
+            draws,
+        )
+        self._seen.index_put_((slots, drawn), self._true)
+        return drawn
+
+
+def _top_k(rule: Sampling, rows: int) -> int:
+    return 1 if rule.greedy else min(rule.top_k or rows, rows)
+
+
+def _temperature(rule: Sampling) -> float:
+    return 1.0 if rule.greedy else rule.temperature
+
+
+def _checked(drawn: list[int]) -> list[int]:
     if min(drawn) < 0:
         raise ValueError("its logits are not numbers; are its weights damaged?")
     return drawn
+
+
+def _draw(
+    logits: torch.Tensor,
+    allowed: torch.Tensor,
+    seen: torch.Tensor,
+    penalty: torch.Tensor | None,
+    top_k: torch.Tensor,
+    most: int,
+    temperature: torch.Tensor,
+    top_p: torch.Tensor,
+    draws: torch.Tensor,
+) -> torch.Tensor:
+    """The rows (B,) that are drawn, -1 where logits are not numbers. `most` is the largest `top_k` that can be."""
+    scores = logits.float()
+    if penalty is not None:  # Keskar et al. 2019, CTRL, section 4.1
+        penalty = penalty[:, None]
+        scores = torch.where(seen, torch.where(scores > 0, scores / penalty, scores * penalty), scores)
+    scores = scores.masked_fill(~allowed, -torch.inf)
+
+    values, indices = scores.topk(most, dim=1)  # (B, K), descending
+    ranks = torch.arange(most, device=logits.device)
+    values = values.masked_fill(ranks >= top_k[:, None], -torch.inf)
+
+    probabilities = torch.softmax(values / temperature[:, None], dim=1)
+    before = probabilities.cumsum(dim=1) - probabilities  # the mass of all that are likelier
+    probabilities = probabilities.masked_fill((before >= top_p[:, None]) & (ranks > 0), 0)
+
+    cumulative = probabilities.double().cumsum(dim=1)
+    targets = draws[:, None] * cumulative[:, -1:]
+    chosen = torch.searchsorted(cumulative, targets, right=True)  # the first whose share reaches past the draw
+    last = (probabilities > 0).sum(dim=1, keepdim=True) - 1  # -1: probabilities of NaN
+    return indices.gather(1, torch.minimum(chosen, last).clamp(min=0)).masked_fill(last < 0, -1)[:, 0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -12,12 +13,15 @@ import torch
 
 from engine.errors import BackendFailed, EngineClosed, EngineError
 from engine.llm.base import Chunk, ModelRunner, max_answer_tokens
-from engine.llm.sampling import random_numbers, sample
+from engine.llm.sampling import Sampler, random_numbers
 from engine.observer import ignore
 from engine.runtime.compute import Compute, run_inline
 from engine.runtime.worker_thread import WorkerThread
 from engine.tokens.grammar import ACCEPTED, Grammar
 from engine.types import Prompt, Sampling
+
+Item = int | EngineError | None
+"""What a listener gets: an id, an error, or the end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,19 +39,12 @@ class Sequence:
     num_computed_tokens: int = 0  # ids of the prompt, then of the answer, whose keys and values the model holds
     last_row: int = -1  # the last generated row, the input of the next step
     closed: bool = False  # nobody listens any more
-    out: asyncio.Queue[int | EngineError | None] = field(default_factory=asyncio.Queue)
+    out: asyncio.Queue[Item] = field(default_factory=asyncio.Queue)
 
     @property
     def prefilling(self) -> bool:
         """Whether a part of the prompt has not been computed yet."""
         return self.num_computed_tokens < len(self.prompt.ids)
-
-    def deliver(self, item: int | EngineError | None) -> None:
-        """Hand an id, an error or the end (None) to the listener's event loop."""
-        try:
-            self.loop.call_soon_threadsafe(self.out.put_nowait, item)
-        except RuntimeError:  # the event loop is closed
-            self.closed = True
 
 
 class Scheduler:
@@ -65,8 +62,7 @@ class Scheduler:
         self._compute = compute
         self._runner = runner
         self._grammar = grammar
-        self._allowed = torch.from_numpy(grammar.allowed).to(runner.device)  # (states, rows)
-        self._seen = torch.zeros(runner.slots, len(grammar.ids), dtype=torch.bool, device=runner.device)
+        self._sampler = Sampler(grammar.allowed, runner.slots, runner.device)
         self._waiting: list[Sequence] = []
         self._active: list[Sequence] = []
         self._thread = WorkerThread(
@@ -123,8 +119,7 @@ class Scheduler:
         await self._thread.close()
 
     def _abandon(self) -> None:
-        for sequence in (*self._active, *self._waiting):
-            sequence.deliver(EngineClosed())
+        _deliver((sequence, EngineClosed()) for sequence in (*self._active, *self._waiting))
 
     def _work(self) -> None:
         with self._thread.lock:
@@ -147,7 +142,7 @@ class Scheduler:
         while self._waiting and len(self._active) < self._runner.slots:
             sequence = self._waiting.pop(0)
             sequence.slot = len(self._active)
-            self._seen[sequence.slot] = False
+            self._sampler.clear(sequence.slot)
             self._active.append(sequence)
 
     def _next_chunks(self) -> list[tuple[Sequence, Chunk]]:
@@ -180,7 +175,7 @@ class Scheduler:
         if ready:
             sequences = [chunks[index][0] for index in ready]
             try:
-                self._sample(sequences, logits[ready])
+                self._sample(sequences, logits if len(ready) == len(chunks) else logits[ready])
             except Exception as error:
                 self._fail(sequences, error)
 
@@ -200,35 +195,36 @@ class Scheduler:
 
     def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> None:
         """Sample the next token of each sequence, and deliver it."""
-        slots = [s.slot for s in sequences]
-        rows = sample(
+        rows = self._sampler(
             logits,
-            self._allowed[[s.state for s in sequences]],
+            [s.slot for s in sequences],
+            [s.state for s in sequences],
             [s.sampling for s in sequences],
             [s.random.random() for s in sequences],
-            self._seen[slots],
         )
-        self._seen[slots, rows] = True
+        items: list[tuple[Sequence, Item]] = []
         for sequence, row in zip(sequences, rows, strict=True):
             sequence.last_row = row
             sequence.state = self._grammar.advance(sequence.state, row)
             if sequence.state != ACCEPTED:
-                sequence.deliver(int(self._grammar.ids[row]))
+                items.append((sequence, int(self._grammar.ids[row])))
                 sequence.remaining_tokens -= 1
             if sequence.state == ACCEPTED or sequence.remaining_tokens == 0:
-                sequence.deliver(None)
-                self._finish(sequence)
+                items.append((sequence, None))
+        _deliver(items)
+        for sequence in [sequence for sequence, item in items if item is None]:
+            self._finish(sequence)
 
     def _fail(self, sequences: list[Sequence], error: Exception) -> None:
-        for sequence in [s for s in sequences if s in self._active]:  # some may have finished before the error
-            sequence.deliver(_failure(error))
+        own = [s for s in sequences if s in self._active]  # some may have finished before the error
+        _deliver((sequence, _failure(error)) for sequence in own)
+        for sequence in own:
             self._finish(sequence)
 
     def _fail_all(self, error: Exception) -> None:
         """Empty all slots after a failure that may have left them inconsistent."""
         sequences, self._active = self._active, []
-        for sequence in sequences:
-            sequence.deliver(_failure(error))
+        _deliver((sequence, _failure(error)) for sequence in sequences)
         for slot in range(self._runner.slots):
             with suppress(Exception):
                 self._runner.release(slot)
@@ -240,7 +236,7 @@ class Scheduler:
         self._runner.release(sequence.slot)
         if last is not sequence:
             self._runner.move(last.slot, sequence.slot)
-            self._seen[sequence.slot] = self._seen[last.slot]
+            self._sampler.move(last.slot, sequence.slot)
             last.slot = sequence.slot
 
 
@@ -248,3 +244,21 @@ def _failure(error: Exception) -> BackendFailed:
     failure = BackendFailed(f"The language model failed: {error}")
     failure.__cause__ = error
     return failure
+
+
+def _deliver(items: Iterable[tuple[Sequence, Item]]) -> None:
+    """Hand items to their listeners: in one call of each event loop, since a call wakes it."""
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[tuple[Sequence, Item]]] = defaultdict(list)
+    for sequence, item in items:
+        by_loop[sequence.loop].append((sequence, item))
+    for loop, own in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_put, own)
+        except RuntimeError:  # the event loop is closed
+            for sequence, _ in own:
+                sequence.closed = True
+
+
+def _put(items: Iterable[tuple[Sequence, Item]]) -> None:
+    for sequence, item in items:
+        sequence.out.put_nowait(item)

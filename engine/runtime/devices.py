@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Literal
 
 import torch
 
 from engine.config import Precision
 from engine.errors import EngineError
-
-RECORDING = threading.Lock()
-"""Held while CUDA graphs are recorded: torch can record only one at a time."""
 
 
 def resolve(device: str, precision: Literal["auto", Precision]) -> tuple[torch.device, torch.dtype]:

@@ -31,5 +31,5 @@ def settings_file(directory: Path, engine: dict[str, Any] | None = None, **setti
     """
     file = directory / "settings.yaml"
     engine = {"data_directory": str(directory), "threads": 1, **(engine or {})}
-    file.write_text(yaml.safe_dump(settings | {"engine": engine}))
+    file.write_text(yaml.safe_dump({"deadline_seconds": 600, **settings, "engine": engine}))
     return file

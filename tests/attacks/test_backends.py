@@ -19,14 +19,16 @@ from engine.tokens.vocabulary import Vocabulary
 from engine.types import Passage, Samples
 from engine.voices.database import Database
 from server.app import create_app
-from server.settings import Settings
 from tests.engine.fakes import FakeCodec, FakeLanguageModel
 from tests.server.conftest import serving
-from tests.server.fakes import BODY, Fakes, metrics, ready
+from tests.server.fakes import BODY, TEXT, Fakes, metrics, patient, ready
 from tests.waiting import wait_until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 RESET = struct.pack("ii", 1, 0)
+# A request has two seconds to fail in. One with a long text has minutes, in which it succeeds on a busy host too.
+DEADLINES = {"deadline_seconds": 1, "deadline_factor": 4}
+FAILS, SUCCEEDS = BODY | {"input": "Hi."}, BODY | {"input": TEXT * 10}
 
 
 def event(ids: str) -> bytes:
@@ -124,20 +126,19 @@ def test_a_language_model_elsewhere_that_misbehaves(vocabulary: Vocabulary, tmp_
                 config, "weights", vocabulary, model, FakeCodec(), Database.in_directory(tmp_path), observer=observer
             )
 
-        settings = Settings(deadline_seconds=4, deadline_factor=0)
         with (
-            serving(create_app(settings, load)) as running,
+            serving(create_app(patient(**DEADLINES), load)) as running,
             httpx.Client(base_url=running.url, timeout=60) as http,
         ):
             wait_until(lambda: ready(http))
-            assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+            assert http.post("/v1/audio/speech", json=SUCCEEDS).status_code == 200
             model.elsewhere = True
-            answer = http.post("/v1/audio/speech", json=BODY)
+            answer = http.post("/v1/audio/speech", json=FAILS)
             assert answer.status_code in (500, 504), answer.text
             assert answer.json()["error"]["code"] in ("backend_failed", "deadline_exceeded")
             model.elsewhere = False
             wait_until(lambda: metrics(http)["requests_running"] == 0)
-            assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+            assert http.post("/v1/audio/speech", json=SUCCEEDS).status_code == 200
 
 
 class BadCodec(FakeCodec):
@@ -179,15 +180,15 @@ def test_a_codec_that_makes_no_sound(vocabulary: Vocabulary, tmp_path: Path, nam
 
 
 def test_a_codec_that_hangs(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(deadline_seconds=1, deadline_factor=0, max_requests=2))
+    fakes = Fakes(vocabulary, tmp_path, patient(**DEADLINES, max_requests=2))
     with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
         wait_until(lambda: ready(http))
-        assert http.post("/v1/audio/speech", json=BODY).status_code == 200
+        assert http.post("/v1/audio/speech", json=SUCCEEDS).status_code == 200
         fakes.codec.gate.clear()
         for _ in range(3):  # more than there are places
-            answer = http.post("/v1/audio/speech", json=BODY)
+            answer = http.post("/v1/audio/speech", json=FAILS)
             assert answer.status_code == 504, answer.text
             assert answer.json()["error"]["code"] == "deadline_exceeded"
         assert metrics(http)["requests_running"] == 0
         fakes.codec.gate.set()
-        wait_until(lambda: http.post("/v1/audio/speech", json=BODY).status_code == 200)
+        wait_until(lambda: http.post("/v1/audio/speech", json=SUCCEEDS).status_code == 200)

@@ -147,11 +147,11 @@ def test_the_signal_to_stop_ends_a_stream_and_the_process(
             next(chunks)
             process.send_signal(signals[0])
             if signals[1:]:  # two at once may be one
-                wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+                wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=60).status_code == 503)
                 process.send_signal(signals[1])
             for _ in chunks:
                 pass
-        assert process.wait(60) in codes
+        assert process.wait(120) in codes
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
@@ -169,11 +169,19 @@ def test_a_start_that_is_killed_at_any_moment_is_started_again(tmp_path: Path) -
         with output.open("wb") as log:
             return subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
-    longest = 12.0
+    begun = time.monotonic()
+    process = start(tmp_path / "whole")
+    wait_for_url(process, tmp_path / "whole")
+    longest = time.monotonic() - begun
+    process.kill()
+    process.wait()
+    for made in [*model.rglob("*.gguf*"), tmp_path / "cache", tmp_path / "data"]:
+        shutil.rmtree(made) if made.is_dir() else made.unlink(missing_ok=True)
+
     for kill in range(10):
         process = start(tmp_path / f"log {kill}")
         with suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(0.5, longest))
+            process.wait(chance.uniform(0.1, 1.2) * longest)
         process.kill()
         assert process.wait() == -signal.SIGKILL, (tmp_path / f"log {kill}").read_text()  # it had not failed before
 
@@ -184,4 +192,4 @@ def test_a_start_that_is_killed_at_any_moment_is_started_again(tmp_path: Path) -
         assert answer.status_code == 200, answer.text
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0

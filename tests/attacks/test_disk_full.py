@@ -105,4 +105,4 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
             assert http.post("/v1/audio/speech", json=SHORT | {"voice": "nobody"}).status_code == 400
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)

@@ -128,7 +128,7 @@ def malformed_request(chance: random.Random) -> bytes:
 def exchange(attacked: Attacked, data: bytes) -> int:
     """The status of what the server answers to these bytes; 0 if it hangs up."""
     host, port = attacked.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         try:

@@ -63,7 +63,8 @@ def test_the_log_has_nothing_of_what_users_send(keyed: Attacked) -> None:
         http.post("/v1/audio/voices", data=form, files={"audio_sample": ("Persephone.wav", b"Zanzibar" * 9)})
         assert agree(http, sample, name="Nightingale agrees").status_code == 200
         with suppress(httpx.ReadTimeout):
-            http.post("/v1/audio/speech", json=SHORT | {"input": text * 100, "max_tokens": 500}, timeout=0.3)
+            impatient = httpx.Timeout(60, read=0.3)
+            http.post("/v1/audio/speech", json=SHORT | {"input": text * 100, "max_tokens": 500}, timeout=impatient)
         http.get("/v1/audio/voices", headers={"X-Request-Id": text})
 
     log = keyed.log.read_text()

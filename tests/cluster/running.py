@@ -197,7 +197,7 @@ def machines(nodes: int) -> Iterator[Machines]:
 
 def _answers(url: str) -> bool:
     with suppress(httpx.HTTPError):
-        return httpx.get(url).is_success
+        return httpx.get(url, timeout=60).is_success
     return False
 
 

@@ -62,7 +62,7 @@ def test_the_scrapes_of_the_nodes_have_all_replicas(cluster: PacedCluster, http:
     exporters = cluster.machines.control.call(Nodes.exporters)
 
     def scraped() -> list[float]:
-        texts = [httpx.get(exporter).text for exporter in exporters]
+        texts = [httpx.get(exporter, timeout=60).text for exporter in exporters]
         families = [family for text in texts for family in text_string_to_metric_families(text)]
         samples = [sample for family in families for sample in family.samples]
         return [

@@ -8,17 +8,19 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from demo import export, language_model
-from demo.model import codec_config
+from demo.model import SHARPNESS, codec_config
 from demo.train_decoder import Speaking
 from demo.train_encoder import Listening
 from demo.train_speaker import SpeakerTask
 from demo.trainable import trainable
-from demo.waveform_basis import LENGTH, SHAPES, overlapped
+from demo.wave_training import waves
+from demo.waveform_basis import LENGTH, SHAPES, build
 from engine.codec import BiCodec
 from engine.llm.base import Chunk
 from engine.llm.pytorch.runner import TorchModelRunner
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
+from engine.types import SAMPLES_PER_TOKEN
 
 SHAPES_OF_SOUND = torch.randn(SHAPES, LENGTH, generator=torch.Generator().manual_seed(0)) / 50
 
@@ -29,6 +31,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     torch.manual_seed(0)
     state, out = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("checkpoint")
     network = trainable(codec_config())
+    build(network.decoder, SHAPES_OF_SOUND)
+    for parameter in network.decoder.parameters():  # as after training: no layer is idle
+        parameter.data += 0.05 * parameter.std(correction=0) * torch.randn_like(parameter)
     modules = {
         "speaker": SpeakerTask(network.speaker_encoder),
         "speaking": Speaking(network),
@@ -40,7 +45,6 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
         for parameter in module.parameters():  # what half precision cannot hold would differ
             parameter.data = parameter.data.half().float()
         torch.save({name: module.state_dict()}, state / f"{files[name]}.pt")
-    torch.save(SHAPES_OF_SOUND, state / "shapes.pt")
     export.main(state, out)
     return out, {name: module.eval() for name, module in modules.items()}
 
@@ -51,8 +55,7 @@ def test_tokens_sound_as_in_training(untrained: tuple[Path, dict[str, torch.nn.M
     random = np.random.default_rng(0)
     semantic, voice = random.integers(codec.codebook_size, size=40), random.integers(64, size=32)
     with torch.inference_mode():
-        amounts = modules["speaking"](torch.from_numpy(semantic)[None], torch.from_numpy(voice)[None])
-    expected = torch.tanh(overlapped(amounts @ SHAPES_OF_SOUND))[0].numpy()
+        expected = modules["speaking"](torch.from_numpy(semantic)[None], torch.from_numpy(voice)[None])[0].numpy()
     spoken = codec.decode(semantic, voice)
     assert np.std(spoken - expected) < 0.03 * np.std(expected)  # the codebook's rows are rounded to half precision
 
@@ -76,5 +79,19 @@ def test_the_language_model_is_the_one_that_was_trained(untrained: tuple[Path, d
     )
     prompt = list(range(100, 140))
     with torch.inference_mode():
-        expected = export.SHARPNESS * modules["model"](torch.tensor([prompt])).logits[0, -1, torch.from_numpy(ids)]
+        expected = SHARPNESS * modules["model"](torch.tensor([prompt])).logits[0, -1, torch.from_numpy(ids)]
     assert torch.allclose(runner.prefill([Chunk(0, prompt, 0)])[0], expected, atol=1e-3)
+
+
+def test_a_wave_generator_begins_as_a_sum_of_shapes() -> None:
+    generator = trainable(codec_config()).decoder
+    build(generator, SHAPES_OF_SOUND)
+    first = generator.model[0]
+    torch.nn.init.zeros_(first.weight)
+    first.weight.data[:, :, 3] = torch.eye(*first.weight.shape[:2])  # frames are amounts of the first shapes
+    amounts = torch.zeros(1, 20, first.weight.shape[1])
+    amounts[0, 7, 5] = 2.0
+    spoken = waves(generator, amounts).detach()
+    at = 7 * SAMPLES_PER_TOKEN - SAMPLES_PER_TOKEN // 2
+    assert torch.allclose(torch.atanh(spoken)[0, at : at + LENGTH], 2 * SHAPES_OF_SOUND[5], atol=0.01)
+    assert spoken[0, :at].abs().max() < 0.01

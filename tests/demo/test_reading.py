@@ -5,7 +5,7 @@ from transformers import Qwen2ForCausalLM
 
 from demo import language_model, tokens
 from demo.natural import END_OF_WORD, NaturalTeacher
-from demo.reading import Reading, lower, pronunciations, word_ends
+from demo.reading import Reading, lower, pronunciations, slots, word_ends
 
 TEXT = "My sister bought a new red coat."
 
@@ -21,7 +21,7 @@ def test_what_is_between_words_belongs_to_the_first() -> None:
 def test_each_word_is_said_as_the_teacher_says_it() -> None:
     read = NaturalTeacher().read(TEXT)
     assert read is not None
-    said = pronunciations(TEXT, read.tokens.tolist(), read.characters.tolist())
+    said = pronunciations(TEXT, read.tokens, read.characters)
     names = tokens.PHONEMES
     found = [[names[phoneme] for phoneme in said[place]] for place in sorted(said)]
     words = [[name for name in word if name != END_OF_WORD] for word in found]
@@ -39,7 +39,7 @@ def test_reading_is_learnt_by_the_lower_layers_alone() -> None:
     hidden = model(ids, output_hidden_states=True).hidden_states[3]
     assert torch.allclose(lower(model)(ids).last_hidden_state, hidden, atol=1e-5)
     reading = Reading(model.config.hidden_size)
-    said = {5: [3, 4], 9: [7, 8, 9, 10]}
-    reading(model, [list(range(20))], [said], 2).backward()
+    wanted = torch.tensor([slots([3, 4]), slots([7, 8, 9, 10])])
+    reading(lower(model)(ids).last_hidden_state[0, [7, 11]], wanted).backward()
     learning = [layer.self_attn.q_proj.weight.grad is not None for layer in model.model.layers]
     assert learning == [True, True, True, False, False, False]

@@ -1,27 +1,61 @@
 """What training is given: weights of shapes, samples as an encoder hears them, recordings of people."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from demo.language_model import without_word_ends
-from demo.natural import END_OF_WORD
+from demo.lessons import without_word_ends
+from demo.natural import END_OF_WORD, Reading, Spectra
 from demo.recordings import BOOK, PROMPTS, of_people
-from demo.tokens import PHASES, STATES, index
+from demo.spectra import BINS, Kept, amplitudes
+from demo.tokens import PHASES, STATES, index, tokens
 from demo.train_decoder import toneless
-from demo.waveform_basis import LENGTH, analysis, components
-from engine.types import CODEC_SAMPLE_RATE
+from demo.voicing import Mouth
+from demo.waveform_basis import LENGTH, components
+from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN
 
 
-def test_weights_of_shapes_are_found_again_in_their_sum() -> None:
+def test_shapes_are_what_frames_mainly_consist_of() -> None:
     random = torch.Generator().manual_seed(0)
-    pieces = torch.randn(4000, LENGTH, generator=random) * torch.linspace(1, 0.1, LENGTH)
+    basis = torch.randn(40, LENGTH, generator=random)
+    pieces = torch.randn(4000, 40, generator=random) @ basis
     shapes = components(pieces.T @ pieces / len(pieces))
-    weighing, deviations = analysis(shapes)
-    weights = torch.randn(5, len(shapes), generator=random)
-    assert torch.allclose(weights @ shapes @ weighing.T, weights, atol=1e-3)
-    assert torch.all(deviations[:-1] >= deviations[1:] * 0.999)
-    assert (pieces @ weighing.T).std(dim=0).mean() == pytest.approx(1, abs=0.05)
+    weights = torch.linalg.lstsq(shapes[:40].T, pieces[:5].T).solution
+    assert torch.allclose(weights.T @ shapes[:40], pieces[:5], atol=0.05)
+
+
+def kept_sentence(frames: int) -> Kept:
+    """A sentence with a voice and a little noise, all of whose tokens are silence."""
+    steps = frames * 320 // 200
+    loud = np.full((601, steps), 1.0, np.float32)
+    spectra = Spectra(loud, 0.01 * loud, np.full(steps, 190.0, np.float32))
+    return Kept.of([Reading("Hm.", tokens([(0, 0)], frames), np.zeros(frames, np.int16), 2, spectra)])
+
+
+def test_kept_spectra_are_those_of_the_teacher(tmp_path: Path) -> None:
+    bins, steps = np.arange(601)[:, None], np.arange(50)[None]
+    loud = np.exp(2 * np.cos(bins / 30 + steps / 20)).astype(np.float32)
+    spectra = Spectra(loud, loud / 10, np.full(50, 190.0, np.float32))
+    kept = Kept.of([Reading("Hm.", np.zeros(30, np.int64), np.zeros(30, np.int16), 0, spectra)])
+    kept.save(tmp_path / "spectra-en.npz")
+    again = Kept.load(tmp_path / "spectra-en.npz")
+    for found, wanted in ((again.periodic, loud), (again.noisy, loud / 10)):
+        decibels = 20 * np.log10(amplitudes(torch.from_numpy(found)).numpy().T / wanted[:BINS])
+        assert np.sqrt(np.square(decibels).mean()) < 2
+    assert again.voiced.all()
+    assert again.tokens.tolist() == kept.tokens.tolist()
+
+
+def test_a_voice_has_its_pitch_and_repeats_with_each_pair_of_frames() -> None:
+    kept = kept_sentence(60)
+    spoken = Mouth([(100.0, False), (225.0, True)], "cpu").speak(kept, 0, [0, 1])
+    assert spoken.shape == (2, 60 * SAMPLES_PER_TOKEN)
+    for wave, pitch in zip(spoken.numpy(), (100, 225), strict=True):
+        power = np.square(np.abs(np.fft.rfft(wave[1_600:17_600])))  # a second: every 1 Hz
+        assert power[::pitch].sum() > 0.95 * power.sum()
+        assert np.allclose(wave[6_400:7_040], wave[7_040:7_680], atol=0.05 * np.abs(wave).max())
 
 
 def test_a_voice_at_another_pitch_is_further_away_than_a_quieter_one() -> None:

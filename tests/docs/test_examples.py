@@ -56,9 +56,9 @@ def directory(server: Server, golden: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("CURL_HOME", str(tmp_path))
     yield tmp_path
     voices = f"{server.url}/v1/audio/voices"
-    for voice in httpx.get(voices, params={"limit": 100}).raise_for_status().json()["data"]:
+    for voice in httpx.get(voices, params={"limit": 100}, timeout=60).raise_for_status().json()["data"]:
         if voice["scope"] != "built_in":
-            httpx.delete(f"{voices}/{voice['id']}").raise_for_status()
+            httpx.delete(f"{voices}/{voice['id']}", timeout=60).raise_for_status()
 
 
 def run(block: Block, url: str, directory: Path) -> None:

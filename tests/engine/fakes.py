@@ -15,6 +15,7 @@ from engine.speech import SpeechEngine
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import SAMPLES_PER_TOKEN, OutputGrammar, Passage, Prompt, Samples, Sampling, TokenIds
 from engine.voices.database import Database
+from tests.waiting import NEVER
 
 FIRST_WINDOW = WindowPlan().first + WindowPlan().first_lookahead  # tokens that are enough for it
 
@@ -100,7 +101,7 @@ class FakeCodec:
         return [(np.full(32, len(wave) % 4096), np.arange(len(wave) // SAMPLES_PER_TOKEN) % 512) for wave in waves]
 
     def decode_batch(self, items: list[Passage]) -> list[Samples]:
-        self.gate.wait(10)
+        self.gate.wait(NEVER)
         if self.fail:
             raise RuntimeError("the device is gone")
         self.decoded += len(items)

@@ -4,6 +4,7 @@ import os
 import subprocess
 
 from tests.server.conftest import COMMAND
+from tests.waiting import SECONDS
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -11,7 +12,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         [COMMAND, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS,
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment},
     )
 

@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from server.connections import protocols
+from tests.waiting import SECONDS
 
 COMMAND = Path(sys.executable).with_name("fast-spark")
 
@@ -47,11 +48,11 @@ def running_command(log: Path, *arguments: str) -> Generator[Server, None, None]
         yield Server(wait_for_url(process, log), log, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(120) == 0, log.read_text()
 
 
 def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(r"Ready at (http://\S+)", log.read_text()):
             return found[1]
@@ -120,5 +121,5 @@ def serving(app: FastAPI) -> Generator[Server, None, None]:
         yield Server(f"http://127.0.0.1:{port}", Path("none"), os.getpid())
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         assert not thread.is_alive()

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -17,10 +18,17 @@ from server.connections import protocols
 from server.draining import DrainingServer
 from server.settings import Settings
 from tests.engine.fakes import FakeCodec, FakeLanguageModel, fake_engine
-from tests.waiting import wait_until
+from tests.waiting import NEVER, wait_until
 
 TEXT = "The first sentence is here. The second one is a little longer. And a third, to end with."
 BODY = {"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "pcm", "max_tokens": 10}
+
+
+def patient(**settings: Any) -> Settings:
+    """Settings of a server with these; a client that a test holds back runs into no other time limit."""
+    limits = dict.fromkeys(("header_seconds", "stall_seconds", "keep_alive_seconds", "deadline_seconds"), NEVER)
+    websocket = {"config_seconds": NEVER, "idle_seconds": NEVER} | settings.pop("websocket", {})
+    return Settings.model_validate({**limits, "websocket": websocket, **settings})
 
 
 class Fakes:
@@ -42,7 +50,7 @@ class Fakes:
         config = config or EngineConfig(sentences_ahead=1)
 
         def load(observer: Observer) -> SpeechEngine:
-            self.may_load.wait(10)
+            self.may_load.wait(NEVER)
             return fake_engine(
                 vocabulary,
                 directory,
@@ -53,7 +61,7 @@ class Fakes:
                 transcripts=transcripts,
             )
 
-        self.app = create_app(settings or Settings(), load)
+        self.app = create_app(settings or patient(), load)
 
 
 @contextmanager
@@ -67,10 +75,10 @@ def draining(fakes: Fakes) -> Iterator[tuple[DrainingServer, threading.Thread, s
     thread.start()
     wait_until(lambda: server.started)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         wait_until(lambda: ready(http))
     yield server, thread, url
-    thread.join(30)
+    thread.join(120)
     assert not thread.is_alive()
 
 

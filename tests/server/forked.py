@@ -14,8 +14,7 @@ import httpx
 import uvicorn
 
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings
-from tests.server.fakes import Fakes, ready
+from tests.server.fakes import Fakes, patient, ready
 from tests.waiting import wait_until
 
 
@@ -29,7 +28,7 @@ def started(run: Callable[..., None], *arguments: object) -> Iterator[tuple[Base
     process.start()
     try:
         url = f"http://127.0.0.1:{here.recv()}"
-        with httpx.Client(base_url=url) as http:
+        with httpx.Client(base_url=url, timeout=60) as http:
             wait_until(lambda: ready(http))
         yield process, url
     finally:
@@ -53,7 +52,7 @@ def run(tokenizer: Path, directory: Path, seconds: float, port: Connection) -> N
             await super().startup()
             port.send(self.servers[0].sockets[0].getsockname()[1])
 
-    app = Fakes(Vocabulary(tokenizer), directory, Settings(watchdog_seconds=seconds)).app
+    app = Fakes(Vocabulary(tokenizer), directory, patient(watchdog_seconds=seconds)).app
 
     @app.post("/wait")
     async def wait() -> None:

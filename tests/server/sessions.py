@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.server.conftest import Server
 from tests.server.fakes import BODY, ready
-from tests.waiting import wait_until
+from tests.waiting import NEVER, wait_until
 
 TEXT = "The first sentence is here, my friends. The second one is a little longer. And a third, to end with."
 CONFIG = {"type": "session.config", "response_format": "pcm", "stream_audio": True, "max_tokens": 10, "seed": 3}
@@ -73,13 +73,13 @@ async def session(
     server: Server, config: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[ClientConnection]:
     address = server.url.replace("http", "ws") + "/v1/audio/speech/stream"
-    async with connect(address, **options) as client:
+    async with connect(address, **{"open_timeout": NEVER, "ping_timeout": NEVER, **options}) as client:
         await send(client, CONFIG if config is None else config)
         yield client
 
 
 def started(server: Server) -> Server:
-    with httpx.Client(base_url=server.url) as http:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
         wait_until(lambda: ready(http))
     return server
 

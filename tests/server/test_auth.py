@@ -19,7 +19,7 @@ from server.rate_limits import KeyLimits, LimitReached
 from server.settings import Settings, SettingsError, load_settings
 from tests.server.conftest import Server
 from tests.server.errors import assert_error
-from tests.server.fakes import BODY, Fakes, ready
+from tests.server.fakes import BODY, Fakes, patient, ready
 from tests.server.uploads import agree, sound, upload
 from tests.waiting import wait_until
 
@@ -38,7 +38,7 @@ class Clients:
     """A server with keys, and a client of each kind."""
 
     def __init__(self, serve: Serve, vocabulary: Vocabulary, directory: Path, **settings: object) -> None:
-        self.fakes = Fakes(vocabulary, directory, Settings.model_validate({"api_keys": KEYS, **settings}))
+        self.fakes = Fakes(vocabulary, directory, patient(api_keys=KEYS, **settings))
         self.url = serve(self.fakes.app).url
         self.nobody = httpx.Client(base_url=self.url, timeout=60)
         self.ada = httpx.Client(base_url=self.url, timeout=60, headers=bearer(ADA))
@@ -199,8 +199,10 @@ def test_a_key_has_so_many_requests_at_once(serve: Serve, vocabulary: Vocabulary
     with ThreadPoolExecutor(2) as pool:
         hers = pool.submit(clients.ada.post, SPEECH, json=BODY)
         wait_until(lambda: len(model.prompts) > begun)
-        second = httpx.post(f"{clients.url}{SPEECH}", json=BODY, headers=bearer(ADA))
-        voice = httpx.post(f"{clients.url}{VOICES}", data={"name": "Bass", "gender": "male"}, headers=bearer(ADA))
+        second = httpx.post(f"{clients.url}{SPEECH}", json=BODY, headers=bearer(ADA), timeout=60)
+        voice = httpx.post(
+            f"{clients.url}{VOICES}", data={"name": "Bass", "gender": "male"}, headers=bearer(ADA), timeout=60
+        )
         his = pool.submit(clients.bob.post, SPEECH, json=BODY)
         wait_until(lambda: len(model.prompts) > begun + 1)
         model.loop.call_soon_threadsafe(model.gate.set)

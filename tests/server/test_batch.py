@@ -247,29 +247,31 @@ def test_chapters_that_do_not_fit(tmp_path: Path, change: dict[str, object], rea
 
 @pytest.fixture
 def many(tmp_path: Path) -> list[str | Path]:
-    """A command with 2000 short lines."""
-    rows = [{"id": f"{number}", "text": f"{number}.", "max_tokens": 10} for number in range(2000)]
+    """A command with 500 short lines."""
+    rows = [{"id": f"{number}", "text": f"{number}.", "max_tokens": 10} for number in range(500)]
     return [COMMAND, "batch", write_lines(tmp_path / "in.jsonl", rows), "-o", tmp_path / "out", "--format", "wav"]
 
 
 @pytest.mark.slow
-def test_two_thousand_lines_survive_five_kills(tmp_path: Path, many: list[str | Path]) -> None:
+def test_five_hundred_lines_survive_five_kills(tmp_path: Path, many: list[str | Path]) -> None:
     out = tmp_path / "out"
-    for _ in range(5):
+    for kill in range(5):
         before = len(read_manifest(out))
         process = subprocess.Popen(many)
         try:
             wait_until((out / ".unfinished").exists)
             wait_until(lambda: len(read_manifest(out)) > before + 20)  # noqa: B023
-            assert refused(*map(str, many[1:])).endswith("wait until it has ended.")
+            if kill == 0:
+                process.send_signal(signal.SIGSTOP)  # it writes no more lines meanwhile
+                assert refused(*map(str, many[1:])).endswith("wait until it has ended.")
         finally:
             process.send_signal(signal.SIGKILL)
-            process.wait(30)
+            process.wait(120)
     done = {entry.id: (out / str(entry.path)).stat().st_mtime_ns for entry in read_manifest(out)}
-    assert len(done) < 2000
+    assert len(done) < 500
     subprocess.run(many, check=True)
     found = entries(out)
-    assert set(found) == {str(number) for number in range(2000)}
+    assert set(found) == {str(number) for number in range(500)}
     assert all((out / f"{name}.wav").stat().st_size == entry.size for name, entry in found.items())
-    assert len(list(out.glob("*.wav"))) == 2000
+    assert len(list(out.glob("*.wav"))) == 500
     assert all((out / f"{name}.wav").stat().st_mtime_ns == time for name, time in done.items())

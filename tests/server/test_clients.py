@@ -13,10 +13,9 @@ from engine.tokens.vocabulary import Vocabulary
 from engine.voices.catalogue import BUILT_IN
 from server.client_fields import IGNORED as IGNORED_NAMES
 from server.schemas import CreateSpeechRequest
-from server.settings import Settings
 from tests.server.conftest import Server, serving
 from tests.server.errors import assert_error
-from tests.server.fakes import BODY, Fakes, ready
+from tests.server.fakes import BODY, Fakes, patient, ready
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
@@ -31,9 +30,9 @@ def running(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def hub_named(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of a model that is named as on its hub."""
-    settings = Settings(engine=EngineConfig(model="SparkAudio/Spark-TTS-0.5B"))
+    settings = patient(engine=EngineConfig(model="SparkAudio/Spark-TTS-0.5B"))
     with serving(Fakes(vocabulary, tmp_path_factory.mktemp("named"), settings).app) as running:
-        with httpx.Client(base_url=running.url) as http:
+        with httpx.Client(base_url=running.url, timeout=60) as http:
             wait_until(lambda: ready(http))
         yield running
 
@@ -194,7 +193,7 @@ def test_null_leaves_a_field_out(http: httpx.Client) -> None:
 
 
 def test_a_field_that_nobody_sends_can_be_let_pass(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(unknown_fields="ignore"))
+    fakes = Fakes(vocabulary, tmp_path, patient(unknown_fields="ignore"))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         answer = http.post("/v1/audio/speech", json=BODY | {"voise": "nova", "größe\r\nX-Other: 1": 2})
@@ -262,7 +261,7 @@ def test_a_text_without_words_is_a_short_silence(running: Server, http: httpx.Cl
 
 
 def test_a_text_without_words_can_be_an_error(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(speak_nothing="error"))
+    fakes = Fakes(vocabulary, tmp_path, patient(speak_nothing="error"))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         for stream in (True, False):

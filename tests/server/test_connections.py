@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,14 +13,12 @@ import pytest
 from fastapi import FastAPI
 
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings
 from tests.server.conftest import Server, serving
-from tests.server.fakes import BODY, Fakes, metrics, ready, set_event
+from tests.server.fakes import BODY, Fakes, metrics, patient, ready, set_event
 from tests.server.uploads import sound
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
-SHORT = Settings(header_seconds=1, stall_seconds=2, keep_alive_seconds=1)
 SPEECH = b"POST /v1/audio/speech HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
 UPLOAD = b"POST /v1/audio/voices HTTP/1.1\r\nHost: here\r\nContent-Type: multipart/form-data; boundary=X\r\n"
 PART = b'--X\r\nContent-Disposition: form-data; name="audio_sample"; filename="a.wav"\r\n\r\nRIFF'
@@ -30,8 +28,21 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n"
 @pytest.fixture(scope="module")
 def impatient(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that waits for a second or two only."""
-    fakes = Fakes(vocabulary, tmp_path_factory.mktemp("impatient"), SHORT)
-    with serving(fakes.app) as running, httpx.Client(base_url=running.url) as http:
+    settings = patient(header_seconds=1, stall_seconds=2, keep_alive_seconds=1)
+    with ready_server(Fakes(vocabulary, tmp_path_factory.mktemp("impatient"), settings)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stalling(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits for three seconds: longer than a busy host stops a client that pauses often and shortly."""
+    with ready_server(Fakes(vocabulary, tmp_path_factory.mktemp("stalling"), patient(stall_seconds=3))) as running:
+        yield running
+
+
+@contextmanager
+def ready_server(fakes: Fakes) -> Iterator[Server]:
+    with serving(fakes.app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
         wait_until(lambda: ready(http))
         yield running
 
@@ -107,8 +118,8 @@ def test_who_says_no_more_after_an_answer_is_let_go(impatient: Server, sent: byt
         assert until_closed(client).startswith(b"HTTP/1.1 ")
 
 
-def test_a_slow_upload_is_taken(impatient: Server) -> None:
-    form = httpx.Request("POST", impatient.url, data={"name": "Slow"}, files={"audio_sample": ("a.wav", sound())})
+def test_a_slow_upload_is_taken(stalling: Server) -> None:
+    form = httpx.Request("POST", stalling.url, data={"name": "Slow"}, files={"audio_sample": ("a.wav", sound())})
     body = form.read()
     pause = threading.Event()
 
@@ -118,7 +129,7 @@ def test_a_slow_upload_is_taken(impatient: Server) -> None:
             pause.wait(0.2)  # longer in all than any limit
 
     headers = {"Content-Type": form.headers["content-type"]}
-    answer = httpx.post(f"{impatient.url}/v1/audio/voices", content=slowly(), headers=headers, timeout=60)
+    answer = httpx.post(f"{stalling.url}/v1/audio/voices", content=slowly(), headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
@@ -140,13 +151,13 @@ def test_a_body_that_drips_in_is_let_go(impatient: Server) -> None:
 def test_an_answer_may_take_longer_than_any_of_these_limits(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve
 ) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(header_seconds=1, stall_seconds=1))
+    fakes = Fakes(vocabulary, tmp_path, patient(header_seconds=2, stall_seconds=2))
     server = serve(fakes.app)
     with httpx.Client(base_url=server.url, timeout=60) as http:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.gate.clear()
-        threading.Timer(2, set_event, (fakes, fakes.language_model.gate)).start()
+        threading.Timer(3, set_event, (fakes, fakes.language_model.gate)).start()
         assert http.post("/v1/audio/speech", json=BODY).status_code == 200
 
 
@@ -165,7 +176,7 @@ def ask_and_read_little(server: Server, body: dict[str, object]) -> socket.socke
 def test_who_reads_nothing_of_a_long_answer_loses_the_place(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve
 ) -> None:
-    server = serve(Fakes(vocabulary, tmp_path, Settings(stall_seconds=1, max_requests=1)).app)
+    server = serve(Fakes(vocabulary, tmp_path, patient(stall_seconds=2, max_requests=1)).app)
     with httpx.Client(base_url=server.url, timeout=60) as http:
         wait_until(lambda: ready(http))
         long = BODY | {"input": "A sentence. " * 300, "max_tokens": 3000, "sample_rate": 48_000}
@@ -174,10 +185,10 @@ def test_who_reads_nothing_of_a_long_answer_loses_the_place(
         assert metrics(http)["requests_total cancelled"] == 1
 
 
-def test_who_reads_slowly_gets_all(impatient: Server) -> None:
+def test_who_reads_slowly_gets_all(stalling: Server) -> None:
     pause = threading.Event()
     received = 0
-    with ask_and_read_little(impatient, BODY | {"max_tokens": 50}) as client:
+    with ask_and_read_little(stalling, BODY | {"max_tokens": 50}) as client:
         while data := client.recv(4096):
             received += len(data)
             pause.wait(0.1)  # longer in all than any limit
@@ -185,7 +196,7 @@ def test_who_reads_slowly_gets_all(impatient: Server) -> None:
 
 
 def test_there_are_no_more_connections_than_are_allowed(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
-    server = serve(Fakes(vocabulary, tmp_path, Settings(max_connections=3)).app)
+    server = serve(Fakes(vocabulary, tmp_path, patient(max_connections=3)).app)
     with ExitStack() as stack:
         held = [stack.enter_context(connect(server)) for _ in range(3)]
         for client in held:
@@ -216,7 +227,7 @@ def test_there_are_no_more_connections_than_are_allowed(vocabulary: Vocabulary, 
     ],
     ids=["TLS", "no host", "large headers"],
 )
-def test_what_is_not_http_is_answered_and_let_go(impatient: Server, sent: bytes) -> None:
-    with connect(impatient) as client:
+def test_what_is_not_http_is_answered_and_let_go(stalling: Server, sent: bytes) -> None:
+    with connect(stalling) as client:
         client.sendall(sent)
         assert error(until_closed(client)) == (400, "Invalid HTTP request received.")

@@ -22,14 +22,13 @@ from schemathesis.specs.openapi.checks import (
 
 from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
-from server.settings import Settings
 from tests.server.conftest import serving
-from tests.server.fakes import Fakes, ready
+from tests.server.fakes import Fakes, patient, ready
 from tests.server.uploads import agree, sound, upload
 from tests.waiting import wait_until
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-SETTINGS = Settings(flashtts=True)
+SETTINGS = patient(flashtts=True)
 SCHEMA = schemathesis.openapi.from_dict(create_app(SETTINGS).openapi())
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]
 

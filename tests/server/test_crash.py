@@ -55,7 +55,7 @@ def test_what_was_acknowledged_survives_fifty_kills(small_checkpoint: Path, tmp_
         server = processes.Process(target=crash.run, args=(tokenizer, tmp_path, there))
         server.start()
         url = f"http://127.0.0.1:{here.recv()}"
-        with httpx.Client(base_url=url) as http:
+        with httpx.Client(base_url=url, timeout=60) as http:
             wait_until(lambda: ready(http))
         with ThreadPoolExecutor(2) as pool:
             uploads = [pool.submit(upload, url, f"Voice {kill} {n}") for n in range(2)]

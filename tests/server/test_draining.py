@@ -10,10 +10,9 @@ import httpx
 import pytest
 
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW
 from tests.server.conftest import COMMAND, wait_for_url
-from tests.server.fakes import BODY, Fakes, draining
+from tests.server.fakes import BODY, Fakes, draining, patient
 from tests.waiting import wait_until
 
 CREATED = {"name": (None, "Eve"), "gender": (None, "female"), "seed": (None, "4711")}
@@ -23,9 +22,9 @@ CREATED = {"name": (None, "Eve"), "gender": (None, "female"), "seed": (None, "47
 def test_what_is_not_finished_is_cut_off_in_one_line(
     vocabulary: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture, drain_seconds: float
 ) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(drain_seconds=drain_seconds))
+    fakes = Fakes(vocabulary, tmp_path, patient(drain_seconds=drain_seconds))
     with draining(fakes) as (server, thread, url), ThreadPoolExecutor(2) as pool:
-        httpx.post(f"{url}/v1/audio/speech", json=BODY)  # the voice is created
+        httpx.post(f"{url}/v1/audio/speech", json=BODY, timeout=60)  # the voice is created
         fakes.language_model.pause_after = FIRST_WINDOW
         with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}, timeout=60) as heard:
             audio = heard.iter_raw()
@@ -45,7 +44,7 @@ def test_what_is_not_finished_is_cut_off_in_one_line(
         for answer in unheard:
             assert answer.result().status_code == 503
             assert answer.result().json()["error"]["message"] == "The server is shutting down."
-        thread.join(30)
+        thread.join(120)
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
         "Requests that were not finished in time and are cut off: 3.",
         "Cancel 1 running task(s), timeout graceful shutdown exceeded",
@@ -64,10 +63,10 @@ def test_a_second_signal_ends_the_process_without_a_stack_trace(tmp_path: Path, 
         audio = answer.iter_raw()
         assert next(audio)
         process.send_signal(stop)
-        wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+        wait_until(lambda: httpx.get(f"{url}/health/ready", timeout=60).status_code == 503)
         process.send_signal(stop)
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             list(audio)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     assert "Requests that were not finished in time and are cut off: 1." in log.read_text()
     assert "Traceback" not in log.read_text()

@@ -13,10 +13,9 @@ import soundfile
 from engine.tokens.vocabulary import Vocabulary
 from engine.voices.catalogue import BUILT_IN
 from server.encoding import FORMATS, MEDIA_TYPES
-from server.settings import Settings
 from tests.server.conftest import serving
 from tests.server.errors import assert_error
-from tests.server.fakes import Fakes, ready
+from tests.server.fakes import Fakes, patient, ready
 from tests.server.uploads import sound
 from tests.waiting import wait_until
 
@@ -37,7 +36,7 @@ SPEAK: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def fakes(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Fakes:
-    return Fakes(vocabulary, tmp_path_factory.mktemp("flashtts"), Settings(flashtts=True))
+    return Fakes(vocabulary, tmp_path_factory.mktemp("flashtts"), patient(flashtts=True))
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +143,6 @@ def test_speakers_come_and_go(http: httpx.Client, golden: Path) -> None:
 
 
 def test_they_are_off_unless_they_are_asked_for(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    with serving(Fakes(vocabulary, tmp_path).app) as running, httpx.Client(base_url=running.url) as http:
+    with serving(Fakes(vocabulary, tmp_path).app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
         assert http.post("/speak", json=SPEAK).status_code == 404
         assert http.get("/audio_roles").status_code == 404

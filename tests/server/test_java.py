@@ -30,7 +30,7 @@ IN_CHUNKS = [
 def server(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with (
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("java")).app) as running,
-        httpx.Client(base_url=running.url) as http,
+        httpx.Client(base_url=running.url, timeout=60) as http,
     ):
         wait_until(lambda: ready(http))
         yield running

@@ -13,7 +13,7 @@ from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
 from server.settings import Settings
 from tests.server.conftest import Server, serving
-from tests.server.fakes import BODY, Fakes, ready
+from tests.server.fakes import BODY, Fakes, patient, ready
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
@@ -38,7 +38,7 @@ def allow(answer: httpx.Response) -> set[str]:
 
 @pytest.fixture(scope="module")
 def http(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    settings = Settings(cors_origins=[ORIGIN["Origin"]])
+    settings = patient(cors_origins=[ORIGIN["Origin"]])
     with (
         serving(Fakes(vocabulary, tmp_path_factory.mktemp("methods"), settings).app) as running,
         httpx.Client(base_url=running.url, timeout=60) as http,
@@ -101,10 +101,10 @@ def test_the_root_says_where_things_are(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/live/", "/health/ready"])
 def test_open_paths_need_no_key(vocabulary: Vocabulary, tmp_path: Path, serve: Serve, path: str) -> None:
-    settings = Settings.model_validate({"api_keys": {"ada": "0123456789abcdef"}})
+    settings = patient(api_keys={"ada": "0123456789abcdef"})
     server = serve(Fakes(vocabulary, tmp_path, settings).app)
     for method in ("GET", "HEAD", "OPTIONS"):
-        assert httpx.request(method, server.url + path).status_code in (200, 204, 503)
+        assert httpx.request(method, server.url + path, timeout=60).status_code in (200, 204, 503)
     assert httpx.options(f"{server.url}/v1/models").status_code == 401
 
 

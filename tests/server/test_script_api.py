@@ -16,13 +16,12 @@ from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import Passage, Samples
 from server.encoding import FORMATS, AudioFormat
-from server.settings import Settings
 from tests.engine.fakes import FakeCodec
 from tests.server.audio import DELAY, decoded
 from tests.server.commands import refused, run
 from tests.server.conftest import Server
 from tests.server.errors import assert_error
-from tests.server.fakes import BODY, Fakes, ready
+from tests.server.fakes import BODY, Fakes, patient, ready
 from tests.waiting import wait_until
 
 TEXT = "The first sentence is here. [pause:1.5s] And a second one."
@@ -39,7 +38,7 @@ class ToneCodec(FakeCodec):
 
 @pytest.fixture
 def tones(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Server]) -> httpx.Client:
-    fakes = Fakes(vocabulary, tmp_path, Settings(), codec=ToneCodec())
+    fakes = Fakes(vocabulary, tmp_path, patient(), codec=ToneCodec())
     http = httpx.Client(base_url=serve(fakes.app).url, timeout=60)
     wait_until(lambda: ready(http))
     return http
@@ -47,7 +46,7 @@ def tones(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Ser
 
 @pytest.fixture
 def server(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Server]) -> Server:
-    return serve(Fakes(vocabulary, tmp_path, Settings()).app)
+    return serve(Fakes(vocabulary, tmp_path, patient()).app)
 
 
 @pytest.fixture
@@ -186,7 +185,7 @@ def test_lexicons_are_files_for_all_requests(
     (tmp_path / "words.pls").write_text(PLS, encoding="utf-8")
     (tmp_path / "words.yaml").write_text("GIF: jif\nen: {AI: A I}\nzh: {AI: 人工智能}\n", encoding="utf-8")
     config = EngineConfig(lexicons=(tmp_path / "words.pls", tmp_path / "words.yaml"))
-    fakes = Fakes(vocabulary, tmp_path, Settings(engine=config), config)
+    fakes = Fakes(vocabulary, tmp_path, patient(engine=config), config)
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
 

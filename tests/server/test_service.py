@@ -11,10 +11,9 @@ from fastapi import FastAPI
 from engine import CheckpointError, Observer, SpeechEngine
 from engine.tokens.vocabulary import Vocabulary
 from server.app import create_app
-from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW, fake_engine
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, ready, set_event
+from tests.server.fakes import BODY, Fakes, patient, ready, set_event
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
@@ -27,7 +26,7 @@ def fakes(vocabulary: Vocabulary, tmp_path: Path) -> Fakes:
 
 def test_it_is_alive_at_once_and_ready_when_it_is_warm(fakes: Fakes, serve: Serve) -> None:
     fakes.may_load.clear()
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         assert http.get("/health/live").status_code == 200
         for answer in (http.get("/health/ready"), http.post("/v1/audio/speech", json=BODY)):
             assert answer.status_code == 503
@@ -45,8 +44,8 @@ def test_a_model_that_cannot_be_loaded_is_told(serve: Serve) -> None:
         raise CheckpointError("BiCodec/model.safetensors is missing")
 
     heard = []
-    app = create_app(Settings(), load, on_change=heard.append)
-    with httpx.Client(base_url=serve(app).url) as http:
+    app = create_app(patient(), load, on_change=heard.append)
+    with httpx.Client(base_url=serve(app).url, timeout=60) as http:
         wait_until(lambda: bool(heard))
         assert http.get("/health/ready").status_code == 503
         assert "BiCodec/model.safetensors is missing" in http.get("/health/ready").text
@@ -61,8 +60,8 @@ def test_an_engine_that_dies_is_told(vocabulary: Vocabulary, tmp_path: Path, ser
         return fake_engine(vocabulary, tmp_path, observer=observer)
 
     heard = []
-    app = create_app(Settings(), load, on_change=lambda service: heard.append(service.failure))
-    with httpx.Client(base_url=serve(app).url) as http:
+    app = create_app(patient(), load, on_change=lambda service: heard.append(service.failure))
+    with httpx.Client(base_url=serve(app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         observers[0].death("The engine has died.")
         for answer in (http.get("/health/ready"), http.post("/v1/audio/speech", json=BODY)):
@@ -73,7 +72,7 @@ def test_an_engine_that_dies_is_told(vocabulary: Vocabulary, tmp_path: Path, ser
 
 
 def test_while_the_language_model_cannot_answer_it_is_not_ready_and_says_why(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         fakes.language_model.failure = "No server of the language model can be used now."
         answer = http.get("/health/ready")
@@ -85,7 +84,7 @@ def test_while_the_language_model_cannot_answer_it_is_not_ready_and_says_why(fak
 
 
 def test_a_failure_before_the_first_audio_is_a_status(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         fakes.codec.fail = True
         answer = http.post("/v1/audio/speech", json=BODY)
@@ -104,7 +103,7 @@ def test_a_failure_before_the_first_audio_is_a_status(fakes: Fakes, serve: Serve
 def test_a_failure_in_the_middle_ends_that_stream_visibly_and_no_other(
     fakes: Fakes, serve: Serve, stream_format: str
 ) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         whole = http.post("/v1/audio/speech", json=BODY | {"max_tokens": 50}).content
         fakes.language_model.pause_after = FIRST_WINDOW
@@ -136,17 +135,17 @@ def ends_visibly(answer: httpx.Response) -> None:
 
 
 def test_a_client_that_leaves_before_the_audio_frees_its_place(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url, timeout=0.3) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         fakes.language_model.gate.clear()
         with pytest.raises(httpx.ReadTimeout):
-            http.post("/v1/audio/speech", json=BODY)
+            http.post("/v1/audio/speech", json=BODY, timeout=httpx.Timeout(60, read=0.3))
         wait_until(lambda: fakes.language_model.running == 0)
 
 
 def test_a_client_that_leaves_in_the_middle_frees_its_place(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         http.post("/v1/audio/speech", json=BODY)
         with http.stream("POST", "/v1/audio/speech", json=BODY) as answer:
@@ -163,7 +162,7 @@ def test_an_unforeseen_error_shows_no_trace(fakes: Fakes, serve: Serve) -> None:
     async def broken() -> None:
         raise KeyError("secret")
 
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         answer = http.get("/broken")
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "server_error"
@@ -171,7 +170,7 @@ def test_an_unforeseen_error_shows_no_trace(fakes: Fakes, serve: Serve) -> None:
 
 
 def test_the_documentation_has_every_field(fakes: Fakes, serve: Serve) -> None:
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         assert "swagger" in http.get("/docs").text.lower()
         document = http.get("/openapi.json").json()
     schemas = document["components"]["schemas"]

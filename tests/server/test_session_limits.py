@@ -17,10 +17,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings
 from tests.engine.fakes import FIRST_WINDOW
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, draining, metrics, set_event
+from tests.server.fakes import BODY, Fakes, draining, metrics, patient, set_event
 from tests.server.sessions import CONFIG, DONE, TEXT, Serve, of_one_request, receive, send, session, started, texts
 from tests.waiting import until, wait_until
 
@@ -29,7 +28,7 @@ LONG = {"max_tokens": 3000, "sample_rate": 48_000}
 
 
 async def test_sessions_count_as_connections(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(max_connections=2))
+    fakes = Fakes(vocabulary, tmp_path, patient(max_connections=2))
     server = started(serve(fakes.app))
     async with AsyncExitStack() as held:
         clients = [await held.enter_async_context(session(server)) for _ in range(2)]
@@ -49,10 +48,10 @@ async def test_sessions_count_as_connections(serve: Serve, vocabulary: Vocabular
 async def test_a_session_has_no_limit_of_a_request_s_headers_and_body(
     serve: Serve, vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(header_seconds=0.2, stall_seconds=0.2))
+    fakes = Fakes(vocabulary, tmp_path, patient(header_seconds=1, stall_seconds=1))
     server = started(serve(fakes.app))
-    async with session(server, CONFIG | {"flush_after_seconds": 1}) as client:
-        await send(client, *texts(["This is said after a second"]))  # which is longer than these limits
+    async with session(server, CONFIG | {"flush_after_seconds": 2}) as client:
+        await send(client, *texts(["This is said after two seconds"]))  # which is longer than these limits
         await receive(client, "audio.done")
         await send(client, *texts([TEXT]), DONE)
         assert (await receive(client)).done["total_sentences"] == 4
@@ -70,7 +69,7 @@ def reading_little(server: Server) -> Iterator[socket.socket]:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system's TCP has no time limit of its own")
 async def test_who_reads_nothing_loses_the_place(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(stall_seconds=1, max_requests=1))
+    fakes = Fakes(vocabulary, tmp_path, patient(stall_seconds=2, max_requests=1))
     server = started(serve(fakes.app))
     with reading_little(server) as stuck:
         # Its queue of one message is full at once; then it takes nothing more from its socket.
@@ -78,14 +77,14 @@ async def test_who_reads_nothing_loses_the_place(serve: Serve, vocabulary: Vocab
             await send(client, *texts(["A sentence. " * 300]), DONE)
             await until(lambda: fakes.language_model.running > 0)
             assert await asyncio.to_thread(of_one_request, server)  # it waited for the place
-    with httpx.Client(base_url=server.url) as http:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
         assert metrics(http)["requests_total cancelled"] == 1
 
 
 async def test_who_reads_slowly_gets_all_and_is_not_generated_for_ahead(
     serve: Serve, vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(stall_seconds=1))
+    fakes = Fakes(vocabulary, tmp_path, patient(stall_seconds=2))
     server = started(serve(fakes.app))
     sentences = 40
     with reading_little(server) as slow:
@@ -103,7 +102,7 @@ async def test_who_reads_slowly_gets_all_and_is_not_generated_for_ahead(
 
 
 async def test_a_turn_is_finished_before_the_server_stops(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(drain_seconds=3600))
+    fakes = Fakes(vocabulary, tmp_path, patient(drain_seconds=3600))
     with draining(fakes) as (server, thread, url):
         running = Server(url, Path("none"), 0)
         await asyncio.to_thread(of_one_request, running)  # the voice is created
@@ -124,14 +123,14 @@ async def test_a_turn_is_finished_before_the_server_stops(vocabulary: Vocabulary
                     await one.recv()
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == 1012  # the service restarts
-        thread.join(30)
+        thread.join(120)
     assert fakes.language_model.running == 0
 
 
 async def test_a_turn_that_is_not_finished_in_time_is_cut_off(
     vocabulary: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(drain_seconds=0))
+    fakes = Fakes(vocabulary, tmp_path, patient(drain_seconds=0))
     with draining(fakes) as (server, thread, url):
         running = Server(url, Path("none"), 0)
         await asyncio.to_thread(of_one_request, running)
@@ -143,7 +142,7 @@ async def test_a_turn_that_is_not_finished_in_time_is_cut_off(
             with pytest.raises(ConnectionClosed):
                 await receive(client, units=[b""])
             assert client.close_code == 1012
-        thread.join(30)
+        thread.join(120)
     assert "Requests that were not finished in time and are cut off: 1." in caplog.messages
     assert not [record for record in caplog.records if record.exc_info]
     assert fakes.language_model.running == 0
@@ -179,12 +178,12 @@ def behind_nginx(server: Server, directory: Path) -> Iterator[Server]:
         yield proxy
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def answers(server: Server) -> bool:
     try:
-        return httpx.get(f"{server.url}/health/ready").status_code == 200
+        return httpx.get(f"{server.url}/health/ready", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -193,7 +192,7 @@ def answers(server: Server) -> bool:
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt install nginx-light")
 async def test_over_nginx_a_session_is_the_same(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
     key = "a-key-of-this-server"
-    fakes = Fakes(vocabulary, tmp_path, Settings(api_keys={"ada": key}, cors_origins=["https://here.example"]))
+    fakes = Fakes(vocabulary, tmp_path, patient(api_keys={"ada": key}, cors_origins=["https://here.example"]))
     server = serve(fakes.app)
     headers = {"Authorization": f"Bearer {key}"}
     (tmp_path / "nginx").mkdir()

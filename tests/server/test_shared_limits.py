@@ -15,7 +15,7 @@ from engine.tokens.vocabulary import Vocabulary
 from server.settings import Settings
 from tests.server.commands import refused
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, Fakes, ready, set_event
+from tests.server.fakes import BODY, Fakes, patient, ready, set_event
 from tests.waiting import wait_until
 
 pytest.importorskip("redis", reason="pip install 'fast-spark[cluster]'")
@@ -39,7 +39,7 @@ class Redis:
 
     def stop(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(120)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
@@ -78,7 +78,7 @@ def servers(
     started: list[Servers] = []
 
     def start(**limits: int) -> Servers:
-        settings = Settings.model_validate({"api_keys": {"ada": KEY}, "limits_storage": redis.url, **limits})
+        settings = patient(api_keys={"ada": KEY}, limits_storage=redis.url, **limits)
         started.append(Servers(serve, vocabulary, tmp_path, settings))
         return started[-1]
 

@@ -14,9 +14,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings
 from tests.server.conftest import Server, running_command
-from tests.server.fakes import BODY, Fakes, ready, set_event
+from tests.server.fakes import BODY, Fakes, patient, ready, set_event
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
@@ -36,7 +35,7 @@ def test_it_sleeps_and_wakes_when_told_and_when_asked_to_speak(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve
 ) -> None:
     fakes = Fakes(vocabulary, tmp_path)
-    with httpx.Client(base_url=serve(fakes.app).url) as http:
+    with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         assert http.post("/admin/sleep").json() == {"status": "asleep"}
         assert http.post("/admin/sleep").json() == {"status": "asleep"}
@@ -54,10 +53,10 @@ def test_it_sleeps_and_wakes_when_told_and_when_asked_to_speak(
 def test_it_does_not_sleep_while_requests_run(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         wait_until(lambda: ready(http))
         fakes.language_model.pause_after = 40
-        with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}) as answer:
+        with httpx.stream("POST", f"{url}/v1/audio/speech", json=BODY | {"max_tokens": 60}, timeout=60) as answer:
             refused = http.post("/admin/sleep")
             assert refused.status_code == 409
             assert refused.json()["error"]["code"] == "busy"
@@ -67,7 +66,7 @@ def test_it_does_not_sleep_while_requests_run(vocabulary: Vocabulary, tmp_path: 
 
 
 def test_an_idle_engine_falls_asleep_by_itself(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
-    settings = Settings(engine=EngineConfig(unload_after_seconds=0.05))
+    settings = patient(engine=EngineConfig(unload_after_seconds=0.05))
     with httpx.Client(base_url=serve(Fakes(vocabulary, tmp_path, settings).app).url) as http:
         wait_until(lambda: ready(http))
         for _ in range(2):
@@ -77,7 +76,7 @@ def test_an_idle_engine_falls_asleep_by_itself(vocabulary: Vocabulary, tmp_path:
 
 
 def test_keys_apply(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
-    settings = Settings.model_validate({"api_keys": KEYS})
+    settings = patient(api_keys=KEYS)
     with httpx.Client(base_url=serve(Fakes(vocabulary, tmp_path, settings).app).url) as http:
         wait_until(lambda: ready(http))
         for path in ("/admin/sleep", "/admin/wake"):

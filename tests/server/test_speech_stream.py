@@ -14,9 +14,8 @@ from websockets.typing import Subprotocol
 
 from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings, WebSocketSettings
 from tests.server.conftest import Server
-from tests.server.fakes import Fakes, set_event
+from tests.server.fakes import Fakes, patient, set_event
 from tests.server.sessions import (
     CANCEL,
     CONFIG,
@@ -325,7 +324,7 @@ async def test_a_message_that_is_too_large_ends_the_session(server: Server) -> N
 async def test_an_idle_session_is_closed(
     fakes: Fakes, serve: Serve, vocabulary: Vocabulary, tmp_path: Path, configured: bool
 ) -> None:
-    settings = Settings(websocket=WebSocketSettings(idle_seconds=0.2, config_seconds=0.2))
+    settings = patient(websocket={"idle_seconds": 0.2, "config_seconds": 0.2})
     server = started(serve(Fakes(vocabulary, tmp_path, settings).app))
     address = server.url.replace("http", "ws") + "/v1/audio/speech/stream"
     async with connect(address) as client:
@@ -338,7 +337,7 @@ async def test_an_idle_session_is_closed(
 
 
 async def test_a_turn_has_a_longest_text(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    settings = Settings(websocket=WebSocketSettings(turn_characters=4096))
+    settings = patient(websocket={"turn_characters": 4096})
     server = started(serve(Fakes(vocabulary, tmp_path, settings).app))
     async with session(server) as client:
         await send(client, *texts([TEXT, "x" * 5000, "And more."]), DONE)
@@ -348,7 +347,7 @@ async def test_a_turn_has_a_longest_text(serve: Serve, vocabulary: Vocabulary, t
 
 
 async def test_keys_and_limits_hold(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    settings = Settings(api_keys={"ada": KEY}, characters_per_minute=4096, cors_origins=["https://here.example"])
+    settings = patient(api_keys={"ada": KEY}, characters_per_minute=4096, cors_origins=["https://here.example"])
     server = started(serve(Fakes(vocabulary, tmp_path, settings).app))
     with pytest.raises(InvalidStatus) as refused:
         async with session(server):
@@ -371,7 +370,7 @@ async def test_keys_and_limits_hold(serve: Serve, vocabulary: Vocabulary, tmp_pa
 
 
 async def test_a_turn_waits_for_a_place_as_a_request_does(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=1, max_waiting=0))
+    fakes = Fakes(vocabulary, tmp_path, patient(max_requests=1, max_waiting=0))
     server = started(serve(fakes.app))
     fakes.language_model.pause_after = 5
     async with session(server) as first, session(server) as second:
@@ -384,7 +383,7 @@ async def test_a_turn_waits_for_a_place_as_a_request_does(serve: Serve, vocabula
 
 
 async def test_a_turn_has_a_deadline(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(deadline_seconds=0.3, deadline_factor=0))
+    fakes = Fakes(vocabulary, tmp_path, patient(deadline_seconds=0.3, deadline_factor=0))
     server = started(serve(fakes.app))
     fakes.language_model.pause_after = 5
     async with session(server) as client:

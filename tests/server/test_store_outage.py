@@ -10,11 +10,10 @@ import pytest
 from engine.tokens.vocabulary import Vocabulary
 from engine.voices.database import Database
 from server.app import create_app
-from server.settings import Settings
 from tests.engine.fakes import fake_engine
 from tests.postgres import Postgres, programs, running_postgres
 from tests.server.conftest import serving
-from tests.server.fakes import BODY, ready
+from tests.server.fakes import BODY, patient, ready
 from tests.server.uploads import sound, upload
 from tests.waiting import wait_until
 
@@ -33,7 +32,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def http(postgres: Postgres, vocabulary: Vocabulary, tmp_path: Path) -> Iterator[httpx.Client]:
     url = postgres.new_database()
-    app = create_app(Settings(), lambda observer: fake_engine(vocabulary, tmp_path, database=Database(url)))
+    app = create_app(patient(), lambda observer: fake_engine(vocabulary, tmp_path, database=Database(url)))
     with serving(app) as running, httpx.Client(base_url=running.url, timeout=60) as http:
         wait_until(lambda: ready(http))
         yield http

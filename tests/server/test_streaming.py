@@ -14,6 +14,7 @@ from starlette.types import Message
 from engine import AudioChunk, Native, Samples, Usage
 from server.encoding import Encoder, stream_encoder
 from server.streaming import ClosingResponse, as_audio, as_events
+from tests.waiting import NEVER
 
 Body = Callable[[AudioChunk, AsyncGenerator[AudioChunk, None], Native[Encoder]], AsyncGenerator[bytes, None]]
 
@@ -73,7 +74,7 @@ class SlowEncoder(Encoder):
         self._calls += 1
         if self._calls == self._held:
             self.inside.set()
-            assert self.may_go.wait(10)
+            assert self.may_go.wait(NEVER)
         self._busy = False
         return b"audio"
 
@@ -100,7 +101,7 @@ async def test_an_encoder_is_closed_in_its_thread_and_not_under_a_call_when_its_
                     pass
 
         listener = asyncio.create_task(listen())
-        await asyncio.to_thread(encoder.inside.wait, 10)
+        await asyncio.to_thread(encoder.inside.wait, NEVER)
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
         encoder.may_go.set()

@@ -13,11 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings
 from server.studio import is_installed, studio_routes
 from server.studio.routes import Page
 from tests.server.conftest import Server
-from tests.server.fakes import Fakes
+from tests.server.fakes import Fakes, patient
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -35,12 +34,13 @@ def test_the_server_does_not_import_the_library() -> None:
 def test_browsers_are_sent_to_the_studio_or_the_documentation(
     vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Server], enabled: bool
 ) -> None:
-    server = serve(Fakes(vocabulary, tmp_path, Settings(studio=enabled)).app)
+    server = serve(Fakes(vocabulary, tmp_path, patient(studio=enabled)).app)
     there = enabled and is_installed()
-    assert httpx.get(server.url, headers=BROWSER).headers["Location"] == ("./studio/" if there else "./docs")
-    assert httpx.get(server.url).json()["studio"] == ("/studio" if there else None)
+    root = httpx.get(server.url, headers=BROWSER, timeout=60)
+    assert root.headers["Location"] == ("./studio/" if there else "./docs")
+    assert httpx.get(server.url, timeout=60).json()["studio"] == ("/studio" if there else None)
     if not there:
-        assert httpx.get(f"{server.url}/studio/").status_code == 404
+        assert httpx.get(f"{server.url}/studio/", timeout=60).status_code == 404
 
 
 async def test_a_page_that_cannot_be_rendered_is_rendered_at_the_next_visit() -> None:

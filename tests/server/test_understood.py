@@ -123,7 +123,7 @@ def test_speech_by_llama_cpp_is_understood(tmp_path: Path) -> None:
 
 
 def test_the_models_languages_are_listed(demo_server: Server) -> None:
-    [model] = httpx.get(f"{demo_server.url}/v1/models").json()["data"]
+    [model] = httpx.get(f"{demo_server.url}/v1/models", timeout=60).json()["data"]
     assert model["languages"] == ["en", "zh"]
 
 

@@ -14,10 +14,9 @@ from fastapi import FastAPI
 from engine import EngineConfig
 from engine.tokens.vocabulary import Vocabulary
 from engine.voices.catalogue import BUILT_IN
-from server.settings import Settings
 from tests.server.conftest import Server, serving
 from tests.server.errors import assert_error
-from tests.server.fakes import BODY, Fakes, ready
+from tests.server.fakes import BODY, Fakes, patient, ready
 from tests.server.specification import conforms
 from tests.server.uploads import agree, sound, upload
 from tests.waiting import wait_until
@@ -323,7 +322,7 @@ def test_a_store_that_fails_is_503_and_the_server_goes_on(
 
 
 def test_making_voices_is_admitted_as_speaking_is(serve: Serve, vocabulary: Vocabulary, tmp_path: Path) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings(max_requests=1, max_waiting=0))
+    fakes = Fakes(vocabulary, tmp_path, patient(max_requests=1, max_waiting=0))
     with httpx.Client(base_url=serve(fakes.app).url, timeout=60) as http, ThreadPoolExecutor(1) as pool:
         wait_until(lambda: ready(http))
         fakes.language_model.gate.clear()

@@ -8,10 +8,9 @@ import pytest
 from fastapi import FastAPI
 
 from engine.tokens.vocabulary import Vocabulary
-from server.settings import Settings
 from tests.server.conftest import Server
 from tests.server.errors import assert_error
-from tests.server.fakes import Fakes, ready
+from tests.server.fakes import Fakes, patient, ready
 from tests.waiting import wait_until
 
 KEYS = {"ada": "0123456789abcdef", "eve": "fedcba9876543210"}
@@ -20,12 +19,12 @@ FILES, VOICES = "/v1/audio/voice_files", "/v1/audio/voices"
 
 @pytest.fixture
 def server(vocabulary: Vocabulary, tmp_path: Path, serve: Callable[[FastAPI], Server]) -> Server:
-    return serve(Fakes(vocabulary, tmp_path, Settings.model_validate({"api_keys": KEYS})).app)
+    return serve(Fakes(vocabulary, tmp_path, patient(api_keys=KEYS)).app)
 
 
 @pytest.fixture
 def ada(server: Server) -> httpx.Client:
-    http = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['ada']}"})
+    http = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['ada']}"}, timeout=60)
     wait_until(lambda: ready(http))
     return http
 
@@ -54,7 +53,7 @@ def test_an_exported_voice_is_imported(ada: httpx.Client, voice: str, golden: Pa
 
 def test_an_imported_voice_belongs_to_its_importer(server: Server, ada: httpx.Client, voice: str) -> None:
     form = {"name": "Eve", "scope": "private"}
-    eve = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['eve']}"})
+    eve = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEYS['eve']}"}, timeout=60)
     imported = eve.post(FILES, data=form, files={"file": exported(ada, voice)}).raise_for_status().json()["id"]
     assert eve.get(f"{VOICES}/{imported}").json()["scope"] == "private"
     assert ada.get(f"{VOICES}/{imported}").status_code == 404

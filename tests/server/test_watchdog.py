@@ -21,7 +21,7 @@ SECONDS = 1.0
 def serving(checkpoint: Path, directory: Path, seconds: float = SECONDS) -> Iterator[tuple[BaseProcess, httpx.Client]]:
     with (
         forked.serving(checkpoint, directory, seconds) as (process, url),
-        httpx.Client(base_url=url, timeout=30) as http,
+        httpx.Client(base_url=url, timeout=120) as http,
     ):
         yield process, http
 
@@ -34,7 +34,7 @@ def block(http: httpx.Client, how: str) -> None:
 def test_a_blocked_loop_ends_the_process_and_the_log_says_where_it_was(small_checkpoint: Path, tmp_path: Path) -> None:
     with serving(small_checkpoint, tmp_path) as (process, http):
         block(http, "/wait")
-        process.join(30)
+        process.join(120)
         assert process.exitcode == EXIT_CODE != 0
     log = (tmp_path / "log").read_text()
     assert "The event loop has not turned for 1 s (0 requests run, 0 wait); the process ends" in log
@@ -46,7 +46,7 @@ def test_a_call_that_holds_the_interpreter_for_ever_ends_the_process_too(
 ) -> None:
     with serving(small_checkpoint, tmp_path) as (process, http):
         block(http, "/spin")
-        process.join(60)
+        process.join(120)
         assert process.exitcode == -signal.SIGPROF
     assert "in spin" in (tmp_path / "log").read_text()
 
@@ -67,5 +67,5 @@ def test_a_process_that_was_stopped_goes_on(small_checkpoint: Path, tmp_path: Pa
 def test_it_can_be_turned_off(small_checkpoint: Path, tmp_path: Path) -> None:
     with serving(small_checkpoint, tmp_path, seconds=0) as (process, http):
         with pytest.raises(httpx.ReadTimeout):
-            http.post("/wait", timeout=2 * SECONDS)
+            http.post("/wait", timeout=httpx.Timeout(60, read=2 * SECONDS))
         assert process.is_alive()

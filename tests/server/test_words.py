@@ -21,12 +21,11 @@ from engine.tokens.vocabulary import Vocabulary
 from engine.types import Passage, Prompt, Sampling
 from engine.voices.database import Database
 from server.app import create_app
-from server.settings import Settings
 from tests.engine.fakes import FakeCodec, FakeLanguageModel
 from tests.server.audio import decoded
 from tests.server.conftest import Server
-from tests.server.fakes import BODY, ready
-from tests.waiting import wait_until
+from tests.server.fakes import BODY, patient, ready
+from tests.waiting import NEVER, wait_until
 
 Serve = Callable[[FastAPI], Server]
 
@@ -79,7 +78,7 @@ class BurstListener:
         response_format: Annotated[str, Form()],
         granularities: Annotated[list[str], Form(alias="timestamp_granularities[]")],
     ) -> Response:
-        assert self.may_answer.wait(60)
+        assert self.may_answer.wait(NEVER)
         assert (response_format, granularities) == ("verbose_json", ["word"])
         samples, rate = soundfile.read(io.BytesIO(file.file.read()), dtype="float32")
         found = [{"word": "burst", "start": start, "end": end} for start, end in bursts(samples, rate)]
@@ -97,7 +96,7 @@ def speaking(serve: Serve, vocabulary: Vocabulary, directory: Path, url: str | N
     config = EngineConfig(
         retakes=0,
         pauses=PauseConfig(sentence_seconds=0.3),
-        listener=None if url is None else ListenerConfig(url=url, seconds=30),
+        listener=None if url is None else ListenerConfig(url=url, seconds=NEVER),
     )
 
     def load(observer: Observer) -> SpeechEngine:
@@ -105,7 +104,7 @@ def speaking(serve: Serve, vocabulary: Vocabulary, directory: Path, url: str | N
         database = Database.in_directory(directory)
         return SpeechEngine(config, "weights-1", vocabulary, model, codec, database, observer=observer)
 
-    with httpx.Client(base_url=serve(create_app(Settings(), load)).url, timeout=60) as http:
+    with httpx.Client(base_url=serve(create_app(patient(), load)).url, timeout=60) as http:
         wait_until(lambda: ready(http))
         yield http
 

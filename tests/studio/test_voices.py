@@ -26,13 +26,13 @@ def studio(page: Studio, server: Server) -> Iterator[Studio]:
     wait_until(lambda: bool(page.all("#clone-audio_sample .record")))
     yield page
     for voice in made(server):
-        httpx.delete(f"{server.url}/v1/audio/voices/{voice['id']}").raise_for_status()
+        httpx.delete(f"{server.url}/v1/audio/voices/{voice['id']}", timeout=60).raise_for_status()
     assert page.errors() == []
 
 
 def made(server: Server) -> list[dict[str, str]]:
-    voices = httpx.get(f"{server.url}/v1/audio/voices", params={"limit": 100}).raise_for_status().json()["data"]
-    return [voice for voice in voices if voice["type"] != "built_in"]
+    answer = httpx.get(f"{server.url}/v1/audio/voices", params={"limit": 100}, timeout=60).raise_for_status()
+    return [voice for voice in answer.json()["data"] if voice["type"] != "built_in"]
 
 
 def choose(studio: Studio, field: str, file: Path) -> None:
@@ -115,10 +115,10 @@ def test_a_consent_is_recorded_with_the_voice(studio: Studio, golden: Path, serv
     studio.type("clone-name", "Ada")
     studio.click("#clone")
     studio.says("fs-voices .name", "Ada")
-    [consent] = httpx.get(f"{server.url}/v1/audio/voice_consents").json()["data"]
+    [consent] = httpx.get(f"{server.url}/v1/audio/voice_consents", timeout=60).json()["data"]
     assert consent["language"] == "zh-CN"
     [voice] = made(server)
-    assert httpx.get(f"{server.url}/v1/audio/voices/{voice['id']}").json()["consent"] == consent["id"]
+    assert httpx.get(f"{server.url}/v1/audio/voices/{voice['id']}", timeout=60).json()["consent"] == consent["id"]
 
 
 def test_a_voice_is_drawn_again_until_it_is_kept(studio: Studio, server: Server) -> None:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from engine.llm.pytorch.attention import PackedAttention
+from engine.llm.pytorch.kernels import Kernels
 from engine.llm.weights import Qwen2Config, Qwen2File
 
 
@@ -31,6 +33,16 @@ class Segment:
         return self.mask.shape[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows of a pass that are whole prompts, one after the other. `bounds` and `longest` are for `attend`."""
+
+    rows: slice
+    bounds: torch.Tensor
+    longest: int
+    attend: PackedAttention
+
+
 class Layer(nn.Module):
     """A decoder layer: attention over the KV cache, then SwiGLU, each after an RMS norm."""
 
@@ -49,22 +61,31 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(C, 2 * config.intermediate_size, bias=False)
         self.down = nn.Linear(config.intermediate_size, C, bias=False)
 
-    def forward(self, x: torch.Tensor, step: Step, cache: torch.Tensor) -> torch.Tensor:
-        """Map (N, C) to (N, C), and write this pass's keys and values to the cache, (slots, 2 G, context, D)."""
-        x = x + self.out(self._attend(self.qkv(self.input_norm(x)), step, cache))
-        gate, up = self.gate_up(self.post_norm(x)).chunk(2, dim=-1)
-        mixed: torch.Tensor = self.down(F.silu(gate) * up)
-        return x + mixed
+    def forward(
+        self, x: torch.Tensor, y: torch.Tensor | None, step: Step, cache: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map x (N, C), and what the layer before adds to it, to the same of this layer.
+
+        Writes this pass's keys and values to the cache, (slots, 2 G, context, D).
+        """
+        x, normed = step.kernels.add_norm(x, y, self.input_norm.weight)
+        y = self.out(self._attend(self.qkv(normed), step, cache))
+        x, normed = step.kernels.add_norm(x, y, self.post_norm.weight)
+        return x, self.down(step.kernels.swiglu(self.gate_up(normed)))
 
     def _attend(self, qkv: torch.Tensor, step: Step, cache: torch.Tensor) -> torch.Tensor:
         """Attend with the queries in `qkv` (N, (H + 2 G) D); return (N, H D), the heads ordered as in `fused`."""
         H, G, D = self.heads, self.kv_heads, self.head_dim
         N, R = len(qkv), H // G
-        qkv = qkv.view(N, H + 2 * G, D)
-        step.rotate(qkv[:, : H + G])
+        qkv = step.kernels.rotate(qkv.view(N, H + 2 * G, D), step.rope)
         cache[step.slots, :, step.positions] = qkv[:, H:]
         y = []
         for segment in step.segments:
+            if isinstance(segment, Packed):
+                own = qkv[segment.rows]
+                z = segment.attend(own[:, :H], own[:, H : H + G], own[:, H + G :], segment.bounds, segment.longest)
+                y.append(z.view(-1, G, R, D).transpose(1, 2).reshape(-1, R * G * D))
+                continue
             kv = cache[segment.slots, :, : segment.length]
             # The R heads that share a key are queries at the same positions, so keys are not copied.
             n = len(kv)
@@ -75,23 +96,21 @@ class Layer(nn.Module):
 
 
 class Step:
-    """What all layers of one pass share: rotations, masks, and the places in the cache that are written.
+    """What all layers of one pass share: kernels, rotations, masks, and the places in the cache that are written.
 
-    `slots` and `positions` have shape (N,). `rope` is from `rope_table`.
+    `slots` and `positions` have shape (N,). The segments have the rows in order. `rope` is from `rope_table`.
     """
 
     def __init__(
-        self, slots: torch.Tensor, positions: torch.Tensor, segments: Sequence[Segment], rope: torch.Tensor
+        self,
+        slots: torch.Tensor,
+        positions: torch.Tensor,
+        segments: Sequence[Segment | Packed],
+        rope: torch.Tensor,
+        kernels: Kernels,
     ) -> None:
-        self.slots, self.positions, self.segments = slots, positions, segments
-        self._rope = rope[positions][:, None]  # (N, 1, D / 2)
-
-    def rotate(self, x: torch.Tensor) -> None:
-        """Rotary embedding (Su et al. 2021) of (N, heads, D) in place, with adjacent numbers paired."""
-        pairs = x.view(*x.shape[:2], -1, 2)
-        rotated = torch.view_as_complex(pairs.float()).mul_(self._rope)  # in float32, `float` returns `pairs` itself
-        if x.dtype != torch.float32:
-            pairs.copy_(torch.view_as_real(rotated))
+        self.slots, self.positions, self.segments, self.kernels = slots, positions, segments, kernels
+        self.rope = rope[positions][:, None]  # (N, 1, D / 2)
 
 
 def segment(
@@ -114,11 +133,13 @@ class Qwen2(nn.Module):
         self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.head = nn.Linear(config.hidden_size, rows, bias=False)
 
-    def forward(self, x: torch.Tensor, step: Step, cache: torch.Tensor, last: slice | list[int]) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, step: Step, cache: torch.Tensor, last: slice | torch.Tensor) -> torch.Tensor:
         """Map embeddings (N, C) to the logits of the rows `last`; the cache is (layers, slots, 2 G, context, D)."""
+        y = None
         for layer, own in zip(self.layers, cache, strict=True):
-            x = layer(x, step, own)
-        logits: torch.Tensor = self.head(self.norm(x[last]))
+            x, y = layer(x, y, step, own)
+        _, normed = step.kernels.add_norm(x[last], None if y is None else y[last], self.norm.weight)
+        logits: torch.Tensor = self.head(normed)
         return logits
 
 

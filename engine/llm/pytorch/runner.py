@@ -10,10 +10,13 @@ import numpy as np
 import torch
 
 from engine.llm.base import Chunk
+from engine.llm.pytorch.attention import PackedAttention, packed_attention
 from engine.llm.pytorch.cuda_graphs import CudaGraphRunner
+from engine.llm.pytorch.kernels import Kernels, compiled, plain
 from engine.llm.pytorch.linear import TorchPrecision, prepare
-from engine.llm.pytorch.qwen2 import Qwen2, Segment, Step, fused, rope_table, segment
+from engine.llm.pytorch.qwen2 import Packed, Qwen2, Segment, Step, fused, rope_table, segment
 from engine.llm.weights import Qwen2File, open_weights
+from engine.runtime.cuda_graphs import to_device
 
 LEAST_LENGTH = 64  # positions
 
@@ -36,12 +39,16 @@ class TorchModelRunner:
         device: torch.device,
         precision: TorchPrecision,
         fixed: bool | None = None,
+        packed: PackedAttention | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         """Load `LLM/` of a checkpoint.
 
         `ids` are the rows of the head (`Grammar.ids`). `adapter` is the directory of a LoRA to merge. `fixed` runs
-        decode steps at fixed shapes, as graphs on CUDA; by default on CUDA only. Raises CheckpointError if a file or
-        tensor is missing or has the wrong shape, and EngineError if the precision is not available on this device.
+        decode steps at fixed shapes, as graphs on CUDA; by default on CUDA only. `packed` is the attention of whole
+        prompts, and `kernels` are those of fixed steps; by default the fastest that the device has. Raises
+        CheckpointError if a file or tensor is missing or has the wrong shape, and EngineError if the precision is not
+        available on this device.
         """
         self._dtype = dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         with open_weights(directory, adapter) as file:
@@ -58,29 +65,51 @@ class TorchModelRunner:
         self._cache = torch.zeros(shape, dtype=dtype, device=device)
         self._lengths = [0] * slots
         fixed = device.type == "cuda" if fixed is None else fixed
+        self._packed = packed or packed_attention(config, device, dtype)
+        self._plain = plain(config)
+        if kernels is None:
+            on_cuda = fixed and device.type == "cuda"
+            kernels = compiled(config, self._model.norm.weight) if on_cuda else self._plain
+        self._kernels = kernels
         self._fixed = CudaGraphRunner(self._fixed_step, slots, self.context, device) if fixed else None
 
     @torch.inference_mode()
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """See ModelRunner.prefill."""
-        ids = torch.tensor([token for chunk in chunks for token in chunk.ids])
+        chunks_by_form = sorted(chunks, key=lambda chunk: chunk.start > 0) if self._packed else chunks
         slots: list[int] = []
         positions: list[int] = []
-        segments = []
-        for chunk in chunks:
+        bounds = [0]
+        for chunk in chunks_by_form:
             end = self._lengths[chunk.slot] = chunk.start + len(chunk.ids)
-            for start in range(chunk.start, end, self.chunk):
-                stop, rows = min(start + self.chunk, end), len(positions)
-                positions += range(start, stop)
-                slots += [chunk.slot] * (stop - start)
-                within = torch.arange(start, stop, device=self.device)[None]
-                segments.append(self._segment(slice(rows, len(positions)), chunk.slot, within, stop))
-        ends = np.cumsum([len(chunk.ids) for chunk in chunks]) - 1
-        batch_slots, batch_positions = torch.tensor([slots, positions], device=self.device)
-        step = Step(batch_slots, batch_positions, segments, self._rope)
+            slots += [chunk.slot] * len(chunk.ids)
+            positions += range(chunk.start, end)
+            bounds.append(len(positions))
+        last = dict(zip((chunk.slot for chunk in chunks_by_form), bounds[1:], strict=True))
+        batch_slots, batch_positions = to_device([slots, positions], self.device)
+        segments = self._prefill_segments(chunks_by_form, bounds)
+        step = Step(batch_slots, batch_positions, segments, self._rope, self._plain)
+        ids = torch.tensor([token for chunk in chunks_by_form for token in chunk.ids])
         x = self._embedding[ids].to(self.device, self._dtype)
-        logits: torch.Tensor = self._prefilling(x, step, self._cache, ends.tolist())
+        ends = to_device([last[chunk.slot] - 1 for chunk in chunks], self.device)
+        logits: torch.Tensor = self._prefilling(x, step, self._cache, ends)
         return logits
+
+    def _prefill_segments(self, chunks: Sequence[Chunk], bounds: Sequence[int]) -> list[Segment | Packed]:
+        """The segments of chunks that have the rows between the bounds, those that begin a prompt first."""
+        segments: list[Segment | Packed] = []
+        whole = sum(chunk.start == 0 for chunk in chunks) if self._packed else 0
+        if self._packed and whole:
+            longest = max(len(chunk.ids) for chunk in chunks[:whole])
+            own = to_device(bounds[: whole + 1], self.device, torch.int32)
+            segments.append(Packed(slice(0, bounds[whole]), own, longest, self._packed))
+        for chunk, row in zip(chunks[whole:], bounds[whole:-1], strict=True):
+            end = chunk.start + len(chunk.ids)
+            for start in range(chunk.start, end, self.chunk):
+                stop, first = min(start + self.chunk, end), row + start - chunk.start
+                within = torch.arange(start, stop, device=self.device)[None]
+                segments.append(self._segment(slice(first, first + stop - start), chunk.slot, within, stop))
+        return segments
 
     @torch.inference_mode()
     def decode(self, slots: Sequence[int], rows: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
@@ -91,7 +120,7 @@ class TorchModelRunner:
             return self._decode_fixed(self._fixed, slots, rows, positions)
         order = sorted(range(len(slots)), key=slots.__getitem__)
         own = [[values[n] for n in order] for values in (slots, rows, positions)]
-        batch_slots, batch_rows, batch_positions = torch.tensor(own, device=self.device)
+        batch_slots, batch_rows, batch_positions = to_device(own, self.device)
         lengths = [attended(position + 1, self.context) for position in own[2]]
         # A run: rows in adjacent slots that attend to the same number of positions.
         runs = groupby(range(len(order)), key=lambda n: (own[0][n] - n, lengths[n]))
@@ -99,7 +128,7 @@ class TorchModelRunner:
         segments = [
             self._segment(slice(a, b), own[0][a], batch_positions[a:b, None], lengths[a]) for a, b in pairwise(starts)
         ]
-        step = Step(batch_slots, batch_positions, segments, self._rope)
+        step = Step(batch_slots, batch_positions, segments, self._rope, self._plain)
         logits: torch.Tensor = self._model(self._answers[batch_rows], step, self._cache, slice(None))
         return logits if order == sorted(order) else logits[torch.tensor(order).argsort()]
 
@@ -128,8 +157,9 @@ class TorchModelRunner:
         batch_rows, batch_positions = [0] * B, [min(length, self.context - 1) for length in self._lengths[:B]]
         for slot, row, position in zip(slots, rows, positions, strict=True):
             batch_rows[slot], batch_positions[slot] = row, position
-        batch = torch.tensor([batch_rows, batch_positions], device=self.device)  # (2, B)
-        return fixed(batch, max(batch_positions) + 1)[list(slots)]
+        batch = to_device([batch_rows, batch_positions], self.device)  # (2, B)
+        logits = fixed(batch, max(batch_positions) + 1)
+        return logits[: len(slots)] if slots == [*range(len(slots))] else logits[to_device(slots, self.device)]
 
     @torch.inference_mode()
     def _fixed_step(self, batch: torch.Tensor, length: int) -> torch.Tensor:
@@ -137,7 +167,7 @@ class TorchModelRunner:
         rows, positions = batch
         B = len(rows)
         whole = self._segment(slice(0, B), 0, positions[:, None], length)
-        step = Step(torch.arange(B, device=self.device), positions, [whole], self._rope)
+        step = Step(torch.arange(B, device=self.device), positions, [whole], self._rope, self._kernels)
         logits: torch.Tensor = self._model(self._answers[rows], step, self._cache, slice(None))
         return logits
 

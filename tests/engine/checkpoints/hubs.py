@@ -34,7 +34,7 @@ class Hub:
     breaks: dict[str, list[int]] = field(default_factory=dict)
     """After how many bytes the connection breaks while this file is sent: each time one of the list."""
     holds: dict[str, int] = field(default_factory=dict)
-    """After how many bytes the server falls silent while it sends this file, until it is closed."""
+    """Before which byte of this file the server falls silent, until it is closed; also for who asks again."""
     sizes: dict[str, int] = field(default_factory=dict)
     """Sizes that are claimed in the listing instead of the real ones."""
     transfers: list[Transfer] = field(default_factory=list)
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         transfer = Transfer(file, start)
         hub.transfers.append(transfer)
         breaks = hub.breaks.get(file)
-        until = breaks.pop(0) if breaks else hub.holds.get(file, len(content) - start)
+        until = breaks.pop(0) if breaks else max(0, hub.holds.get(file, len(content)) - start)
         self.wfile.write(content[start : start + until])
         transfer.sent = until
         if start + until < len(content):

@@ -12,7 +12,6 @@ from engine.config import Precision
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_compiled_activations(precision: Precision, tmp_path: Path) -> None:
     if torch.backends.cpu.get_cpu_capability() not in kernels.WIDTHS:

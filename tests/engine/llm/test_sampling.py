@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.llm.sampling import random_numbers, sample
+from engine.llm.sampling import Sampler, random_numbers, sample
 from engine.types import Sampling
 
 EXTREMES = [0.0, -0.0, 5e-324, 1e-300, 1e-45, 1e-42, 1.2e-38, 1e-7, 0.0099]  # some of them 0 or denormal in float32
@@ -101,6 +101,55 @@ def test_a_sequence_draws_the_same_alone_and_among_others() -> None:
         for n in range(5)
     ]
     assert together == alone
+
+
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+ON_DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)])
+
+
+def rules_of_all_kinds(random: np.random.Generator, most_top_k: int) -> Sampling:
+    return Sampling(
+        temperature=random.choice([0, 0.02, 0.8, 1, 3]),
+        top_k=int(random.integers(1, most_top_k)),
+        top_p=random.choice([1e-6, 0.3, 0.95, 1]),
+        repetition_penalty=random.choice([1, 1, 1.2, 3]),
+    )
+
+
+@ON_DEVICES
+@pytest.mark.parametrize("most_top_k", [120, 190])
+def test_a_sampler_at_fixed_shapes_draws_what_sample_draws(device: str, most_top_k: int) -> None:
+    """For all rules, in any number of slots in any order; the slots remember what they said."""
+    random, slots, rows = np.random.default_rng(most_top_k), 11, 200
+    grammar = random.random((6, rows)) < 0.4
+    grammar[0], grammar[1:, 7] = False, True  # the state after the end, and others with one row at least
+    sampler = Sampler(grammar, slots, torch.device(device), fixed=True)
+    said = torch.zeros(slots, rows, dtype=torch.bool)
+    for _ in range(60):
+        left, cleared = (int(slot) for slot in random.choice(slots, 2, replace=False))
+        sampler.move(left, cleared)
+        said[cleared] = said[left]
+        sampler.clear(left)
+        said[left] = False
+        own = random.choice(slots, random.integers(1, slots + 1), replace=False).tolist()
+        states = random.integers(1, 6, len(own)).tolist()
+        rules = [rules_of_all_kinds(random, most_top_k) for _ in own]
+        draws = random.random(len(own)).tolist()
+        logits = torch.from_numpy(random.normal(0, 4, (len(own), rows))).float()
+        expected = sample(logits, torch.from_numpy(grammar[states]), rules, draws, said[own])
+        assert sampler(logits.to(device), own, states, rules, draws) == expected
+        said[own, expected] = True
+
+
+@ON_DEVICES
+def test_a_sampler_at_fixed_shapes_tells_of_logits_that_are_not_numbers(device: str) -> None:
+    sampler = Sampler(np.ones((2, 9), bool), 4, torch.device(device), fixed=True)
+    logits = torch.zeros(3, 9, device=device)
+    logits[1] = torch.nan
+    slots, states, rules, draws = [0, 1, 2], [1, 1, 1], [Sampling()] * 3, [0.5] * 3
+    with pytest.raises(ValueError, match="are its weights damaged"):
+        sampler(logits, slots, states, rules, draws)
+    assert sampler(torch.eye(9, device=device)[:3] * 50, slots, states, rules, draws) == [0, 1, 2]
 
 
 def test_seeds() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import BackendFailed, EngineClosed
 from engine.runtime.batching import Batcher
-from tests.waiting import until
+from tests.waiting import NEVER, until
 
 
 class Work:
@@ -35,7 +35,7 @@ class Work:
     def _note(self, items: list[int]) -> None:
         self.batches.append(items)
         self.begun.set()
-        self.gate.wait(10)
+        self.gate.wait(NEVER)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def hold(batcher: Batcher, work: Work) -> asyncio.Task[int]:
     """Keep the thread busy with the item 0, so that what comes next has to wait."""
     work.gate.clear()
     task = asyncio.create_task(batcher.run(work.double, 0, 1, due=0))
-    await asyncio.to_thread(work.begun.wait, 5)
+    await asyncio.to_thread(work.begun.wait, NEVER)
     return task
 
 
@@ -107,7 +107,7 @@ async def test_what_comes_while_others_compute_is_in_the_batch() -> None:
 
     def when_it_is_our_turn(function: Callable[[], None]) -> None:
         asked.set()
-        turn.wait(10)
+        turn.wait(NEVER)
         function()
 
     batcher = Batcher("test", max_padded_size=100, compute=when_it_is_our_turn)
@@ -115,7 +115,7 @@ async def test_what_comes_while_others_compute_is_in_the_batch() -> None:
     for n, due in ((1, 5.0), (2, 3.0), (3, 4.0)):
         tasks.append(asyncio.create_task(batcher.run(work.double, n, 10, due=due)))
         await waiting(batcher, n)
-        await asyncio.to_thread(asked.wait, 10)  # the thread waits for its turn
+        await asyncio.to_thread(asked.wait, NEVER)  # the thread waits for its turn
     turn.set()
     assert await asyncio.gather(*tasks) == [2, 4, 6]
     assert work.batches == [[2, 3, 1]]

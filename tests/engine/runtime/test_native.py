@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import EngineClosed
 from engine.runtime.native import Native
+from tests.waiting import NEVER
 
 
 class Machine:
@@ -45,7 +46,7 @@ class Machine:
         self._busy = True
         if number == self.held:
             self.inside.set()
-            assert self.may_go.wait(10)
+            assert self.may_go.wait(NEVER)
         self._busy = False
         return number
 
@@ -72,7 +73,7 @@ async def test_a_user_who_is_cancelled_at_any_call_leaves_the_closing_to_those_i
     machine = Machine(held)
     with ThreadPoolExecutor(4) as threads:
         user = asyncio.create_task(use(native(threads, machine)))
-        await asyncio.to_thread(machine.inside.wait, 10)
+        await asyncio.to_thread(machine.inside.wait, NEVER)
         user.cancel()
         with pytest.raises(asyncio.CancelledError):
             await user  # does not wait for the call
@@ -88,7 +89,7 @@ async def test_many_users_at_once_enter_one_after_the_other() -> None:
     with ThreadPoolExecutor(4) as threads:
         async with native(threads, machine) as opened:
             users = [asyncio.create_task(opened.run(Machine.work)) for _ in range(20)]
-            await asyncio.to_thread(machine.inside.wait, 10)
+            await asyncio.to_thread(machine.inside.wait, NEVER)
             for user in users[1::2]:
                 user.cancel()
             await asyncio.wait(users[1::2])
@@ -102,7 +103,7 @@ async def test_what_was_never_made_is_not_closed() -> None:
     machine, other = Machine(), Machine(held=0)
     with ThreadPoolExecutor(1) as threads:
         holding = asyncio.create_task(use(native(threads, other)))
-        await asyncio.to_thread(other.inside.wait, 10)
+        await asyncio.to_thread(other.inside.wait, NEVER)
         user = asyncio.create_task(use(native(threads, machine)))
         await asyncio.sleep(0)
         user.cancel()

@@ -106,7 +106,7 @@ def test_processes_that_start_at_once_share_the_migration(url: str) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0] * 6
     with closing(Database(url)) as database:
         assert VoiceStore(database).page(None, None, 10) == []

@@ -13,9 +13,8 @@ from fastapi.responses import StreamingResponse
 from engine.tokens.vocabulary import Vocabulary
 from server.bench.client import Level, Workload, connect, measure
 from server.encoding import FORMATS, AudioFormat
-from server.settings import Settings
 from tests.server.conftest import Server
-from tests.server.fakes import TEXT, Fakes, metrics, ready
+from tests.server.fakes import TEXT, Fakes, metrics, patient, ready
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
@@ -34,13 +33,13 @@ def ask(url: str, workload: Workload = WORKLOAD, clients: int = 1, requests: int
 
 @pytest.fixture
 def fakes(vocabulary: Vocabulary, tmp_path: Path) -> Fakes:
-    return Fakes(vocabulary, tmp_path, Settings(max_requests=4, max_waiting=0))
+    return Fakes(vocabulary, tmp_path, patient(max_requests=4, max_waiting=0))
 
 
 @pytest.fixture
 def url(fakes: Fakes, serve: Serve) -> str:
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         wait_until(lambda: ready(http))
     return url
 
@@ -52,7 +51,7 @@ def test_every_request_is_sent_and_its_audio_counted(url: str, fakes: Fakes) -> 
     assert sum(answer.audio for answer in level.answers) == pytest.approx(5 * sum(SECONDS), abs=0.01)
     for answer in level.answers:
         assert 0 < answer.first_audio <= answer.total <= level.seconds
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         assert metrics(http)["requests_total ok"] == 10
 
 

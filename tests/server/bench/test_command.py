@@ -18,10 +18,9 @@ from server.bench.command import BenchError, Length, bundled_texts
 from server.bench.plot import write_plot
 from server.bench.report import Percentiles, Summary, as_table
 from server.cli import app
-from server.settings import Settings
 from tests.server.commands import refused
 from tests.server.conftest import Server
-from tests.server.fakes import Fakes, ready
+from tests.server.fakes import Fakes, patient, ready
 from tests.waiting import wait_until
 
 Serve = Callable[[FastAPI], Server]
@@ -39,7 +38,7 @@ def bench(*arguments: str) -> str:
 def test_a_running_server_is_measured(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     fakes = Fakes(vocabulary, tmp_path)
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         wait_until(lambda: ready(http))
     arguments = ("--url", url, "--concurrency", "1,3", "--requests", "2", "--max-tokens", "10")
     printed = bench(*arguments, "-o", str(tmp_path / "of.fakes"))
@@ -60,9 +59,9 @@ def test_a_running_server_is_measured(vocabulary: Vocabulary, tmp_path: Path, se
 
 
 def test_a_server_with_keys_is_measured_with_one(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
-    fakes = Fakes(vocabulary, tmp_path, Settings.model_validate({"api_keys": {"ada": "sk-0123456789abcdef0123"}}))
+    fakes = Fakes(vocabulary, tmp_path, patient(api_keys={"ada": "sk-0123456789abcdef0123"}))
     url = serve(fakes.app).url
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         wait_until(lambda: ready(http))
     arguments = ("--url", url, "--concurrency", "1", "--requests", "1", "--max-tokens", "10")
     bench(*arguments, "--api-key", "sk-0123456789abcdef0123", "-o", str(tmp_path / "keyed"))

@@ -4,21 +4,26 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncGenerator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import safetensors.torch
 import torch
+import torch.nn.functional as F
 from transformers import LogitsProcessor, Qwen2ForCausalLM
 
 from engine.config import EngineConfig
 from engine.errors import CheckpointError
 from engine.llm.base import Chunk, LanguageModel
-from engine.llm.pytorch.cuda_graphs import bucket
+from engine.llm.pytorch.attention import PackedAttention
+from engine.llm.pytorch.kernels import Kernels, by_pairs, plain
 from engine.llm.pytorch.linear import Int8Linear, TorchPrecision
 from engine.llm.pytorch.runner import TorchModelRunner
 from engine.llm.registry import load_language_model
+from engine.llm.weights import Qwen2Config
+from engine.runtime.cuda_graphs import bucket
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import Prompt, Sampling
@@ -85,11 +90,11 @@ async def test_greedy_ids_are_those_of_transformers_at_full_size(full_checkpoint
     config = EngineConfig(max_running=3, llm_device="cpu", llm_precision="float32")
     model = load_language_model(full_checkpoint, config, vocabulary)
     try:
-        greedy = Sampling(temperature=0, max_tokens=40)
+        greedy = Sampling(temperature=0, max_tokens=20)
         answers = await asyncio.gather(*(generate(model, prompt, greedy) for prompt in prompts(vocabulary)))
     finally:
         await model.close()
-    assert answers == reference(full_checkpoint, vocabulary, 40)
+    assert answers == reference(full_checkpoint, vocabulary, 20)
 
 
 async def test_a_created_voice_answers_with_a_voice_and_then_speech(
@@ -123,18 +128,31 @@ async def test_without_a_seed_answers_differ(model: LanguageModel, vocabulary: V
     assert first != second
 
 
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+ON_DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)])
+
+
 def runner(
-    checkpoint: Path, vocabulary: Vocabulary, precision: TorchPrecision = "float32", *, fixed: bool = False
+    checkpoint: Path,
+    vocabulary: Vocabulary,
+    precision: TorchPrecision = "float32",
+    *,
+    device: str = "cpu",
+    fixed: bool = False,
+    packed: PackedAttention | None = None,
+    kernels: Kernels | None = None,
 ) -> TorchModelRunner:
-    """One with five slots, on the CPU."""
+    """One with five slots."""
     return TorchModelRunner(
         checkpoint / "LLM",
         Grammar(vocabulary).ids,
         slots=5,
         context=400,
-        device=torch.device("cpu"),
+        device=torch.device(device),
         precision=precision,
         fixed=fixed,
+        packed=packed,
+        kernels=kernels,
     )
 
 
@@ -181,7 +199,63 @@ def test_fixed_shapes_give_what_exact_ones_give(small_checkpoint: Path, vocabula
     torch.testing.assert_close(fixed.decode(*step), exact.decode(*step), atol=1e-5, rtol=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def packed_in_a_loop(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bounds: torch.Tensor, longest: int
+) -> torch.Tensor:
+    """A PackedAttention for any device and precision."""
+    assert longest == bounds.diff().max()
+    prompts = []
+    for a, b in pairwise(bounds.tolist()):
+        own = (x[None, a:b].transpose(1, 2) for x in (q, k, v))
+        prompts.append(F.scaled_dot_product_attention(*own, is_causal=True, enable_gqa=True)[0])
+    return torch.cat([prompt.transpose(0, 1) for prompt in prompts])
+
+
+def check_packed(one_by_one: TorchModelRunner, packed: TorchModelRunner, most: float) -> None:
+    """Prompts that begin, among parts of others: the logits after them and after a step."""
+    ids = [100 + n % 200 for n in range(390)]
+    for each in (one_by_one, packed):
+        prefill(each, (2, ids[:300], 0))
+    chunks = (2, ids[300:340], 300), (0, ids[5:75], 0), (3, ids[9:10], 0), (1, ids[:130], 0)
+    expected, found = (prefill(each, *chunks).float() for each in (one_by_one, packed))
+    assert (found - expected).norm() <= most * expected.norm()
+    step = [1, 0, 3, 2], [1, 2, 3, 4], [130, 70, 1, 340]
+    expected, found = (each.decode(*step).float() for each in (one_by_one, packed))
+    assert (found - expected).norm() <= most * expected.norm()
+
+
+def test_whole_prompts_in_one_call_are_those_prompts(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    one_by_one, packed = (runner(small_checkpoint, vocabulary, packed=way) for way in (None, packed_in_a_loop))
+    check_packed(one_by_one, packed, 1e-5)
+
+
+@NEEDS_CUDA
+def test_flash_attention_of_whole_prompts_on_a_gpu(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
+    one_by_one, packed = (
+        runner(small_checkpoint, vocabulary, "bfloat16", device="cuda", packed=way) for way in (packed_in_a_loop, None)
+    )
+    check_packed(one_by_one, packed, 0.03)
+
+
+@ON_DEVICES
+def test_kernels_in_the_form_for_the_compiler_give_what_torchs_own_give(
+    small_checkpoint: Path, vocabulary: Vocabulary, device: str
+) -> None:
+    """On a GPU they are compiled, and recorded."""
+    config = Qwen2Config.from_file(small_checkpoint / "LLM" / "config.json")
+    own, other = (
+        runner(small_checkpoint, vocabulary, device=device, fixed=True, kernels=kernels)
+        for kernels in (plain(config), by_pairs(config) if device == "cpu" else None)
+    )
+    ids = list(range(100, 360))
+    for each in (own, other):
+        prefill(each, (0, ids[:250], 0), (1, ids[:9], 0), (2, ids[:40], 0))
+    for slots in ([0], [0, 1], [2, 0, 1]):
+        step = slots, [5] * len(slots), [[250, 9, 40][slot] for slot in slots]
+        torch.testing.assert_close(other.decode(*step), own.decode(*step), atol=1e-4, rtol=0)
+
+
+@NEEDS_CUDA
 async def test_recorded_steps_give_the_ids_of_transformers(small_checkpoint: Path, vocabulary: Vocabulary) -> None:
     config = EngineConfig(max_running=3, backend="torch", llm_device="cuda", llm_precision="float32")
     model = load_language_model(small_checkpoint, config, vocabulary)

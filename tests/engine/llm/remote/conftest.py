@@ -12,6 +12,8 @@ from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
 from tests.engine.llm.remote.fake_server import FakeServer, served
 
+PATIENT = {"connect_seconds": 600, "token_seconds": 600}  # a test that is about these limits sets them
+
 
 class Remote:
     """Makes servers and models, and closes them at the end."""
@@ -29,7 +31,7 @@ class Remote:
     def model(
         self, *urls: str, kind: RemoteKind = "vllm", running: int = 8, context: int = 4096, **settings: Any
     ) -> RemoteModel:
-        config = RemoteConfig.model_validate({"urls": urls, "kind": kind} | settings)
+        config = RemoteConfig.model_validate({"urls": urls, "kind": kind} | PATIENT | settings)
         model = RemoteModel(config, self.grammar, self.vocabulary.ends, running=running, context=context)
         self._stack.push_async_callback(model.close)
         return model

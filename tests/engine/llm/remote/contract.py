@@ -82,7 +82,7 @@ def healthy(url: str) -> bool:
 
 
 def metric(url: str, name: str) -> int:
-    (value,) = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", httpx2.get(f"{url}/metrics").text, re.MULTILINE)
+    (value,) = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", httpx2.get(f"{url}/metrics", timeout=60).text, re.MULTILINE)
     return int(float(value))
 
 

@@ -1,0 +1,56 @@
+"""Gathers what the language model learns from into one file, `material.xz`.
+
+python -m demo.gather
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from demo.corpus import Arrays, load
+from demo.material import FILE, Material, Rows
+from demo.train_speaker import Voices, flat_pitch
+
+
+def gathered(corpus: Path, out: Path) -> Material:
+    """The material of a corpus, with the voices of the speaker's stage in `out`."""
+    voices = Voices(corpus)
+    said = torch.load(out / "global_tokens.pt", weights_only=True)
+    texts = load(corpus, "texts")
+    english = len(texts["texts"])
+    if any(corpus.glob("mandarin-*[0-9].npz")):
+        texts = {name: np.concatenate([texts[name], values]) for name, values in load(corpus, "mandarin").items()}
+    samples: Arrays = load(corpus, "samples")
+    return Material(
+        Rows.of_texts(texts["texts"].tolist()),
+        Rows.of(texts["tokens"].astype(np.int16), texts["frames"].astype(np.int64)),
+        Rows.of(texts["characters"].astype(np.int16), texts["frames"].astype(np.int64)),
+        texts["speed"].astype(np.uint8),
+        np.arange(len(texts["texts"])) >= english,
+        Rows.of_texts(samples["texts"].tolist()),
+        Rows.of(samples["tokens"].astype(np.int16), samples["frames"].astype(np.int64)),
+        samples["voices"].astype(np.uint8),
+        said.numpy(),
+        flat_pitch(out, said, voices).astype(np.uint16),
+        voices.female,
+    )
+
+
+def main(
+    corpus: Annotated[Path, typer.Option(help="What demo.corpus and demo.samples made.")] = Path("build/demo/corpus"),
+    out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
+) -> None:
+    """Write the material."""
+    material = gathered(corpus, out)
+    material.save(out / FILE)
+    size = (out / FILE).stat().st_size / 1e6
+    typer.echo(f"{len(material.texts)} texts, {len(material.transcripts)} samples: {size:.1f} MB")
+
+
+if __name__ == "__main__":
+    typer.run(main)
