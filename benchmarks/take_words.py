@@ -1,16 +1,19 @@
-"""What an independent recogniser understands of the demo model, without checks and with them.
+"""What an independent recogniser understands of the demo model, without checks, with them, and verified.
 
-    python -m benchmarks.take_words [--listener URL]
+    python -m benchmarks.take_words [--keep DIRECTORY]
 
-The judge is Whisper "base" (`make listener`). With `--listener`, a server with OpenAI's transcriptions, such as
-faster-whisper-server, the sentences are also verified; the listener should be another model than the judge.
+The judge is Whisper "base"; the listener that verifies is Whisper "tiny.en" (`make listener`), or another server of
+transcriptions (`--listener URL`). With `--keep`, a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -20,6 +23,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from benchmarks.listener import whisper_server
 from benchmarks.serving import served
 from demo.hearing import errors, hear, units
 from demo.texts import held_out, listened
@@ -29,7 +33,7 @@ from server.settings import Settings
 
 VOICES = ("alloy", "nova", "onyx", "shimmer")
 CLIENTS = 4
-HEARD_AT_ONCE = 25  # recordings; each time the judge loads its weights
+BATCH = 25  # sentences that are asked for, heard and kept together; each time the judge loads its weights
 console = Console(markup=False, highlight=False, soft_wrap=True)
 
 
@@ -41,13 +45,21 @@ class Way:
     fields: dict[str, int | bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What a server answered: PCM at 16 kHz for each sentence, those with a warning, and all takes by outcome."""
+WAYS = (Way("0", {"retakes": 0}), Way("2", {"retakes": 2}), Way("2, verified", {"retakes": 2, "verify": True}))
 
-    audio: list[bytes]
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What came of some sentences: the warnings, and all takes by outcome.
+
+    `heard` has the judge's text by the digest of a recording, as most are the same in each way. `answers` are the
+    digests of the sentences' recordings.
+    """
+
+    heard: dict[str, str]
+    answers: list[str]
     warned: int
-    takes: Counter[str]
+    takes: dict[str, int]
 
 
 def texts(count: int) -> list[str]:
@@ -56,8 +68,11 @@ def texts(count: int) -> list[str]:
     return [known[n % len(known)] for n in range(count)]
 
 
-async def ask(url: str, way: Way, count: int) -> Answers:
-    """Have all sentences spoken, by some clients at once. The voices and seeds do not depend on the way."""
+async def ask(url: str, way: Way, sentences: list[tuple[int, str]]) -> tuple[list[bytes], int, Counter[str]]:
+    """Have sentences spoken, by some clients at once; return PCM at 16 kHz, the warnings, and the takes.
+
+    The voices and seeds depend on the sentences' numbers, and not on the way.
+    """
     async with httpx2.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:
         before = await takes_so_far(http)
         clients = asyncio.Semaphore(CLIENTS)
@@ -71,41 +86,38 @@ async def ask(url: str, way: Way, count: int) -> Answers:
                 )
             return answer.raise_for_status().content, "X-Speech-Warnings" in answer.headers
 
-        said = await asyncio.gather(*(say(number, text) for number, text in enumerate(texts(count))))
+        said = await asyncio.gather(*(say(number, text) for number, text in sentences))
         after = await takes_so_far(http)
     assert before is not None
     assert after is not None
-    return Answers([audio for audio, _ in said], sum(warned for _, warned in said), after - before)
+    return [audio for audio, _ in said], sum(warned for _, warned in said), after - before
 
 
-class Judge:
-    """Hears each recording once: most are the same without checks and with them."""
-
-    def __init__(self) -> None:
-        self._heard: dict[bytes, str] = {}
-
-    def hear(self, recordings: list[bytes]) -> list[str]:
-        """What is understood of PCM at 16 kHz."""
-        new = [audio for audio in dict.fromkeys(recordings) if audio not in self._heard]
-        for begin in range(0, len(new), HEARD_AT_ONCE):
-            some = new[begin : begin + HEARD_AT_ONCE]
-            heard = hear([_samples(audio) for audio in some])
-            self._heard |= {audio: what.text for audio, what in zip(some, heard, strict=True)}
-        return [self._heard[audio] for audio in recordings]
+def batch(url: str, way: Way, sentences: list[tuple[int, str]], heard: dict[str, str]) -> Batch:
+    """Ask for sentences, and have the judge hear the recordings that are not in `heard`, which are added to it."""
+    recordings, warned, takes = asyncio.run(ask(url, way, sentences))
+    answers = [hashlib.sha256(audio).hexdigest()[:16] for audio in recordings]
+    new = {digest: audio for digest, audio in zip(answers, recordings, strict=True) if digest not in heard}
+    texts = [one.text for one in hear([_samples(audio) for audio in new.values()])] if new else []
+    heard |= dict(zip(new, texts, strict=True))
+    return Batch({digest: heard[digest] for digest in answers}, answers, warned, dict(takes))
 
 
 def _samples(audio: bytes) -> Samples:
     return np.frombuffer(audio, "<i2").astype(np.float32) / np.float32(32_768)
 
 
-def row(way: Way, answers: Answers, heard: list[str]) -> str:
+def row(way: Way, batches: list[Batch]) -> str:
     """A row of the table."""
+    heard = [one.heard[digest] for one in batches for digest in one.answers]
+    takes = sum((Counter(one.takes) for one in batches), Counter[str]())
     pairs = [(units(text), units(other)) for text, other in zip(texts(len(heard)), heard, strict=True)]
     wrong = [errors(*pair) for pair in pairs]
     words = sum(len(said) for said, _ in pairs)
     lost = sum(2 * count > len(said) for count, (said, _) in zip(wrong, pairs, strict=True))
-    failed = ", ".join(f"{n} {fault}" for fault, n in sorted(answers.takes.items()) if n and fault != "passed")
-    return f"| {way.name} | {failed or 0} | {answers.warned} | {100 * sum(wrong) / words:.1f} % | {lost} |"
+    failed = ", ".join(f"{n} {fault}" for fault, n in sorted(takes.items()) if n and fault != "passed")
+    warned = sum(one.warned for one in batches)
+    return f"| {way.name} | {failed or 0} | {warned} | {100 * sum(wrong) / words:.1f} % | {lost} |"
 
 
 def main(
@@ -113,24 +125,40 @@ def main(
     sentences: Annotated[int, typer.Option(help="How many.")] = 500,
     listener: Annotated[str | None, typer.Option(help="The address of a server with transcriptions.")] = None,
     max_error_rate: Annotated[float, typer.Option(help="Of a sentence that the listener lets pass.")] = 0.25,
+    keep: Annotated[Path | None, typer.Option(help="A directory for what was heard so far, of one model.")] = None,
 ) -> None:
     """Print a Markdown table."""
-    ways = [Way("0", {"retakes": 0}), Way("2", {"retakes": 2})]
-    if listener:
-        ways.append(Way("2, verified", {"retakes": 2, "verify": True}))
-    with TemporaryDirectory() as directory:
+    numbered = list(enumerate(texts(sentences)))
+    parts = [numbered[begin : begin + BATCH] for begin in range(0, sentences, BATCH)]
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(TemporaryDirectory()))
+        keep = keep or directory / "kept"
+        keep.mkdir(parents=True, exist_ok=True)
+        url = listener or stack.enter_context(whisper_server())
         engine = EngineConfig(
             model=model,
-            data_directory=Path(directory),
-            listener=ListenerConfig(url=listener, max_error_rate=max_error_rate, seconds=120) if listener else None,
+            data_directory=directory,
+            listener=ListenerConfig(url=url, max_error_rate=max_error_rate, seconds=120),
         )
-        judge = Judge()
+        server = stack.enter_context(served(Settings(engine=engine, deadline_seconds=3600, watchdog_seconds=0)))
         console.print("| retakes | takes that failed | warnings | word error rate | over half of the words wrong |")
         console.print("|---|---|---|---|---|")
-        with served(Settings(engine=engine, deadline_seconds=3600, watchdog_seconds=0)) as server:
-            for way in ways:
-                answers = asyncio.run(ask(server.url, way, sentences))
-                console.print(row(way, answers, judge.hear(answers.audio)))
+        heard: dict[str, str] = {}
+        for way in WAYS:
+            batches = []
+            for part in parts:
+                first, last = part[0][0], part[-1][0]
+                file = keep / f"{way.name.replace(', ', '-')}-{first}-{last}.json"
+                if file.exists():
+                    done = Batch(**json.loads(file.read_text()))
+                    heard |= done.heard
+                else:
+                    done = batch(server.url, way, part, heard)
+                    unfinished = file.with_suffix(".part")
+                    unfinished.write_text(json.dumps(asdict(done)))
+                    unfinished.rename(file)
+                batches.append(done)
+            console.print(row(way, batches))
 
 
 if __name__ == "__main__":

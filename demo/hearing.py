@@ -22,7 +22,7 @@ from engine.text.pinyin import spelled
 from engine.types import CODEC_SAMPLE_RATE, Samples
 
 PYTHON = Path(__file__).parents[1] / ".venv-listen/bin/python"
-_LISTENER = Path(__file__).with_name("listener.py")
+LISTENER = Path(__file__).with_name("listener.py")
 
 Size = Literal["base", "tiny.en"]
 ListenerLanguage = Literal["en", "zh"]
@@ -46,7 +46,7 @@ def hear(
         names = [f"{directory}/{n}.wav" for n in range(len(recordings))]
         for name, samples in zip(names, recordings, strict=True):
             soundfile.write(name, samples, CODEC_SAMPLE_RATE)
-        command = [PYTHON, _LISTENER, "--size", size, "--language", language, *(["--quality"] if quality else [])]
+        command = [PYTHON, LISTENER, "--size", size, "--language", language, *(["--quality"] if quality else [])]
         done = subprocess.run(command, input=json.dumps(names), stdout=subprocess.PIPE, text=True, check=True)
     return [Heard(**json.loads(line)) for line in done.stdout.splitlines()]
 

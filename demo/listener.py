@@ -1,7 +1,7 @@
 """Independent judges of speech: Whisper, which hears the words, and DNSMOS, which estimates how people would rate it.
 
 Runs in an environment of its own, `.venv-listen` (`make listener`), where packages carry the weights. `demo.hearing`
-calls it with the files' names on standard input, one JSON array, and reads what was heard, one JSON object a line.
+calls it with the files' names on standard input, a JSON array a line, and reads what was heard, one JSON object a line.
 """
 
 import json
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with TemporaryDirectory() as directory:
         model = whisper(arguments.size, Path(directory))
-        for name in json.load(sys.stdin):
+        for name in (name for line in sys.stdin for name in json.loads(line)):
             samples = decode_audio(name, sampling_rate=RATE)
             # One temperature and nothing from the sentence before: the same samples are always heard alike.
             segments, _ = model.transcribe(
@@ -51,6 +51,7 @@ def main() -> None:
             if arguments.quality:
                 heard["quality"] = float(dnsmos.run(samples.clip(-1, 1), RATE)["ovrl_mos"])
             sys.stdout.write(json.dumps(heard) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from engine.text import Language, TextOptions, chinese, english, is_speakable, normalise
+from engine.text.codes import dialled
 from engine.text.rules import Speaker
 
 _NUMBER = re.compile(r"[-−]?[0-9]+(?:\.[0-9]+)?")
@@ -39,8 +40,8 @@ def say_as(text: str, kind: str, style: str, language: Language) -> str | None:
             return say.ordinal(number) if re.fullmatch("[0-9]{1,36}", number) else None
         case "date":
             return normalise(_date(text, style), options)
-        case "telephone" if re.fullmatch("[0-9]+", text):
-            return say.digits(text)
+        case "telephone" if re.fullmatch(r"[+0-9A-Z ().\-/]*[0-9][0-9A-Z ().\-/]*", text):
+            return dialled(text, in_chinese=language == "zh")
         case "telephone" | "time" | "currency":
             return normalise(text, options)
     return None

@@ -76,12 +76,17 @@ def in_context(match: re.Match[str], place: Place) -> str | None:
 )
 def telephone(match: re.Match[str], place: Place) -> str | None:
     """+1 (123) 456-7890; 1-800-GO-U-HAUL; 138 1234 5678; groups of digits with hyphens."""
-    parts = re.findall("[0-9]+|[A-Z]+", match[0])
-    if place.chinese:
-        return ("加" if match[0].startswith("+") else "") + "，".join(
+    return dialled(match[0], in_chinese=place.chinese)
+
+
+def dialled(number: str, *, in_chinese: bool) -> str:
+    """A telephone number digit by digit, with a pause between its groups; they are digits, or letters that are said."""
+    parts = re.findall("[0-9]+|[A-Z]+", number)
+    if in_chinese:
+        return ("加" if number.startswith("+") else "") + "，".join(
             chinese.phone(part) if part.isdigit() else part for part in parts
         )
-    spoken, free = [], re.match(r"\+?1\D*8(?:00|33|44|55|66|77|88)(?![0-9])", match[0])
+    spoken, free = [], re.match(r"\+?1\D*8(?:00|33|44|55|66|77|88)(?![0-9])", number)
     for index, part in enumerate(parts):
         if part.isalpha():
             spoken.append(part)

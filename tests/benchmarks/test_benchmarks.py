@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from demo.hearing import PYTHON
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -72,6 +74,20 @@ def test_takes() -> None:
     assert int(unchecked[3]) > 5
     requests, same = (int(number) for number in re.findall(r"(\d+) (?:requests|with the same)", printed))
     assert requests == same
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PYTHON.exists(), reason="the judges are not installed: make listener")
+def test_words_are_heard_once(tmp_path: Path) -> None:
+    arguments = ("take_words", "--sentences", "2", "--keep", str(tmp_path))
+    table = output_of(*arguments)
+    rows = [line for line in table.splitlines() if "%" in line]
+    assert [row.split("|")[1].strip() for row in rows] == ["0", "2", "2, verified"]
+    kept = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    (tmp_path / "2-verified-0-1.json").unlink()  # as if the run had been stopped before
+    assert output_of(*arguments).splitlines()[-2:-1] == rows[1:2]
+    again = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert {name for name in kept if kept[name] != again[name]} == {"2-verified-0-1.json"}
 
 
 @pytest.mark.slow

@@ -234,6 +234,18 @@ def test_say_writes_subtitles(tmp_path: Path) -> None:
     assert "<v alloy>It costs $5 &amp; more." in (tmp_path / "speech.vtt").read_text()
 
 
+def test_the_command_text_reads_as_the_server_with_its_settings(tmp_path: Path) -> None:
+    words, settings = tmp_path / "words.pls", tmp_path / "settings.yaml"
+    words.write_text(PLS, encoding="utf-8")
+    settings.write_text(json.dumps({"engine": {"lexicons": [str(words)]}}))
+    expected = ["A bit of sequel.", "    lexicon: SQL -> sequel"]
+    for result in (
+        run("text", "--config", str(settings), "A bit of SQL."),
+        run("text", "A bit of SQL.", FAST_SPARK_ENGINE__LEXICONS=json.dumps([str(words)])),
+    ):
+        assert result.stdout.splitlines() == expected
+
+
 def test_a_lexicon_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "words.pls").write_text("<lexicon")
     line = refused(
