@@ -18,6 +18,7 @@ from engine.types import SAMPLES_PER_TOKEN
 
 WINDOW = 40  # frames
 BETWEEN = 5.0  # Hz
+VOICES = "voices.npz"
 SILENCE = 0.003  # energy, with high frequencies raised, of a frame that hardly matters
 LANGUAGES = ("en", "zh")
 MANY = 2**24  # samples that tell what frames consist of
@@ -31,6 +32,18 @@ class HeardVoices:
     said: Tensor
     read: npt.NDArray[np.float64]
     female: npt.NDArray[np.bool_]
+
+    def save(self, file: Path) -> None:
+        """Write a compressed file."""
+        np.savez_compressed(file, said=self.said.numpy().astype(np.int16), read=self.read, female=self.female)
+
+    @classmethod
+    def load(cls, file: Path) -> HeardVoices:
+        """Read what `save` wrote; raises FileNotFoundError if there is none."""
+        if not file.exists():
+            raise FileNotFoundError(f"There is no {file}: run python -m demo.gather first")
+        with np.load(file) as content:
+            return cls(torch.from_numpy(content["said"]).long(), content["read"], content["female"])
 
     def kinds(self) -> dict[Kind, npt.NDArray[np.int64]]:
         """The voices of each kind."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ LOST = 11.5  # at most, of a head's loss: it sees 1e-5 of what it should
 ROUND = 32  # lengths of batches are multiples of it, so that there are few
 
 Arrays = dict[str, Numbers]
+Made = TypeVar("Made")
 
 
 @dataclass(slots=True)
@@ -172,9 +173,9 @@ def moved(arrays: Arrays, device: str) -> dict[str, Tensor]:
     return tensors
 
 
-def as_they_are(arrays: Arrays) -> Arrays:
-    """The arrays themselves: as tensors they would take shared memory to come from another process."""
-    return arrays
+def as_it_is(made: Made) -> Made:
+    """A batch as it was made: as tensors, its arrays would take shared memory to come from another process."""
+    return made
 
 
 def losses(model: Qwen2ForCausalLM, reading: Reading, low: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -205,7 +206,7 @@ def main(
     made: DataLoader[Arrays] = DataLoader(
         Batches(out / FILE, batch),
         batch_size=None,
-        collate_fn=as_they_are,
+        collate_fn=as_it_is,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="spawn" if workers else None,

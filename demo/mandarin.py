@@ -22,6 +22,7 @@ import soxr
 from pypinyin.contrib.tone_convert import to_finals, to_initials
 
 from demo.natural import UNIT, Reading, Spectra, characters
+from demo.spectra import VOICED
 from demo.tokens import LEAD, TAIL, index, tokens
 from engine.types import CODEC_SAMPLE_RATE, TOKENS_PER_SECOND, Samples
 
@@ -29,9 +30,8 @@ VOICES = Path("build/demo/package/voices")
 VOICE = "zf_xiaoxiao"  # a woman
 RATE = 24_000  # Kokoro's
 STEP = 0.0125  # seconds between the values of F0
-VOICED = 40.0  # Hz: a step with a lower F0 has no voice
 PERIODIC, NOISY = 35.6, 14.1
-"""From WORLD's amplitudes, of sources with power 1 at 24 kHz, to those of `demo.flat_speech`: 400 * sqrt(190 / 24000)
+"""From WORLD's amplitudes, of sources with power 1 at 24 kHz, to those of `demo.voicing`: 400 * sqrt(190 / 24000)
 for a pulse's harmonics, at 190 Hz, and sqrt(300 * 8 / 12) for noise."""
 _DURATIONS = "/encoder/Round_output_0"  # the node that holds how many units of 25 ms each phoneme takes
 _FREQUENCY = "/encoder/F0_proj/Conv_output_0"  # and F0 in Hz

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers.normalizers import NFC, Lowercase, Sequence
 
 from demo.tokens import CODES
 from engine.checkpoints.synthetic import token_names, write_tokenizer
@@ -118,8 +119,6 @@ def names() -> list[str]:
 @cache
 def vocabulary() -> Vocabulary:
     """The demo model's vocabulary; its letters are lower case."""
-    from tokenizers.normalizers import NFC, Lowercase, Sequence
-
     with tempfile.TemporaryDirectory() as directory:
         write_tokenizer(Path(directory), names(), Sequence([NFC(), Lowercase()]))
         return Vocabulary(Path(directory) / "tokenizer.json")

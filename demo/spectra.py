@@ -33,7 +33,8 @@ def cosines(coefficients: int) -> Tensor:
     order, place = torch.arange(coefficients, dtype=torch.double), torch.arange(BINS, dtype=torch.double)
     rows = torch.cos(torch.pi * order[:, None] * (place + 0.5) / BINS) * (2 / BINS) ** 0.5
     rows[0] /= 2**0.5
-    return rows.float()
+    found: Tensor = rows.float()
+    return found
 
 
 def cepstra(amplitudes: npt.NDArray[np.float32], coefficients: int) -> npt.NDArray[np.int8]:

@@ -2,7 +2,7 @@
 
 The published codec learned its tokens from many voices, in weeks of training. Here the teacher gives the times of the
 phonemes, so the tokens are defined in advance, and are the same for every voice. The prenet learns to decode them, the
-encoder to recognise them, and the language model to generate them. `demo.flat_speech` explains the pairs.
+encoder to recognise them, and the language model to generate them. `demo.voicing` explains the pairs.
 """
 
 from __future__ import annotations

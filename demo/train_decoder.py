@@ -20,7 +20,7 @@ import typer
 from torch import Tensor, nn
 
 from demo.d_vectors import spread
-from demo.flat_windows import SILENCE, FlatWindows, HeardVoices
+from demo.flat_windows import SILENCE, VOICES, FlatWindows, HeardVoices
 from demo.model import codec_config
 from demo.runs import Run, fast
 from demo.tokens import FACTORS, PHASES, PHONEMES, STATES, unknown_phase
@@ -108,7 +108,8 @@ def toneless(spoken: Tensor, target: Tensor) -> Tensor:
 
 def relative(difference: Tensor, target: Tensor, quiet: float) -> Tensor:
     """How large a difference is beside the target, both (B, samples), in frames louder than `quiet`."""
-    energies = [wave.unflatten(1, (-1, SAMPLES_PER_TOKEN)).square().sum(-1) + quiet for wave in (difference, target)]
+    waves = (difference, target)
+    energies = [wave.reshape(len(wave), -1, SAMPLES_PER_TOKEN).square().sum(-1) + quiet for wave in waves]
     return (energies[0] / energies[1]).sqrt().mean()
 
 
@@ -130,25 +131,9 @@ def blurred(spoken: Tensor, target: Tensor) -> Tensor:
     return torch.stack(found).mean()
 
 
-def heard_voices(corpus: Path, out: Path) -> HeardVoices:
-    """The corpus's voices as the speaker's stage encodes them; kept in `out`, so that the corpus need not be there."""
-    file = out / "voices.npz"
-    if not file.exists():
-        from demo.train_speaker import SpeakerTask, Voices, read_pitch  # needs the teachers' libraries
-
-        voices = Voices(corpus)
-        said = torch.load(out / "global_tokens.pt", weights_only=True)
-        task = SpeakerTask(trainable(codec_config()).speaker_encoder)
-        task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
-        read = read_pitch(task, said, voices)
-        np.savez_compressed(file, said=said.numpy().astype(np.int16), read=read, female=voices.female)
-    with np.load(file) as content:
-        return HeardVoices(torch.from_numpy(content["said"]).long(), content["read"], content["female"])
-
-
 def begin(network: CodecNetwork, windows: FlatWindows, voices: HeardVoices, out: Path) -> None:
     """Set the first weights: the speaker's projections of the first stage, pitches in d-vectors, the main shapes."""
-    from demo.train_speaker import SpeakerTask
+    from demo.train_speaker import SpeakerTask  # here: training that goes on from weights needs no teacher's libraries
 
     task = SpeakerTask(network.speaker_encoder)
     task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
@@ -157,8 +142,7 @@ def begin(network: CodecNetwork, windows: FlatWindows, voices: HeardVoices, out:
 
 
 def main(
-    corpus: Annotated[Path, typer.Option(help="What demo.corpus made.")] = Path("build/demo/corpus"),
-    out: Annotated[Path, typer.Option(help="Where the training's state is kept.")] = Path("build/demo"),
+    out: Annotated[Path, typer.Option(help="Where demo.gather's file is, and the state is kept.")] = Path("build/demo"),
     minutes: Annotated[float, typer.Option(help="How long to train.")] = 130,
     threads: Annotated[int, typer.Option(help="Cores.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -168,7 +152,7 @@ def main(
     torch.backends.cudnn.benchmark = True  # all batches have the same shape
     torch.manual_seed(0)
     random = np.random.default_rng()
-    voices = heard_voices(corpus, out)
+    voices = HeardVoices.load(out / VOICES)
     windows = FlatWindows(out, voices, device, random)
     network = trainable(codec_config())
     if not (out / "codec.pt").exists():

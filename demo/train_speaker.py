@@ -18,10 +18,10 @@ import typer
 from torch import Tensor, nn
 
 from demo.corpus import SAID, load
+from demo.flat_windows import HeardVoices
 from demo.model import codec_config
 from demo.runs import Run
 from demo.trainable import trainable
-from demo.voicing import nearest_step
 from engine.codec.bicodec import reference_clip
 from engine.codec.mel import MelSpectrogram
 from engine.codec.speaker import FiniteScalarQuantizer, SpeakerEncoder
@@ -49,10 +49,6 @@ class Voices:
         """The samples of one sentence, float32."""
         start, end = (int(frame) * SAMPLES_PER_TOKEN for frame in self.starts[utterance : utterance + 2])
         return self.samples[start:end].float() / 32_767
-
-    def sibling(self, utterance: int, random: np.random.Generator) -> int:
-        """A sentence of the same voice."""
-        return utterance // SAID * SAID + int(random.integers(SAID))
 
 
 def targets(voices: Voices, mel: MelSpectrogram) -> Tensor:
@@ -104,11 +100,12 @@ def read_pitch(task: SpeakerTask, said: Tensor, voices: Voices) -> npt.NDArray[n
     return pitch
 
 
-def flat_pitch(out: Path, said: Tensor, voices: Voices) -> npt.NDArray[np.float64]:
-    """The pitch in Hz, of those that the decoder has, that the trained stage reads from global tokens (N, 32), (N,)."""
+def heard_voices(out: Path, voices: Voices) -> HeardVoices:
+    """The voices of the corpus as the trained stage, whose state is in `out`, encodes them."""
     task = SpeakerTask(trainable(codec_config()).speaker_encoder)
     task.load_state_dict(torch.load(out / "speaker.pt", weights_only=True)["speaker"])
-    return nearest_step(read_pitch(task, said, voices))
+    said = torch.load(out / "global_tokens.pt", weights_only=True)
+    return HeardVoices(said, read_pitch(task, said, voices), voices.female)
 
 
 @torch.inference_mode()

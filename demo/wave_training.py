@@ -61,8 +61,8 @@ class Critic(nn.Module):
         self.window = window
         widths = [(2, (3, 9), (1, 1)), *[(CHANNELS, (3, 9), (1, 2))] * 3, (CHANNELS, (3, 3), (1, 1))]
         self.layers = nn.ModuleList(
-            weight_norm(nn.Conv2d(width, CHANNELS, kernel, stride, [side // 2 for side in kernel]))
-            for width, kernel, stride in widths
+            weight_norm(nn.Conv2d(width, CHANNELS, (high, wide), stride, (high // 2, wide // 2)))
+            for width, (high, wide), stride in widths
         )
         self.last = weight_norm(nn.Conv2d(CHANNELS, 1, 3, padding=1))
 

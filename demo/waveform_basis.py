@@ -1,6 +1,6 @@
 """The wave generator's first weights: a frame's sound is a sum of shapes, which overlap with its neighbours'.
 
-Speech with a flat pitch (`demo.flat_speech`) repeats: the same phoneme gives the same frame. A few principal
+Speech with a flat pitch (`demo.voicing`) repeats: the same phoneme gives the same frame. A few principal
 components describe such a frame, with half of the frame before and half of the frame after it. They fit into the wave
 generator's own layers: the first transposed convolution writes each shape in blocks of 64 samples, and the last aligns
 the blocks. The layers between add nothing at first. Training goes on from there, with all layers.
@@ -50,12 +50,6 @@ def components(covariance: Tensor) -> Tensor:
 
 def _upsamplings(generator: WaveGenerator) -> list[Upsampling]:
     return [module for module in generator.modules() if isinstance(module, Upsampling)]
-
-
-def shapes_of(generator: WaveGenerator) -> Tensor:
-    """The shapes (SHAPES, 640) of a wave generator whose other layers do nothing."""
-    laid = _upsamplings(generator)[0].weight[:, :BLOCK]
-    return laid.transpose(1, 2).reshape(SHAPES, -1)[:, BLOCK // 2 : -BLOCK // 2]
 
 
 @torch.no_grad()

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from demo.evaluate import median_pitch, right
-from demo.flat_speech import PAIR, speak, tract
-from demo.natural import NaturalTeacher, Spectra
+from demo.natural import NaturalTeacher
+from demo.spectra import Kept
 from demo.teacher import Setting, Teacher
 from demo.texts import held_out
+from demo.voicing import Mouth, tract
 
 pytestmark = pytest.mark.skipif(
     ctypes.util.find_library("espeak-ng") is None, reason="the teacher is not installed: apt install libespeak-ng1"
@@ -35,22 +36,15 @@ def test_a_sentence_is_told_from_others_in_any_voice(teacher: Teacher) -> None:
 def test_flat_speech_is_the_same_speech_at_one_pitch(teacher: Teacher) -> None:
     natural = NaturalTeacher()
     plain = {text: natural.speak(text) for text in TEXTS}
-    for pitch, female in ((125.0, False), (200.0, True)):
-        read = {text: natural.read(text, spectra=True) for text in TEXTS}
-        flattened = {
-            text: speak(found.spectra, pitch, female) for text, found in read.items() if found and found.spectra
-        }
-        assert len(flattened) > len(TEXTS) / 2
+    readings = [found for text in TEXTS if (found := natural.read(text, spectra=True))]
+    assert len(readings) > len(TEXTS) / 2
+    kept = Kept.of(readings)
+    for kind in ((125.0, False), (200.0, True)):
+        mouth = Mouth([kind], "cpu")
+        flattened = {read.text: mouth.speak(kept, n, [0])[0].numpy() for n, read in enumerate(readings)}
         assert right(flattened, plain) == 1
         for samples in flattened.values():
-            assert median_pitch(samples) == pytest.approx(pitch, rel=0.01)
-
-
-def test_the_same_sound_has_the_same_waveform_in_each_pair_of_frames() -> None:
-    steps = np.ones((601, 200), np.float32)
-    vowel = speak(Spectra(steps, steps * 0.1, np.full(200, 190, np.float32)), 100, female=False)
-    middle = vowel[len(vowel) // 2 // PAIR * PAIR :][: 2 * PAIR]
-    assert np.corrcoef(middle[:PAIR], middle[PAIR:])[0, 1] > 0.99
+            assert median_pitch(samples) == pytest.approx(kind[0], rel=0.01)
 
 
 def test_a_mans_formants_are_lower() -> None:
