@@ -36,7 +36,7 @@ FASTER = 0.82, 1.25  # hibari's speech is played so much faster, with a pitch as
 NOISY = 0.4  # of the samples have noise,
 NOISE = -50, -25  # at so many decibels
 TILT = 0.5  # at most: a filter of one coefficient makes a sample darker or brighter
-SHARD = 250
+SHARD = 25
 
 Speaker = Callable[[], tuple[str, Samples]]  # a sentence at a time, with its text
 
