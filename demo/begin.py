@@ -25,7 +25,7 @@ from demo.trainable import trainable, weights
 from demo.widen import OWN, language_model_state
 from engine.codec.loader import load_features, load_network
 
-FIT_STEPS = 4000
+FIT_STEPS = 2000
 
 
 @torch.enable_grad()

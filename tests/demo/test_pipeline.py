@@ -48,12 +48,12 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def state(said: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("state")
-    train_speaker.main(said, out, minutes=MOMENT, threads=2)
+    train_speaker.main(said, out, minutes=MOMENT, threads=1)
     flat_speech.main(out, sentences=flat_speech.SHARD)
     gather.main(said, out)
-    language_model.main(out, minutes=MOMENT, threads=2)
-    for stage in (train_decoder, train_encoder):
-        stage.main(said, out, minutes=MOMENT, threads=2)
+    language_model.main(out, minutes=MOMENT, threads=1)
+    train_decoder.main(out, minutes=MOMENT, threads=1)
+    train_encoder.main(said, out, minutes=MOMENT, threads=1)
     return out
 
 
