@@ -26,7 +26,7 @@ from engine.types import SAMPLES_PER_TOKEN, TokenIds
 from engine.voices.samples import normalise_volume
 
 SAID = 4  # sentences in each voice
-SHARD_VOICES, SHARD_TEXTS = 50, 1000
+SHARD_VOICES, SHARD_TEXTS = 50, 500
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 

@@ -24,7 +24,7 @@ from demo.natural import NaturalTeacher, Reading
 from demo.spectra import Kept
 from demo.texts import Texts
 
-SHARD = 100  # sentences
+SHARD = 50  # sentences
 
 FlatLanguage = Literal["en", "zh"]
 

@@ -34,7 +34,7 @@ pytestmark = [
     ),
     pytest.mark.skipif(not PROSE.is_dir(), reason="there is no prose: apt install fortunes"),
 ]
-MOMENT = 0.05  # minutes
+MOMENT = 0.02  # minutes
 
 
 @pytest.fixture(scope="module")

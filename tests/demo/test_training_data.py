@@ -13,6 +13,7 @@ from demo.spectra import BINS, Kept, amplitudes
 from demo.tokens import PHASES, STATES, index, tokens
 from demo.train_decoder import toneless
 from demo.voicing import Mouth
+from demo.wave_training import Critics
 from demo.waveform_basis import LENGTH, components
 from engine.types import CODEC_SAMPLE_RATE, SAMPLES_PER_TOKEN
 
@@ -63,6 +64,33 @@ def test_a_voice_at_another_pitch_is_further_away_than_a_quieter_one() -> None:
     own, other = (torch.sin(2 * torch.pi * pitch * times) for pitch in (100, 125))
     assert toneless(own, own) < 0.1
     assert toneless(0.7 * own, own) < 0.5 < 1 < toneless(other, own)
+
+
+def test_critics_learn_to_tell_and_the_decoder_learns_from_what_they_say() -> None:
+    random = torch.Generator().manual_seed(0)
+    times = torch.arange(6_400)[None] / CODEC_SAMPLE_RATE
+    real = 0.3 * torch.sin(2 * torch.pi * torch.tensor([[100.0], [200.0]]) * times)
+    spoken = (0.1 * torch.randn(real.shape, generator=random)).requires_grad_()
+    torch.manual_seed(0)
+    critics = Critics()
+    optimizer = torch.optim.Adam(critics.parameters(), 1e-3)
+    errors = []
+    for _ in range(8):
+        error = critics.judged(spoken, real)
+        optimizer.zero_grad()
+        error.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        errors.append(error.item())
+    assert errors[-1] < 0.7 * errors[0]
+    assert spoken.grad is None
+    optimizer.zero_grad()
+    sum(critics.convinced(spoken, real)).backward()
+    assert spoken.grad is not None
+    assert spoken.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in critics.parameters())
+    unconvinced, unlike = critics.convinced(real, real)
+    assert unconvinced < critics.convinced(spoken, real)[0]
+    assert unlike == 0
 
 
 def test_a_sample_has_no_ends_of_words() -> None:
