@@ -68,7 +68,11 @@ class GrowingText:
         self.following = None
         if not self.pending:
             return []
-        new = self._take(self._units(self._text))
+        units = self._units(self._text)
+        if not self._consistent(units):  # what was said reads differently now
+            self._begin_section(self._said)
+            units = self._units(self._text)
+        new = self._take(units)
         self._begin_section(len(self._text))
         return new
 
@@ -80,6 +84,9 @@ class GrowingText:
     def _settled(self) -> list[Unit]:
         text = _OPEN_TAG.sub("", self._text)
         all_units = self._units(text)
+        if not self._consistent(all_units):  # what was said reads differently now
+            self._begin_section(self._said)
+            return self._settled()
         units = self._whole(all_units[:-1])
         for continuation in (self._closing(text), *_CONTINUATIONS):
             if len(units) <= self._given:
@@ -114,16 +121,17 @@ class GrowingText:
         return units
 
     def _take(self, units: list[Unit]) -> list[Unit]:
-        """Return the units that were not returned before."""
-        begin = self._at + self._said
-        if self._given <= len(units) and all(_span(unit).end <= begin for unit in units[: self._given]):
-            new = units[self._given :]
-        else:  # what was said reads differently now
-            rest = parse_plain(self._text[self._said :], begin)
-            new = list(utterances(rest.pieces, self._options))
+        """Return the units that were not returned before. They must be `_consistent`."""
+        new = units[self._given :]
         self._given = len(units)
         self._said = max([self._said, *(_span(unit).end - self._at for unit in new)])
         return new
+
+    def _consistent(self, units: list[Unit]) -> bool:
+        """Whether the units divide the text where it was divided when its beginning was said."""
+        place = self._at + self._said
+        said, new = units[: self._given], units[self._given :]
+        return all(_span(unit).end <= place for unit in said) and all(_span(unit).start >= place for unit in new)
 
     def _begin_section(self, place: int) -> None:
         self._at += place

@@ -43,6 +43,7 @@ UNFORESEEN = {  # parameters and codes of refusals that no schema can foresee
     ("gender", None),
     ("scope", None),  # only those with a key have private voices
     ("input", None),  # it can be SSML or a dialogue, and is none
+    ("verify", None),  # there is no listener
     ("file", None),  # a voice that was exported
 }
 NUMBERS = count()

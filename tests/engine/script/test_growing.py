@@ -1,7 +1,7 @@
 """A growing text has the sentences of the whole text, however it arrives, and each as soon as it is certain."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.script.format import Format
@@ -54,6 +54,7 @@ PIECES += ["今天很好。", "a", "\n", "(see. ", "it) "]
 
 
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=25), st.lists(st.integers(1, 30), min_size=1, max_size=5))
+@example(['He said "I am here. How are you? "I am here. Hello there. "I am here. '], [1])  # it is read anew as it grows
 @settings(max_examples=40, deadline=None)
 def test_nothing_is_lost_or_said_twice(pieces: list[str], sizes: list[int]) -> None:
     text = "".join(pieces)
