@@ -47,7 +47,7 @@ class GrowingText:
         self._ends = _CLAUSE_END if options.split == "clause" else _END
         self._text = ""  # of the section
         self._at = 0  # where the section begins in the whole
-        self._given = 0  # units of the section
+        self._given: list[Unit] = []  # of the section
         self._said = 0  # characters of the section that these cover
         self._looked = 0  # characters of the section at the last look
         self.following: Unit | None = None  # what comes after the units that were returned last
@@ -69,7 +69,7 @@ class GrowingText:
         if not self.pending:
             return []
         units = self._units(self._text)
-        if not self._consistent(units):  # what was said reads differently now
+        if self._reads_differently(units):
             self._begin_section(self._said)
             units = self._units(self._text)
         new = self._take(units)
@@ -84,15 +84,15 @@ class GrowingText:
     def _settled(self) -> list[Unit]:
         text = _OPEN_TAG.sub("", self._text)
         all_units = self._units(text)
-        if not self._consistent(all_units):  # what was said reads differently now
-            self._begin_section(self._said)
-            return self._settled()
         units = self._whole(all_units[:-1])
         for continuation in (self._closing(text), *_CONTINUATIONS):
-            if len(units) <= self._given:
+            if len(units) <= len(self._given):
                 return []
             if continuation:
                 units = _common(units, self._units(text + continuation))
+        if self._reads_differently(units):
+            self._begin_section(self._said)
+            return self._settled()
         self.following = all_units[len(units)]
         return self._take(units)
 
@@ -121,22 +121,20 @@ class GrowingText:
         return units
 
     def _take(self, units: list[Unit]) -> list[Unit]:
-        """Return the units that were not returned before. They must be `_consistent`."""
-        new = units[self._given :]
-        self._given = len(units)
+        """Return the units that were not returned before."""
+        new = units[len(self._given) :]
+        self._given = units
         self._said = max([self._said, *(_span(unit).end - self._at for unit in new)])
         return new
 
-    def _consistent(self, units: list[Unit]) -> bool:
-        """Whether the units divide the text where it was divided when its beginning was said."""
-        place = self._at + self._said
-        said, new = units[: self._given], units[self._given :]
-        return all(_span(unit).end <= place for unit in said) and all(_span(unit).start >= place for unit in new)
+    def _reads_differently(self, units: list[Unit]) -> bool:
+        """Whether the units do not begin with those that were returned."""
+        return len(_common(self._given, units)) < len(self._given)
 
     def _begin_section(self, place: int) -> None:
         self._at += place
         self._text = self._text[place:]
-        self._given = self._said = self._looked = 0
+        self._given, self._said, self._looked = [], 0, 0
 
 
 def _span(unit: Unit) -> Span:
