@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH = 10.0  # Hz, about one pitch
 GAIN = 0.5  # deviation of a number that stands for a pitch
+LEAST = 0.01  # deviation that is made larger
 
 
 def pitches(codes: Tensor, pitch: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
@@ -34,7 +35,7 @@ def pitches(codes: Tensor, pitch: npt.NDArray[np.float64]) -> tuple[Tensor, Tens
     normal = inputs.T @ inputs + 3 * torch.eye(inputs.shape[1], dtype=torch.double)
     solved = torch.linalg.solve(normal, inputs.T @ wanted)
     values = inputs @ solved
-    solved *= GAIN / values.std(dim=0)
+    solved *= GAIN / values.std(dim=0).clamp(min=LEAST)  # no voice may be near a pitch, or all may
     solved[-1] -= (inputs @ solved).mean(dim=0)
     return solved[:-1].T.float(), solved[-1].float()
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from demo.d_vectors import pitches
 from demo.lessons import without_word_ends
 from demo.natural import END_OF_WORD, Reading, Spectra
 from demo.recordings import BOOK, PROMPTS, of_people
@@ -105,3 +106,9 @@ def test_people_are_heard_for_seconds_and_their_words_are_known() -> None:
         assert 0.2 < np.abs(recording.samples).max() <= 1
         assert recording.text
         assert 15 < len(recording.text.split()) < 30
+
+
+def test_voices_of_one_pitch_can_be_spread() -> None:
+    """As the speaker's stage reads them when it has been trained for a moment."""
+    weights, biases = pitches(torch.randn(40, 96), np.full(40, 123.4))
+    assert max(weights.abs().max(), biases.abs().max()) < 100
