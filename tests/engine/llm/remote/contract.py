@@ -223,7 +223,7 @@ class RemoteServerContract:
                 for answer in answers:
                     await answer.aclose()
                 made.append(await steps_at_rest(server) - before)
-            assert 0 < min(made) < endless.max_tokens / 2
+            assert 0 < min(made) < endless.max_tokens - 50  # without an end there it makes all of them
             assert await generate(model, prompts(vocabulary)[0], Sampling(seed=1, max_tokens=5))
 
     async def test_it_answers_beside_a_dead_server(
