@@ -25,8 +25,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import LogitsProcessor, Qwen2ForCausalLM
+from transformers import Qwen2ForCausalLM
 
+from benchmarks.following import FollowGrammar
+from benchmarks.timing import seconds, synchronised
 from engine.checkpoints.synthetic import write_checkpoint
 from engine.codec.bicodec import BiCodec
 from engine.codec.form import CodecForm
@@ -95,27 +97,9 @@ class Report:
         )
 
 
-def synchronised(device: torch.device) -> float:
-    """The time, when the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 def shapes(fixed: bool) -> str:
     """How rows call the two ways."""
     return "fixed shapes (CUDA graphs)" if fixed else "exact shapes"
-
-
-def seconds(function: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """The median seconds of a call, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        begin = synchronised(device)
-        function()
-        times.append(synchronised(device) - begin)
-    return statistics.median(times)
 
 
 def check_codec(report: Report) -> None:
@@ -161,21 +145,6 @@ def greedy(report: Report, runner: TorchModelRunner, ids: tuple[int, ...]) -> li
             break
         logits = runner.decode([0], [row], [len(ids) + position])[0]
     return found
-
-
-class FollowGrammar(LogitsProcessor):
-    """Makes transformers' generate keep to the grammar of the answer."""
-
-    def __init__(self, grammar: Grammar, prompt: Prompt) -> None:
-        self._grammar, self._length = grammar, len(prompt.ids)
-        self._state = grammar.start(prompt.answer)
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """See LogitsProcessor."""
-        if input_ids.shape[1] > self._length:
-            self._state = self._grammar.advance(self._state, self._grammar.row(int(input_ids[0, -1])))
-        allowed = torch.from_numpy(self._grammar.ids[self._grammar.allowed[self._state]]).to(scores.device)
-        return torch.full_like(scores, -torch.inf).index_copy(1, allowed, scores[:, allowed])
 
 
 def check_language_model(report: Report) -> None:

@@ -1,6 +1,6 @@
 """Decoding at fixed shapes on CUDA: each shape is recorded once as a graph, and replayed without work on the host.
 
-A decode is about 450 kernels. On an H200 the host needs 8 ms to start them, and the GPU 1.4 ms to compute a window of
+A decode is hundreds of kernels. On an H200 the host needs 8 ms to start them, and the GPU 1.4 ms to compute a window of
 52 frames.
 """
 
