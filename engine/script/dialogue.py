@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from engine.errors import InvalidRequest
 from engine.script.plain import plain_pieces
 from engine.script.tree import Pause, Script, Speech
 from engine.text import Span, Traced, is_speakable
+from engine.text.script import CJK
 
-_ROLE = re.compile(r"<role:(?P<role>[^<>]*)>")
-# A name has no punctuation of sentences, and a time or an address no space behind its colon.
-_TURN = re.compile(
-    rf"{_ROLE.pattern}|^[ \t]*(?P<name>[^\W\d][^\n:：.,!?;。，！？；<>\[\]\"“”]{{0,63}}?)[ \t]*(?::(?=\s|$)|：)",
-    re.MULTILINE,
-)
+# Any other name has no punctuation of sentences. A time or an address has no space or Chinese behind its colon.
+_NAME = rf"[^\W\d][^\n:：.,!?;。，！？；<>\[\]\"“”]{{0,63}}?(?=[ \t]*(?::(?=[\s{CJK}“「『《（【]|$)|：))"
 
 
 def parse_dialogue(text: str, voices: Mapping[str, str], turn_pause: float) -> Script:
@@ -31,7 +28,7 @@ def parse_dialogue(text: str, voices: Mapping[str, str], turn_pause: float) -> S
 def _turns(text: str, voices: Mapping[str, str]) -> Iterator[tuple[str | None, list[Speech | Pause]]]:
     """Return the speaker of each turn, and its speech and pauses."""
     speaker, done = None, 0
-    for match in _TURN.finditer(text):
+    for match in _turn_pattern(voices).finditer(text):
         yield _turn(text, done, match.start(), speaker, voices)
         speaker, done = (match["role"] or match["name"] or "").strip(), match.end()
         if match["role"] is None and voices and speaker not in voices:
@@ -43,6 +40,13 @@ def _turns(text: str, voices: Mapping[str, str]) -> Iterator[tuple[str | None, l
                 "voices",
             )
     yield _turn(text, done, len(text), speaker, voices)
+
+
+def _turn_pattern(voices: Iterable[str]) -> re.Pattern[str]:
+    """What a turn begins with. A name that has a voice is known whatever is in it or behind its colon."""
+    known = (rf"{re.escape(name)}(?=[ \t]*[:：])" for name in sorted(voices, key=len, reverse=True))
+    names = "|".join([*known, _NAME])
+    return re.compile(rf"<role:(?P<role>[^<>]*)>|^[ \t]*(?P<name>{names})[ \t]*[:：]", re.MULTILINE)
 
 
 def _turn(
