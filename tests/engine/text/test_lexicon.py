@@ -37,6 +37,11 @@ def test_words(text: str, words: dict[str, str], expected: str) -> None:
     assert read(text, Lexicon.of_words(words)) == expected
 
 
+def test_a_respelling_that_no_tokenizer_takes_is_mended_without_normalization_too() -> None:
+    options = TextOptions(lexicon=Lexicon.of_words({"Hi": "Hello\ud800"}), normalize=False)
+    assert [sentence.text for sentence in spoken_sentences("Hi there", options)] == ["Hello there"]
+
+
 def test_what_says_more_counts_in_any_order() -> None:
     entries = [Entry("ai", "any"), Entry("AI", "capitals"), Entry("AI", "chinese", True), Entry("AI lab", "longest")]
     for order in permutations(entries):
