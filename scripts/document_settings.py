@@ -37,8 +37,8 @@ engine:
 
 [configs/](../configs) has examples. [reference.yaml](../configs/reference.yaml) has every setting with its default.
 [cpu.yaml](../configs/cpu.yaml), [gpu.yaml](../configs/gpu.yaml) and [remote.yaml](../configs/remote.yaml) have the
-settings that matter on such a host, with what each costs. The files for a cluster are Ray Serve's, with settings in them:
-[cluster.md](deployment/cluster.md).
+settings that matter on such a host, with what each costs. Those for
+[clusters](deployment/cluster.md) are Ray Serve's files, with settings in them.
 """
 
 Schema = dict[str, Any]
