@@ -41,7 +41,8 @@ def test_say_speaks_without_a_server(small_checkpoint: Path, tmp_path: Path, suf
 
 def test_say_refuses_what_the_server_refuses(small_checkpoint: Path, tmp_path: Path) -> None:
     model, file = ("--model", str(small_checkpoint)), str(tmp_path / "hello.wav")
-    assert "Invalid 'response_format'" in refused("say", "Hi.", "-o", "hello.ogg", *model)
+    for name in ("hello.ogg", "hello.json", "hello"):
+        assert "must say the format: .mp3, .opus" in refused("say", "Hi.", "-o", name, *model)
     assert "Invalid 'speed'" in refused("say", "Hi.", "-o", file, "--speed", "9", *model)
     assert "nothing to say" in refused("say", "...", "-o", file, *model)
     assert "no voice 'nobody'" in refused("say", "Hi.", "-o", file, "--voice", "nobody", *model)
