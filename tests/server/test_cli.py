@@ -83,6 +83,12 @@ def test_synthesize_writes_a_checkpoint_that_can_be_used(tmp_path: Path) -> None
     assert "already exists" in refused("models", "synthesize", str(directory))
 
 
+def test_commands_with_a_model_take_a_language_model_for_it(small_checkpoint: Path, tmp_path: Path) -> None:
+    flags = ("--model", str(small_checkpoint), "--language-model", str(tmp_path))
+    for command in ("serve", "bench", "tune"):
+        assert f"{tmp_path} has no language model" in refused(command, *flags)
+
+
 def test_a_checkpoint_that_is_not_whole_is_refused_in_one_line(small_checkpoint: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model"
     for file in small_checkpoint.rglob("*"):
