@@ -109,8 +109,14 @@ class Sampler:
         """Draw those at the indices `fixed`, then the others."""
         rows = [0] * len(rules)
         for own in fixed, [n for n in range(len(rules)) if n not in fixed]:
-            parts = ([values[n] for n in own] for values in (slots, states, rules, draws))
-            for n, row in zip(own, self(logits[own], *parts), strict=True):
+            drawn = self(
+                logits[own],
+                [slots[n] for n in own],
+                [states[n] for n in own],
+                [rules[n] for n in own],
+                [draws[n] for n in own],
+            )
+            for n, row in zip(own, drawn, strict=True):
                 rows[n] = row
         return rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,7 @@ HOPELESS = 4  # times as long as the fastest form so far for the shortest window
 
 
 @torch.inference_mode()
-def codec_rows(checkpoint: Path) -> list[CodecRow]:
+def codec_rows(checkpoint: Path) -> Iterator[CodecRow]:
     """Measure the decoder in each precision, then the best one with the weights of some layers as they are.
 
     Raises CheckpointError.
@@ -38,11 +38,11 @@ def codec_rows(checkpoint: Path) -> list[CodecRow]:
     rows: list[CodecRow] = []
     for precision in ("float32", "bfloat16"):
         rows.append(_row(checkpoint, CodecForm(getattr(torch, precision)), rows))
+        yield rows[-1]
     best = _best(rows)
     plain = _plain(load_network(checkpoint), getattr(torch, best.precision))
     if plain:
-        rows.append(_row(checkpoint, CodecForm(getattr(torch, best.precision), frozenset(plain)), rows))
-    return rows
+        yield _row(checkpoint, CodecForm(getattr(torch, best.precision), frozenset(plain)), rows)
 
 
 @torch.inference_mode()

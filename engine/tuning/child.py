@@ -1,0 +1,68 @@
+"""What the process that measures does."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+
+import torch
+
+from engine.checkpoints import Checkpoint
+from engine.codec.selection import kernel_directories
+from engine.config import EngineConfig
+from engine.errors import CheckpointError
+from engine.llm.selection import Host
+from engine.runtime.parent import end_with
+from engine.runtime.processors import default_threads
+from engine.tokens.grammar import Grammar
+from engine.tokens.vocabulary import Vocabulary
+from engine.tuning import store
+from engine.tuning.codec import codec_rows, fused_row
+from engine.tuning.language_model import language_model_rows
+from engine.tuning.tables import Tuning
+
+Message = Tuning | CheckpointError | str | None
+"""What has been measured so far, why the rest was not, or the end."""
+
+
+def send_measurements(
+    to: Connection, checkpoint: Checkpoint, config: EngineConfig, seconds: float, parent: int
+) -> None:
+    """Send the result after each of its rows, so that what was measured is known if this process is killed.
+
+    `parent` is the id of the process that started this one.
+    """
+    end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process
+    try:
+        for tuning in measurements(checkpoint, config, seconds):
+            to.send(tuning)
+        to.send(None)
+    except CheckpointError as error:
+        to.send(error)
+    except Exception as error:  # torch raises many types, for example without enough memory
+        to.send(f"{type(error).__name__}: {error}")
+
+
+def measurements(checkpoint: Checkpoint, config: EngineConfig, seconds: float) -> Iterator[Tuning]:
+    """The growing result. What does not fit in `seconds` is left out; what has begun is finished."""
+    threads = config.threads or default_threads(torch.get_num_threads())
+    torch.set_num_threads(threads)
+    end = time.monotonic() + seconds
+    today = datetime.now(UTC).date().isoformat()
+    found = Tuning(host=store.processor(), threads=threads, date=today, versions=store.versions())
+    for row in codec_rows(checkpoint.directory):
+        found = found.model_copy(update={"codec": (*found.codec, row)})
+        yield found
+    if config.backend != "remote" and not checkpoint.language_model.is_gguf:
+        grammar = Grammar(Vocabulary(checkpoint.language_model.tokenizer))
+        rows = language_model_rows(checkpoint, config, grammar, Host.this(), lambda: time.monotonic() > end)
+        for candidate in rows:
+            found = found.model_copy(update={"language_model": (*found.language_model, candidate)})
+            yield found
+    fused = fused_row(checkpoint.directory, found.codec, kernel_directories(), end - time.monotonic())
+    if fused is not None:
+        yield found.model_copy(update={"codec": (*found.codec, fused)})
