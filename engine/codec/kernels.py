@@ -186,7 +186,7 @@ def _function(file: Path) -> Callable[..., Tensor]:
 
     def function(*inputs: Tensor) -> Tensor:
         [result] = loader.boxed_run(list(inputs))
-        return cast("Tensor", result)
+        return result
 
     return function
 
