@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -77,10 +77,15 @@ def _row(checkpoint: Path, form: CodecForm, others: Sequence[CodecRow]) -> Codec
             break
     snr = None
     if precision != "float32":
-        reference = _decoder(checkpoint, CodecForm(torch.float32))
-        snr = signal_to_noise(reference(max(WINDOWS)), decode(max(WINDOWS)))
+        snr = signal_to_noise(_reference(checkpoint), decode(max(WINDOWS)))
     plain = tuple(sorted(form.plain))
     return CodecRow(precision=precision, fused=form.fused is not None, plain=plain, seconds=seconds, snr=snr)
+
+
+@cache
+def _reference(checkpoint: Path) -> Tensor:
+    """The longest window in float32."""
+    return _decoder(checkpoint, CodecForm(torch.float32))(max(WINDOWS))
 
 
 def _decoder(checkpoint: Path, form: CodecForm) -> Callable[[int], Tensor]:

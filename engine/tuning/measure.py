@@ -16,12 +16,10 @@ from engine.tuning.tables import Tuning
 
 logger = logging.getLogger(__name__)
 
-START_SECONDS = 50
-"""At a start nothing new is measured when this time is up."""
+START_SECONDS = 60
+"""At a start the process that measures is killed when this time is up."""
 COMMAND_SECONDS = 300
 """Whoever asks for the measurement has more time."""
-GRACE = 10
-"""Seconds more to finish what has begun; then the process is killed, so that a start takes a minute at most."""
 
 
 def tune(config: EngineConfig, *, again: bool = True) -> Tuning | None:
@@ -57,7 +55,7 @@ def _on_gpu(config: EngineConfig) -> bool:
 
 
 def _measure(checkpoint: Checkpoint, config: EngineConfig, seconds: float, *, again: bool) -> Tuning | None:
-    with store.measuring(checkpoint, config, seconds + GRACE):
+    with store.measuring(checkpoint, config, seconds):
         if not again and store.recall(checkpoint, config):  # another process has measured meanwhile
             return None
         tuning = _in_own_process(checkpoint, config, seconds)
@@ -70,12 +68,13 @@ def _in_own_process(checkpoint: Checkpoint, config: EngineConfig, seconds: float
 
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (sender, checkpoint, config, seconds, os.getpid())
+    end = time.monotonic() + seconds
+    arguments = (sender, checkpoint, config, end, os.getpid())
     process = context.Process(target=send_measurements, args=arguments, daemon=True)
     process.start()
     sender.close()
     try:
-        return received(receiver, time.monotonic() + seconds + GRACE)
+        return received(receiver, end)
     finally:
         process.kill()
         process.join()
@@ -103,5 +102,5 @@ def received(receiver: Connection, end: float) -> Tuning:
     if found is None:
         raise EngineError(f"This host was not measured: {reason}.")
     if reason is not None:
-        logger.warning("Not everything was measured: %s.", reason)
+        logger.warning("Not everything was measured: %s. `fast-spark tune` measures again.", reason)
     return found
