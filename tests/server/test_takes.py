@@ -113,7 +113,10 @@ def test_a_sentence_that_is_misunderstood_is_drawn_again(vocabulary: Vocabulary,
         assert len(listener.heard) == 2 + 3
 
 
-@pytest.mark.parametrize("failure", ["hangs", "is gone", "fails", "has no text", "is no JSON"])
+@pytest.mark.parametrize(
+    "failure",
+    ["hangs", "is gone", "fails", "moved", "has no text", "is no JSON", "is no object", "is nested", "is endless"],
+)
 def test_without_its_listener_an_answer_goes_on_and_says_so(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve, failure: str
 ) -> None:
@@ -121,6 +124,10 @@ def test_without_its_listener_an_answer_goes_on_and_says_so(
         "fails": Response(status_code=500),
         "has no text": JSONResponse({"words": []}),
         "is no JSON": Response("<html>"),
+        "is no object": JSONResponse([TEXT]),
+        "is nested": Response("[" * 100_000),
+        "is endless": JSONResponse({"text": TEXT + " so" * 500_000}),
+        "moved": Response(status_code=307, headers={"Location": "/elsewhere"}),
     }
     listener = ListenerServer(lambda: answers.get(failure))
     if failure == "hangs":
