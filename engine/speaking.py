@@ -200,6 +200,10 @@ class _Speech:
     async def _verify(self, take: Take) -> None:
         """Let the listener judge a whole take, of which nothing has been sent."""
         listener, text = self._parts.listener, self._sentence.text
+        if not self._waiting:
+            take.errors = 1.0
+            take.fail(Fault.NOTHING, 0)
+            return
         samples = np.concatenate([piece.samples for piece in self._waiting])
         asked = asked_language(self._request, self._sentence.voice)
         errors = None if listener is None else await listener.errors(samples, text, asked)

@@ -27,9 +27,9 @@ class Sound:
         self._loudest = QUIETEST
 
     def push(self, samples: Samples) -> None:
-        """Take the next frames, shape (320 T,)."""
+        """Take the next frames, shape (320 T,); T may be 0."""
         new = levels(samples)
-        self._loudest = max(self._loudest, *new)
+        self._loudest = max([self._loudest, *new])
         self.frames += [level > BELOW * self._loudest for level in new]
 
     def until(self, frames: int) -> Sound:

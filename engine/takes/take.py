@@ -35,7 +35,7 @@ class Take:
         self.good = self.resume = 0
         self.errors = 0.0  # the share of wrong words, by the listener
         self._goes_on = bool(kept)
-        self._loops = Loops()
+        self._loops = Loops(lengths.said if lengths else 1)
         if lengths:
             for token in kept:
                 self._loops.push(token)

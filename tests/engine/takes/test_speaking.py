@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.faulty import KINDS, FaultyModel, ReadableCodec, TeacherModel, heard_tokens, is_noticed
-from engine.config import EngineConfig
+from benchmarks.faulty import KINDS, FaultyModel, ReadableCodec, Said, TeacherModel, heard_tokens, is_noticed
+from engine.config import EngineConfig, ListenerConfig
 from engine.observer import Observer
 from engine.rates import FIRST
 from engine.speech import SpeechEngine
@@ -31,7 +31,8 @@ class Teacher(TeacherModel):
     """Says each text with tokens of its own, at 40 a second; no rate is measured while it may not be."""
 
     def __init__(self, vocabulary: Vocabulary, tokenizer: Path) -> None:
-        super().__init__(vocabulary, tokenizer, lambda text: answer(text, vocabulary.semantic.count))
+        super().__init__(vocabulary, tokenizer, lambda text: self.answer(text))
+        self.answer: Said = lambda text: answer(text, vocabulary.semantic.count)
         self.may_measure = asyncio.Event()
         self.may_measure.set()
 
@@ -51,14 +52,21 @@ def answer(text: str, tokens: int) -> list[int]:
 
 
 class Stage:
-    def __init__(self, checkpoint: Path, directory: Path, rate: float, kinds: tuple[str, ...] = KINDS) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        directory: Path,
+        rate: float,
+        kinds: tuple[str, ...] = KINDS,
+        config: EngineConfig | None = None,
+    ) -> None:
         tokenizer = checkpoint / "LLM" / "tokenizer.json"
         vocabulary = Vocabulary(tokenizer)
         self.teacher = Teacher(vocabulary, tokenizer)
         self.model = FaultyModel(self.teacher, vocabulary.semantic, SILENT, rate, kinds)
         self.outcomes: Counter[str] = Counter()
         self.engine = SpeechEngine(
-            EngineConfig(),
+            config or EngineConfig(),
             "weights",
             vocabulary,
             self.model,
@@ -67,8 +75,11 @@ class Stage:
             observer=Observer(take=lambda outcome: self.outcomes.update([outcome])),
         )
 
-    async def say(self, text: str, seed: int, retakes: int = 2) -> tuple[Samples, list[SpeechWarning]]:
-        request = SpeechRequest(text, "alloy", sample_rate=16_000, sampling=Sampling(seed=seed), retakes=retakes)
+    async def say(
+        self, text: str, seed: int, retakes: int = 2, temperature: float = 0.8, *, verify: bool = False
+    ) -> tuple[Samples, list[SpeechWarning]]:
+        sampling = Sampling(seed=seed, temperature=temperature)
+        request = SpeechRequest(text, "alloy", sample_rate=16_000, sampling=sampling, retakes=retakes, verify=verify)
         chunks = [chunk async for chunk in self.engine.synthesize(request)]
         warnings = [e for chunk in chunks for e in chunk.events if isinstance(e, SpeechWarning)]
         return np.concatenate([chunk.samples for chunk in chunks]), warnings
@@ -139,6 +150,19 @@ async def test_when_all_takes_fail_it_is_said_and_the_rest_of_the_text_goes_on(
     assert [" ".join(TEXTS)[slice(*warning.span)].strip() for warning in warnings] == list(TEXTS)
     assert broken.outcomes == {"nothing": 4 * 3}
     assert len(samples) > 3 * 0.35 * 16_000
+
+
+@pytest.mark.parametrize(("retakes", "verify"), [(2, False), (2, True), (0, True)])
+async def test_of_a_model_that_says_nothing_it_is_said(
+    small_checkpoint: Path, tmp_path: Path, retakes: int, verify: bool
+) -> None:
+    nobody = ListenerConfig(url="http://127.0.0.1:9")
+    stage = Stage(small_checkpoint, tmp_path, 0, config=EngineConfig(listener=nobody))
+    stage.teacher.answer = lambda text: []
+    _, warnings = await stage.say(TEXTS[0], 0, retakes, verify=verify)
+    await stage.engine.close()
+    assert [warning.fault for warning in warnings] == ["nothing"]
+    assert stage.outcomes == {"nothing": retakes + 1}
 
 
 async def test_what_a_runaway_said_after_the_end_is_hardly_heard_and_it_is_said(
