@@ -28,7 +28,7 @@ from engine.rates import Rate, Rates
 from engine.runtime.lookahead import Lookahead
 from engine.takes.faults import Fault
 from engine.takes.length import FASTEST, SLACK, Lengths
-from engine.takes.take import Take
+from engine.takes.take import INNER, Take
 from engine.takes.trimming import Trimmer
 from engine.text import max_semantic_tokens
 from engine.tokens.prompts import Prompts
@@ -142,42 +142,52 @@ class _Speech:
         if self._checked:
             self._rate = await self._parts.rates.of(self._sentence.voice, self._sentence.text)
             lengths = Lengths.of(self._sentence.text, FASTEST)  # no bound of any voice is lower
-        takes = [Take(lengths)]
-        for number in range(self._retakes + 1):
-            if number:
-                takes.append(await self._next_take(takes[-1]))
-            async with aclosing(self._draw(takes[-1], number)) as chunks:
+        takes: list[Take] = []
+        take: Take | None = Take(lengths)
+        while take:
+            takes.append(take)
+            async with aclosing(self._draw(take, len(takes) - 1)) as chunks:
                 async for chunk in chunks:
                     yield chunk
-            fault = takes[-1].fault
-            if lengths or self._request.verify:
-                self._parts.observer.take(fault or PASSED)
-            if not fault:
+            if (lengths or self._request.verify) and not take.through_silence:
+                self._parts.observer.take(take.fault or PASSED)
+            if not take.fault:
                 return
+            take = await self._following(takes)
         async with aclosing(self._best(takes)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def _draw(self, take: Take, number: int) -> AsyncGenerator[AudioChunk, None]:
         """Draw the rest of a take, and send what may be heard before it passed; all of it once it did."""
-        ids = self._parts.semantic.ids
-        prompt = self._parts.prompts.continued(self._prompt, take.tokens)
-        async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
-            async for new in answer:
-                for token in new:
-                    if token not in ids:
-                        continue
-                    if take.lengths and len(take.tokens) == take.lengths.usual:
-                        await self._settle(take)
-                    take.push(token - self._parts.semantic.first)
-                    self._drawn += 1
-                    while not take.fault and (window := self._windows.next(len(take.tokens), ended=False)):
-                        await self._hear(take, window)
-                    while not take.fault and self._waiting and self._may_be_heard(take):
-                        yield self._send(take)
-                    if take.fault:
-                        await self._settle(take)
-                        return
+        if not take.ended:
+            prompt = self._parts.prompts.continued(self._prompt, take.tokens)
+            async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
+                async for new in answer:
+                    for token in new:
+                        if token not in self._parts.semantic.ids:
+                            continue
+                        await self._take_token(take, token - self._parts.semantic.first)
+                        while not take.fault and self._waiting and self._may_be_heard(take):
+                            yield self._send(take)
+                        if take.fault:
+                            await self._settle(take)
+                            return
+        for chunk in await self._end(take):
+            yield chunk
+
+    async def _take_token(self, take: Take, token: int) -> None:
+        """Push a token that was drawn, and hear the windows that it completes."""
+        if take.lengths and len(take.tokens) == take.lengths.usual:
+            await self._settle(take)
+        take.push(token)
+        self._drawn += 1
+        while not take.fault and (window := self._windows.next(len(take.tokens), ended=False)):
+            await self._hear(take, window)
+
+    async def _end(self, take: Take) -> list[AudioChunk]:
+        """Judge a take of which all tokens are drawn; return what is left to be sent of it, nothing if it failed."""
+        take.ended = True
         await self._settle(take)
         while window := self._windows.next(len(take.tokens), ended=True):
             await self._hear(take, window)
@@ -185,12 +195,16 @@ class _Speech:
             take.end(bounded=len(take.tokens) == self._bound)
         if self._request.verify and not take.fault:
             await self._verify(take)
+        if take.fault:
+            return []
         if self._overrun and len(take.sound.frames) - take.sound.trailing < self._overrun[1] + SLACK:
-            self._warnings = (self._warning(str(self._overrun[0])),)  # the sentence may have ended before what was sent
-        if not take.fault:
-            while self._waiting:
-                yield self._send(take)
-            yield AudioChunk(self._trimmer.end(), Usage(), self._warnings)
+            self._warn(self._overrun[0])  # the sentence may have ended before what was sent
+        if take.through_silence:
+            self._warn(Fault.SILENCE)
+        chunks = []
+        while self._waiting:
+            chunks.append(self._send(take))
+        return [*chunks, AudioChunk(self._trimmer.end(), Usage(), self._warnings)]
 
     async def _settle(self, take: Take) -> None:
         """Give a take the bounds of its voice. Its rate may still be measured, so it waits only where they decide."""
@@ -208,7 +222,7 @@ class _Speech:
         asked = asked_language(self._request, self._sentence.voice)
         errors = None if listener is None else await listener.errors(samples, text, asked)
         if listener is None or errors is None:
-            self._warnings = (self._warning(UNVERIFIED),)
+            self._warn(UNVERIFIED)
         elif errors > listener.bound:
             take.errors = errors
             take.fail(Fault.WORDS, len(take.tokens))
@@ -220,7 +234,7 @@ class _Speech:
     def _may_be_heard(self, take: Take) -> bool:
         """Whether the next samples are sent before the take has passed."""
         window = self._waiting[0].window
-        if self._request.verify or not take.is_sure(window.keep_end):
+        if self._request.verify or take.through_silence or not take.is_sure(window.keep_end):
             return False
         return self._drawn >= PACE * (self._sentence.slack * TOKENS_PER_SECOND + window.keep_start)
 
@@ -247,15 +261,31 @@ class _Speech:
         self._prompt_tokens, self._counted = 0, max(self._counted, window.keep_end)
         return AudioChunk(self._trimmer.push(samples, sound), usage)
 
-    async def _next_take(self, failed: Take) -> Take:
-        """A new take; if a part of the sentence was sent, one that goes on after it, before the fault."""
+    async def _following(self, takes: list[Take]) -> Take | None:
+        """A new take; if a part of the sentence was sent, one that goes on after it, before the fault.
+
+        After the last one, a take that was only silent for too long goes on, if there is one.
+        """
+        failed = takes[-1]
         sent = await self._rewind()
+        if len(takes) > self._retakes:
+            return None if failed.through_silence else self._through_silence(takes, sent)
         if not sent:
             return Take(failed.lengths)
         if failed.fault and failed.overran:
             self._overrun = failed.fault, sent
         keep = max(sent, min(failed.resume, self._bound - 1))
         return Take(failed.lengths, failed.tokens[:keep], failed.sound.until(sent))
+
+    def _through_silence(self, takes: list[Take], sent: int) -> Take | None:
+        heard = takes[-1].tokens[:sent]
+        silent = [take for take in takes if take.fault is Fault.SILENCE and take.tokens[:sent] == heard]
+        if not silent:
+            return None
+        self._trimmer.longest = INNER
+        take = Take(silent[-1].lengths, silent[-1].tokens, takes[-1].sound.until(sent), through_silence=True)
+        take.ended = silent[-1].ended or len(take.tokens) == self._bound
+        return take
 
     async def _rewind(self) -> int:
         """Forget what was not sent, and return the number of frames that were."""
@@ -273,7 +303,8 @@ class _Speech:
         """Send the good part of the best take, as all have failed, and end with a fade before the fault."""
         sent = await self._rewind()
         heard = takes[-1].tokens[:sent]
-        best = min((take for take in takes if take.tokens[:sent] == heard), key=lambda take: take.badness)
+        able = (take for take in takes if take.tokens[:sent] == heard and not (take.through_silence and take.overran))
+        best = min(able, key=lambda take: take.badness)
         rest = Take(None, best.tokens[: max(sent, best.good)], takes[-1].sound.until(sent))
         if len(rest.tokens) > sent:
             while window := self._windows.next(len(rest.tokens), ended=True):
@@ -281,11 +312,14 @@ class _Speech:
             while self._waiting:
                 yield self._send(rest)
         elif self._seam is not None:
-            yield AudioChunk(self._trimmer.push(self._seam, [True]), Usage())
-        yield AudioChunk(self._trimmer.end(), Usage(), (self._warning(str(best.fault)),))
+            yield AudioChunk(self._trimmer.push(fade(self._seam, start=False, end=True), [True]), Usage())
+        yield AudioChunk(self._trimmer.end(), Usage(), (self._warning(best.fault),))
 
-    def _warning(self, fault: str) -> SpeechWarning:
-        return SpeechWarning(self._sentence.index, self._sentence.text, self._sentence.span, fault)
+    def _warn(self, fault: str) -> None:
+        self._warnings += (self._warning(fault),)
+
+    def _warning(self, fault: str | None) -> SpeechWarning:
+        return SpeechWarning(self._sentence.index, self._sentence.text, self._sentence.span, str(fault))
 
 
 def _seed(seed: int, number: int) -> int:

@@ -165,6 +165,39 @@ async def test_of_a_model_that_says_nothing_it_is_said(
     assert stage.outcomes == {"nothing": retakes + 1}
 
 
+@pytest.mark.parametrize("temperature", [0.8, 0])
+@pytest.mark.parametrize("place", [0, 30])
+async def test_no_words_are_lost_where_each_take_is_silent_for_too_long(
+    clean: Stage, small_checkpoint: Path, tmp_path: Path, place: int, temperature: float
+) -> None:
+    """As with a voice that always waits for a second, or at a dash; the silence is shortened."""
+    expected, _ = await clean.say(TEXTS[1], 0)
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0)
+    said = stage.teacher.answer
+    silence = np.random.default_rng(0).choice(SILENT, 70).tolist()
+    stage.teacher.answer = lambda text: [*said(text)[:place], *silence, *said(text)[place:]]
+    heard, warnings = await stage.say(TEXTS[1], 0, temperature=temperature)
+    await stage.engine.close()
+    assert [(warning.sentence, warning.fault) for warning in warnings] == [(0, "silence")]
+    assert stage.outcomes == {"silence": 3 if temperature else 1}
+    found = heard_tokens(heard)
+    assert not is_noticed([t for t in found if t >= 0], [t for t in heard_tokens(expected) if t >= 0])
+    assert len(found) - len(heard_tokens(expected)) == pytest.approx(50 if place else 0, abs=3)
+
+
+async def test_silence_without_end_is_not_heard(clean: Stage, small_checkpoint: Path, tmp_path: Path) -> None:
+    expected = heard_tokens((await clean.say(TEXTS[1], 0))[0])
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0)
+    said = stage.teacher.answer
+    silence = np.random.default_rng(0).choice(SILENT, 3000).tolist()
+    stage.teacher.answer = lambda text: [*said(text)[:70], *silence]
+    heard, warnings = await stage.say(TEXTS[1], 0)
+    await stage.engine.close()
+    assert [warning.fault for warning in warnings] == ["silence"]
+    assert len(heard_tokens(heard)) <= 70 + 5
+    assert not is_noticed(heard_tokens(heard), expected[:70])
+
+
 async def test_what_a_runaway_said_after_the_end_is_hardly_heard_and_it_is_said(
     clean: Stage, small_checkpoint: Path, tmp_path: Path
 ) -> None:
