@@ -27,7 +27,7 @@ Form = Literal["json", "verbose_json"]
 """OpenAI's `response_format`: the text, or also its words with their times."""
 
 RETRY_SECONDS = 15  # a listener that failed is not asked for so long: an answer must not wait at each sentence
-_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what reading an odd answer raises
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # odd answers, nested ones, or it is closed
 LARGEST = 1_000_000  # bytes of an answer; a sentence has some thousand, with the times of all its words
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.faulty import KINDS, FaultyModel, ReadableCodec, Said, TeacherModel, heard_tokens, is_noticed
 from engine.config import EngineConfig, ListenerConfig
+from engine.errors import EngineClosed
 from engine.observer import Observer
 from engine.rates import FIRST
 from engine.speech import SpeechEngine
@@ -17,6 +18,7 @@ from engine.text import speech_weight
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Samples, Sampling, SpeechRequest, SpeechWarning
 from engine.voices.database import Database
+from tests.waiting import NEVER
 
 SILENT = tuple(range(9))
 TEXTS = (
@@ -223,6 +225,40 @@ async def test_speech_begins_before_the_rate_of_its_voice_is_measured(small_chec
     again, _ = await stage.say(TEXTS[2], 0)
     await stage.engine.close()
     np.testing.assert_array_equal(samples, again)
+
+
+async def test_who_waits_for_a_rate_hears_that_the_engine_is_closed(small_checkpoint: Path, tmp_path: Path) -> None:
+    stage = Stage(small_checkpoint, tmp_path, 0)
+    stage.teacher.may_measure.clear()
+    chunks = stage.engine.synthesize(SpeechRequest(TEXTS[2], "alloy"))
+    await anext(chunks)
+    await stage.engine.close()
+    with pytest.raises(EngineClosed):
+        async for _ in chunks:
+            pass
+
+
+async def test_who_leaves_during_verification_frees_the_listener(small_checkpoint: Path, tmp_path: Path) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        while await reader.read(65_536):
+            pass
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        listener = ListenerConfig(url=f"http://127.0.0.1:{port}", seconds=NEVER)
+        stage = Stage(small_checkpoint, tmp_path, 0, config=EngineConfig(listener=listener))
+        answer = asyncio.create_task(stage.say(TEXTS[0], 0, verify=True))
+        await asked.wait()
+        answer.cancel()
+        await left.wait()
+        await asyncio.wait((answer,))
+        await stage.engine.close()
+    assert answer.cancelled()
 
 
 async def test_pauses_are_even_and_do_not_depend_on_what_the_model_makes(clean: Stage) -> None:
