@@ -92,6 +92,16 @@ def test_what_failed_is_said_in_events_and_header_and_counted(
         assert "X-Speech-Warnings" not in ask(http, verify=False, retakes=0).headers
 
 
+def test_a_header_of_many_warnings_is_one_that_clients_accept(
+    vocabulary: Vocabulary, tmp_path: Path, serve: Serve
+) -> None:
+    many = " [pause:150ms] ".join(["Hello there."] * 130)
+    with speaking(Fakes(vocabulary, tmp_path), serve) as http:
+        answer = ask(http, input=many, verify=False, max_tokens=None, retakes=1)
+    warnings = answer.headers["X-Speech-Warnings"].split(", ")
+    assert warnings == [*(f"{number} loop" for number in range(100)), "and 30 more"]
+
+
 def test_a_sentence_that_is_understood_passes(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     listener = ListenerServer(lambda: "This is 1 sentence, only!")
     fakes = with_listener(vocabulary, tmp_path, serve(listener.app).url)
