@@ -64,6 +64,14 @@ class Sending:
             take.hear(samples, last=window.last)
             self._waiting.append(_Piece(window, tokens, fade(samples, start=window.keep_start == 0, end=window.last)))
 
+    async def is_silent(self, take: Take, start: int) -> bool:
+        """Whether a take's tokens from `start` have no sound; the last ones are what the decoder looks ahead."""
+        begin, end = max(0, start - self._plan.context), len(take.tokens) - self._plan.first_lookahead
+        if end <= start:
+            return False
+        samples = await self._decode(take.tokens[begin:], start - begin, end - begin, start)
+        return take.sound.is_silent(samples)
+
     def send(self, take: Take) -> AudioChunk:
         """Return the next window's samples, as far as it is known what follows silence."""
         piece = self._last = self._waiting.popleft()

@@ -161,6 +161,8 @@ class _Speech:
             await self._settle(take)
         take.push(token)
         self._drawn += 1
+        if take.fault is Fault.LOOP and await self._sending.is_silent(take, take.good):
+            take.pardon()
         await self._sending.hear(take)
 
     async def _end(self, take: Take) -> list[AudioChunk]:

@@ -47,6 +47,7 @@ class Take:
         self._surplus = [0, 0]  # frames of silence beyond what may be: before the first sound, and inside
         self._goes_on = bool(kept)
         self._loops = Loops(lengths.said if lengths else 1)
+        self._pardoned = 0  # tokens that the loops do not have
         if lengths:
             for token in kept:
                 self._loops.push(token)
@@ -65,9 +66,16 @@ class Take:
             return
         second_turn = self._loops.push(token)
         if second_turn is not None:
-            self.fail(Fault.LOOP, second_turn)
+            self.fail(Fault.LOOP, self._pardoned + second_turn)
         elif len(self.tokens) - sum(self._surplus) > self.lengths.longest + AROUND:
             self.fail(Fault.RUNAWAY, self.lengths.usual, resume=0)
+
+    def pardon(self) -> None:
+        """Take back a loop that was silence: how long that may be is judged by its samples."""
+        self.fault = None
+        self.good = self.resume = 0
+        self._loops = Loops(self.lengths.said if self.lengths else 1)
+        self._pardoned = len(self.tokens)
 
     def hear(self, samples: Samples, *, last: bool) -> None:
         """Take the samples of the next tokens, shape (320 T,). Silence at the end of the `last` is no fault."""

@@ -187,6 +187,23 @@ async def test_no_words_are_lost_where_each_take_is_silent_for_too_long(
     assert len(found) - len(heard_tokens(expected)) == pytest.approx(50 if place else 0, abs=3)
 
 
+@pytest.mark.parametrize(("tokens", "outcome"), [(45, "passed"), (70, "silence")])
+async def test_silence_of_one_token_is_silence_and_no_loop(
+    clean: Stage, small_checkpoint: Path, tmp_path: Path, tokens: int, outcome: str
+) -> None:
+    """The demo's encoder has three tokens for a second of silence."""
+    await clean.say(TEXTS[1], 0)
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0)
+    said = stage.teacher.answer
+    stage.teacher.answer = lambda text: [*said(text)[:50], *[SILENT[0]] * tokens, *said(text)[50:]]
+    heard, warnings = await stage.say(TEXTS[1], 0, retakes=1)
+    await stage.engine.close()
+    assert stage.outcomes.keys() == {outcome}
+    assert [warning.fault for warning in warnings] == [outcome][: outcome != "passed"]
+    spoken = [t for t in heard_tokens(heard) if t >= 0]
+    assert not is_noticed(spoken, [t for t in said(TEXTS[1]) if t not in SILENT])
+
+
 async def test_silence_without_end_is_not_heard(clean: Stage, small_checkpoint: Path, tmp_path: Path) -> None:
     expected = heard_tokens((await clean.say(TEXTS[1], 0))[0])
     stage = Stage(small_checkpoint, tmp_path / "voices", 0)

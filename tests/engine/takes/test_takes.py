@@ -25,7 +25,7 @@ def different(count: int) -> list[int]:
 def sound(*frames: tuple[int, float]) -> Samples:
     """Noise: numbers of frames, each with its level."""
     parts = [random.choice((-level, level), count * SAMPLES_PER_TOKEN) for count, level in frames]
-    return np.concatenate(parts or [[]]).astype(np.float32)
+    return np.concatenate([np.zeros(0), *parts]).astype(np.float32)
 
 
 def found(tokens: list[int], said: int = 1) -> tuple[int, int] | None:
