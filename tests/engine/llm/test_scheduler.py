@@ -118,7 +118,11 @@ async def test_sequences_share_steps_and_join_and_leave_between_them(
     model: Scheduler, runner: CountingModelRunner, vocabulary: Vocabulary
 ) -> None:
     short = Sampling(temperature=0, max_tokens=5)
-    await asyncio.gather(*(tokens(model, vocabulary, n, short if n == 1 else GREEDY) for n in (1, 2, 3)))
+    runner.gate.clear()
+    answers = [asyncio.create_task(tokens(model, vocabulary, n, short if n == 1 else GREEDY)) for n in (1, 2, 3)]
+    await until(lambda: sum(model.load) == 3)
+    runner.gate.set()
+    await asyncio.gather(*answers)
     assert [0, 1] in runner.batches
     assert max(len(batch) for batch in runner.batches) == 2  # no more than there are slots
     assert len(runner.batches) < 3 * 20  # fewer steps than one after the other would take
