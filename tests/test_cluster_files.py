@@ -49,7 +49,8 @@ def test_the_compose_file_is_valid() -> None:
     assert set(COMPOSE["services"]) == {"head", "worker", "postgres", "redis"}
 
 
-def test_the_environment_of_the_compose_file_names_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_settings_of_the_environment_hold(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     from server import cluster_edge
 
     environment = COMPOSE["x-ray"]["environment"]
@@ -57,7 +58,10 @@ def test_the_environment_of_the_compose_file_names_settings(monkeypatch: pytest.
     for variable, value in environment.items():
         if variable.startswith("FAST_SPARK_"):
             monkeypatch.setenv(variable, re.sub(r"\$\{\w+(:[-?][^}]*)?\}", "secret", value))
-    assert load_settings().engine.voices == "postgresql://fast-spark:secret@postgres/fast-spark"
+    [application] = CONFIGS[name]["applications"]
+    settings = load_settings(None, application["args"])
+    assert settings.engine.voices == "postgresql://fast-spark:secret@postgres/fast-spark"
+    assert settings.limits_storage == "redis://redis:6379"
 
 
 @pytest.mark.parametrize(

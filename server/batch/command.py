@@ -32,7 +32,9 @@ def batch(
             metavar="IN", help="The texts: .jsonl, .csv, .parquet, or one on each line.", exists=True, dir_okay=False
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The directory for audio files and the manifest.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The directory for audio files and the manifest.", file_okay=False)
+    ],
     voice: Annotated[str, typer.Option(help="The voice of lines that name none.")] = "alloy",
     audio_format: Annotated[
         AudioFormat, typer.Option("--format", help="The audio format of lines that name none.")

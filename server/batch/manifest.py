@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from server.batch.reading import BatchError
 
@@ -37,6 +38,9 @@ class Entry:
     error: str | None = None
     size: int | None = None
     digest: str | None = None
+
+
+ENTRY = TypeAdapter(Entry)
 
 
 class Output:
@@ -125,9 +129,9 @@ def read_manifest(directory: Path) -> list[Entry]:
     """The entries of a directory's manifest. A line that a kill has cut off is left out."""
     entries = []
     with suppress(FileNotFoundError):
-        for line in (directory / NAME).read_text(encoding="utf-8", errors="replace").split("\n"):
-            with suppress(ValueError, TypeError):
-                entries.append(Entry(**json.loads(line)))
+        for line in (directory / NAME).read_bytes().split(b"\n"):
+            with suppress(ValidationError):
+                entries.append(ENTRY.validate_json(line))
     return entries
 
 
