@@ -23,7 +23,7 @@ from server.cli import app
 from tests.server.audio import decoded
 from tests.server.commands import refused
 from tests.server.conftest import COMMAND
-from tests.waiting import wait_until
+from tests.waiting import SECONDS, wait_until
 
 LINES = [
     {"id": "a", "text": "Hello world.", "seed": 3},
@@ -162,6 +162,22 @@ def test_a_file_that_is_gone_is_made_again_and_nothing_else(tmp_path: Path) -> N
     assert "1 lines" in batch(file, "-o", out)
     assert (out / "a.mp3").read_bytes() == first
     assert set(entries(out)) == {"a", "b", "c"}
+
+
+@pytest.mark.slow
+def test_a_disk_that_cannot_take_a_file_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    rows = [LINES[0], {"id": "long", "text": "This line is much longer, and so is its file. " * 4, "seed": 1}]
+    file, out = write_lines(tmp_path / "in.jsonl", rows), tmp_path / "out"
+    limited = f"ulimit -f 200; exec '{COMMAND}' batch '{file}' -o '{out}' --format wav"  # KiB: four seconds
+    ended = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=SECONDS)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().startswith(f"fast-spark: {out} cannot be written to: [Errno 27] File too large")
+    assert set(entries(out)) == {"a"}
+    assert not (out / "long.wav").exists()
+    batch(file, "-o", out, "--format", "wav")
+    assert set(entries(out)) == {"a", "long"}
+    with pytest.raises(EngineError, match=r"cannot be written to: .*Not a directory"):
+        batch(file, "-o", file / "out")
 
 
 BOOK = {
