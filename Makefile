@@ -1,13 +1,16 @@
 # make serve [MODEL=...]     install everything and serve; without MODEL, the built-in demo model
 # make llama                 build llama.cpp for this processor; `make serve MODEL=...` does that on a host without a GPU
-# make llama-server          build llama.cpp's own server for its tests, which are skipped without it
 # make test | lint | types   what to run before a commit: the quick tests, style and types
 # make test-all              all tests but those of clusters, as CI runs them
 # make test-cluster          the server's and Ray's tests on clusters of several nodes on this machine: five minutes
-# make clients              the clients of tests/clients, in environments of their own; skipped without them
-# make listener              the judges of the demo voice's speech (Whisper, DNSMOS); its tests are skipped without them
+# make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment that `make vllm` makes
 # make test-debian           the tests of the text, on Debian's own Python
-# make test-vllm             the vLLM backend's tests, on vLLM's build for CPUs, in an environment of its own
+#
+# What `make test-all` uses if it is there; the tests that need it are skipped otherwise:
+#
+# make llama-server          llama.cpp's own server
+# make clients               the clients of tests/clients, in environments of their own
+# make listener              the judges of the demo voice's speech (Whisper, DNSMOS)
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,8 +22,6 @@ LLAMA_SERVER := $(BIN)/llama-server
 LISTENER := .venv-listen
 CLIENTS := .venv-clients/.installed
 WITHOUT_GPU := $(if $(shell command -v nvidia-smi),,$(LLAMA))
-
-
 
 .PHONY: serve llama llama-server clients listener vllm test test-all test-cluster test-debian test-vllm lint types
 

@@ -115,7 +115,7 @@ class EngineConfig(BaseModel):
     """What runs the language model. `auto`: torch for the demo model; on a GPU vLLM, or torch without vLLM; on a CPU
     what was fastest when this host was measured, or else llama.cpp."""
     remote: RemoteConfig | None = None
-    """The servers of `backend: remote`."""
+    """The servers of `backend: remote`; by default none."""
     llm_device: Device = "auto"
     """Where the language model computes: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA's first device, or else the CPU."""
     gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
@@ -151,7 +151,7 @@ class EngineConfig(BaseModel):
     """How often a sentence is drawn again that loops, falls silent, ends too early or does not end; 0 turns the checks
     off. A request can ask for another number. A greedy request is checked, but never drawn again."""
     listener: ListenerConfig | None = None
-    """The server that verifies sentences, and knows when each word is heard."""
+    """The server that verifies sentences, and knows when each word is heard; by default none."""
     pauses: PauseConfig = PauseConfig()
     """The pauses between sentences."""
     codec_batch_seconds: float = Field(12.0, gt=0)

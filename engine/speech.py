@@ -124,7 +124,8 @@ class SpeechEngine:
     ) -> SpeechEngine:
         """Load the configured model; blocks. Downloads and converts it if necessary.
 
-        `progress` reports the progress of the conversion. Raises CheckpointError.
+        `progress` reports the progress of the conversion. Raises CheckpointError, StoreFailed, or EngineError if the
+        backend is not available.
         """
         cores = ThreadPoolExecutor(1, "cores")
         try:
@@ -214,8 +215,9 @@ class SpeechEngine:
     async def synthesize(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """Yield the speech in order, each chunk as soon as it is generated.
 
-        Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay or UnknownVoice
-        before the first chunk, BackendFailed at any time. The same request with the same seed gives the same samples.
+        Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay, UnknownVoice,
+        ConsentRequired or StoreFailed before the first chunk, BackendFailed or EngineClosed at any time. The same
+        request with the same seed gives the same samples, where the backend computes so.
         """
         self._speaker.check(request)
         script = await asyncio.to_thread(self._planner.script, request)

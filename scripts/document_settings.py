@@ -21,7 +21,7 @@ Settings come from three places. The later ones win:
 1. a YAML file: `fast-spark serve --config FILE`,
 2. environment variables: the setting's name in capitals with the prefix `FAST_SPARK_`, and `__` for each dot:
    `engine.max_running` is `FAST_SPARK_ENGINE__MAX_RUNNING`,
-3. flags of the command: `--host`, `--port`, `--model`.
+3. flags of the command: `--model`, `--language-model`, and of `serve` also `--host`, `--port` and `--no-tune`.
 
 A variable for a list or a map holds JSON: `FAST_SPARK_CORS_ORIGINS='["https://example.com"]'`. An unknown name or a
 wrong value stops the start, with one line that names the setting.
@@ -35,9 +35,10 @@ engine:
   max_running: 16
 ```
 
-Four files come with the project. [reference.yaml](../configs/reference.yaml) has every setting with its default.
+[configs/](../configs) has examples. [reference.yaml](../configs/reference.yaml) has every setting with its default.
 [cpu.yaml](../configs/cpu.yaml), [gpu.yaml](../configs/gpu.yaml) and [remote.yaml](../configs/remote.yaml) have the
-settings that matter on such a host, with what each costs.
+settings that matter on such a host, with what each costs. Those for
+[clusters](deployment/cluster.md) are Ray Serve's files, with settings in them.
 """
 
 Schema = dict[str, Any]
@@ -49,14 +50,14 @@ def main() -> None:
     sys.stdout.write(INTRODUCTION + "".join(tables(schema, schema["$defs"])))
 
 
-def tables(schema: Schema, definitions: Schema, prefix: str = "") -> list[str]:
-    """A table of the settings of one model, then those of the models inside it."""
+def tables(schema: Schema, definitions: Schema, prefix: str = "", about: str = "") -> list[str]:
+    """A table of the settings of one model, below what the model is about, then those of the models inside it."""
     rows, inner = [], []
     for name, field in schema["properties"].items():
         model = field if "$ref" in field else field.get("anyOf", [{}])[0]
         if "$ref" in model:
             nested = definitions[model["$ref"].rpartition("/")[2]]
-            inner += tables(nested, definitions, f"{prefix}{name}.")
+            inner += tables(nested, definitions, f"{prefix}{name}.", field.get("description", ""))
         elif "description" not in field:
             raise ValueError(f"The setting {prefix}{name} needs a docstring that says what it does.")
         else:
@@ -65,7 +66,8 @@ def tables(schema: Schema, definitions: Schema, prefix: str = "") -> list[str]:
     header = ("setting", "value", "default", "what it does")
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in (header, *rows)]
     title = f"`{prefix[:-1]}`" if prefix else "The server"
-    return [f"\n## {title}\n\n{lines[0]}|---|---|---|---|\n{''.join(lines[1:])}", *inner]
+    introduction = f"{about}\n\n" if about else ""
+    return [f"\n## {title}\n\n{introduction}{lines[0]}|---|---|---|---|\n{''.join(lines[1:])}", *inner]
 
 
 def values(field: Schema) -> str:

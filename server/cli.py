@@ -147,6 +147,8 @@ def say(
 ) -> None:
     """Synthesize a text to a file, without a server."""
     settings = command_settings(config, model, language_model)
+    if output.suffix[1:].lower() not in FORMATS:
+        raise InvalidRequest(f"The ending of {output} must say the format: .{', .'.join(FORMATS)}.")
     fields = {"input": text, "voice": voice, "speed": speed, "seed": seed, "response_format": output.suffix[1:]}
     fields["input_format"] = input_format
     try:

@@ -135,7 +135,9 @@ class Settings(BaseSettings):
     flashtts: bool = False
     """Whether the endpoints of FlashTTS are enabled: /speak, /clone_voice and others."""
     websocket: WebSocketSettings = WebSocketSettings()
+    """Sessions at /v1/audio/speech/stream."""
     engine: EngineConfig = EngineConfig()
+    """The models, voices and texts."""
 
     @property
     def model_name(self) -> str:

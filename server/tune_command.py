@@ -11,8 +11,7 @@ from rich.table import Table
 
 from engine import EngineConfig, Tuning, claim_processors, tune
 from server.bench.markdown import record
-from server.options import ConfigOption, ModelOption
-from server.settings import load_settings
+from server.options import ConfigOption, LanguageModelOption, ModelOption, command_settings
 
 BEST = "chosen"
 
@@ -20,10 +19,11 @@ BEST = "chosen"
 def measure(
     config: ConfigOption = None,
     model: ModelOption = None,
+    language_model: LanguageModelOption = None,
     file: Annotated[Path | None, typer.Option("--record", help="A Markdown file to append the tables to.")] = None,
 ) -> None:
     """Measure which form of a model is fastest on this host, and keep the result for the server: about a minute."""
-    settings = load_settings(config, {} if model is None else {"engine": {"model": model}})
+    settings = command_settings(config, model, language_model)
     claim_processors(settings.nice)
     console = Console(markup=False)
     tuning = tune_with_table(settings.engine, console, again=True)

@@ -12,7 +12,7 @@ from engine import ClonedVoiceTokens, Consent, Gender, InvalidRequest, Level, Pa
 from server.patterns import ConsentId, LanguageTag, ListedVoice, Name, TextPrefix, Transcript, any_of, form, one_of
 from server.voice_tokens import GlobalTokens, SemanticTokens, given_tokens
 
-AUDIO = "One speaker, 1 s or longer: wav, flac, mp3, ogg, aac, mp4 or webm."
+AUDIO = "One speaker, 1 s or longer: wav, flac, mp3, ogg, aac, mp4, webm, amr or 3gp."
 
 
 class PageQuery(BaseModel):

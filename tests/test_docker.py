@@ -17,6 +17,7 @@ from engine.checkpoints.layout import cache_directory, downloaded
 from server.app import create_app
 from server.cli import app
 from server.settings import Settings, load_settings
+from tests.server.commands import run
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker" / "compose.yaml"
@@ -42,6 +43,11 @@ def arguments(stage: list[tuple[str, str]], name: str) -> list[str]:
 def services() -> dict[str, dict[str, Any]]:
     content: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
     return content
+
+
+def substituted(value: str, **given: str) -> str:
+    """A value as Compose makes it, if the environment has what is given."""
+    return re.sub(r"\$\{(\w+):-(.*)\}", lambda match: given.get(match[1], match[2]), value)
 
 
 OURS = [name for name, service in services().items() if "build" in service and "command" not in service]
@@ -103,8 +109,18 @@ def test_the_environment_of_a_service_names_settings(name: str, monkeypatch: pyt
     if "REMOTE" in str(environment) and "remote" not in EngineConfig.model_fields:
         pytest.skip("there is no `backend: remote` here yet")
     for variable, value in environment.items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
+        monkeypatch.setenv(variable, substituted(value))
     assert load_settings().engine.model == "SparkAudio/Spark-TTS-0.5B"
+
+
+@pytest.mark.slow
+def test_the_demo_model_speaks_with_the_settings_of_the_image_for_cpus(tmp_path: Path) -> None:
+    environment = {name: substituted(value, MODEL="demo") for name, value in services()["cpu"]["environment"].items()}
+    file = tmp_path / "hello.wav"
+    config = str(ROOT / "configs/cpu.yaml")
+    said = run("say", "Hello.", "-o", str(file), "--config", config, **environment)
+    assert said.returncode == 0, said.stderr
+    assert file.stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)

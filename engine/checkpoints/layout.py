@@ -15,7 +15,7 @@ from engine.config import SPARK_TTS, Hub
 from engine.errors import CheckpointError
 
 DEMO = "demo"
-"""The default model: a robot's voice of a few million weights, which is a part of this package."""
+"""The default model: a robot's voice of ten million weights, which is a part of this package."""
 
 LAYOUT = (
     "config.yaml",

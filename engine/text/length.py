@@ -56,15 +56,11 @@ def _rate(char: str) -> float | None:
     return 0.0 if unicodedata.category(char).startswith("M") else None
 
 
-def cumulative_weights(text: str) -> list[float]:
-    """Return the seconds up to each position in `text`, shape (len(text) + 1,), from 0 to the total."""
-    return list(accumulate(weights(text), initial=0.0))
-
-
 def cumulative_sizes(text: str) -> list[float]:
-    """Return `cumulative_weights`, or a second for every BYTES_PER_SECOND if that is more.
+    """Return the seconds up to each position in `text`, shape (len(text) + 1,), from 0 to the total.
 
-    This also limits texts of marks and rare characters, which take many tokens and little time.
+    A character counts at least its bytes divided by BYTES_PER_SECOND. This also limits texts of marks and rare
+    characters, which take many tokens and little time.
     """
     sizes = (
         max(seconds, len(char.encode("utf-8", "replace")) / BYTES_PER_SECOND)

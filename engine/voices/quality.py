@@ -23,7 +23,6 @@ NOISY = 15.0  # dB between the loud frames and the quietest tenth; clean speech 
 QUIET = -45.0  # dBFS of the loud frames; 16 bits resolve such a voice poorly
 CLIPPED = 0.001  # fraction of samples that are flat at the peak; a clean recording has none
 RUINED = 0.2
-FLAT_RUN = 3  # consecutive samples at the peak that count as clipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +77,5 @@ def clipped(samples: Samples) -> float:
     """The fraction of a recording, shape (frames,), that is clipped: flat stretches at its peak."""
     magnitudes = np.abs(samples)
     flat = magnitudes >= 0.999 * magnitudes.max()
-    run = flat[2:] & flat[1:-1] & flat[:-2]  # FLAT_RUN in a row
+    run = flat[2:] & flat[1:-1] & flat[:-2]  # three in a row are clipped
     return float(run.mean()) if run.size else 0.0

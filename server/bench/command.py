@@ -26,8 +26,8 @@ from server.app import create_app
 from server.bench.markdown import record
 from server.connections import ClientConnection
 from server.encoding import AudioFormat
-from server.options import ConfigOption, ModelOption
-from server.settings import Settings, load_settings
+from server.options import ConfigOption, LanguageModelOption, ModelOption, command_settings
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.bench.client import Level, Workload
@@ -66,6 +66,7 @@ def bench(
     ] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
+    language_model: LanguageModelOption = None,
     concurrency: Annotated[
         str, typer.Option(help=f"Numbers of concurrent clients, 1 to {MOST_CLIENTS}, measured one after the other.")
     ] = "1,2,4,8,16",
@@ -85,8 +86,10 @@ def bench(
 ) -> None:
     """Measure a server with increasing numbers of concurrent clients."""
     levels = _levels(concurrency)
-    if url and (config or model):
-        raise BenchError("--url is a server that runs already; --config and --model are for one that is started.")
+    if url and (config or model or language_model):
+        raise BenchError(
+            "--url is a server that runs already; --config, --model and --language-model are for one that is started."
+        )
     if not output.absolute().parent.is_dir():
         raise BenchError(f"There is no directory {output.parent} to write to.")
     if importlib.util.find_spec("matplotlib") is None:
@@ -98,7 +101,7 @@ def bench(
         subject = url
         results = asyncio.run(run(url, workload, levels, requests, api_key))
     else:
-        settings = load_settings(config, {"engine": {"model": model}} if model else {})
+        settings = command_settings(config, model, language_model)
         subject = f"{settings.model_name} ({settings.engine.backend})"
         claim_processors(settings.nice)
         with own_server(settings.model_copy(update={"api_keys": {}, "api_keys_file": None})) as address:

@@ -84,3 +84,11 @@ def test_the_chinese_readme_shows_the_examples_of_the_english_one() -> None:
         return [re.sub(r"  #.*", "", block.code) for block in examples(ROOT / page)]
 
     assert shown("README.zh.md") == shown("README.md")
+
+
+def test_the_chinese_readme_has_the_figures_of_the_english_one() -> None:
+    def figures(page: str) -> list[list[str]]:
+        rows = [line for line in (ROOT / page).read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+        return [re.findall(r"\d+(?:\.\d+)?", row) for row in rows]
+
+    assert figures("README.zh.md") == figures("README.md")

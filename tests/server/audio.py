@@ -5,7 +5,9 @@ import io
 import av
 import numpy as np
 import numpy.typing as npt
+import soxr
 
+from engine import CODEC_SAMPLE_RATE
 from server.encoding import AudioFormat
 
 SHORT = {"seed": 7, "max_tokens": 60}  # a request's settings for 1.2 s of each sentence
@@ -22,6 +24,12 @@ def decoded(data: bytes, audio_format: AudioFormat) -> tuple[npt.NDArray[np.floa
         frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]
     frames += resampler.resample(None)
     return np.concatenate([frame.to_ndarray()[0] for frame in frames]), rate
+
+
+def at_codec_rate(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """24 kHz as a client hears it, 16 kHz as a judge does."""
+    resampled: npt.NDArray[np.float32] = soxr.resample(samples, 24_000, CODEC_SAMPLE_RATE)
+    return resampled
 
 
 def pcm(data: bytes) -> npt.NDArray[np.float32]:

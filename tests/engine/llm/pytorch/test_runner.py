@@ -12,8 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
-from transformers import LogitsProcessor, Qwen2ForCausalLM
+from transformers import Qwen2ForCausalLM
 
+from benchmarks.following import FollowGrammar
 from engine.config import EngineConfig
 from engine.errors import CheckpointError
 from engine.llm.base import Chunk, LanguageModel
@@ -26,22 +27,8 @@ from engine.llm.weights import Qwen2Config
 from engine.runtime.cuda_graphs import bucket
 from engine.tokens.grammar import Grammar
 from engine.tokens.vocabulary import Vocabulary
-from engine.types import Prompt, Sampling
+from engine.types import Sampling
 from tests.engine.llm.helpers import generate, generate_staggered, prompts
-
-
-class FollowGrammar(LogitsProcessor):
-    """Makes transformers' generate keep to the grammar of the answer."""
-
-    def __init__(self, grammar: Grammar, prompt: Prompt) -> None:
-        self._grammar, self._length = grammar, len(prompt.ids)
-        self._state = grammar.start(prompt.answer)
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if input_ids.shape[1] > self._length:
-            self._state = self._grammar.advance(self._state, self._grammar.row(int(input_ids[0, -1])))
-        allowed = torch.from_numpy(self._grammar.ids[self._grammar.allowed[self._state]])
-        return torch.full_like(scores, -torch.inf).index_copy(1, allowed, scores[:, allowed])
 
 
 def reference(checkpoint: Path, vocabulary: Vocabulary, count: int) -> list[list[int]]:
