@@ -152,7 +152,7 @@ def connect(address: str) -> None:
         if found := re.fullmatch(r"(.+):(\d+)", address):
             socket.create_connection((found[1].strip("[]"), int(found[2])), CONNECT_SECONDS).close()
         ray.init(
-            address=None if address == "local" else address,
+            address=address,
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.WARNING,

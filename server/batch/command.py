@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -97,6 +98,7 @@ def _validate(
 
 
 def _on_cluster(settings: Settings, jobs: Sequence[Job], address: str) -> AsyncGenerator[Spoken, None]:
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # for the import; else an interrupted run would start Ray again
     try:
         from server.batch.ray_data import on_cluster
     except ImportError as error:
