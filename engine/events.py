@@ -18,6 +18,7 @@ class SentenceBegun(SpeechEvent):
 
     text: str
     span: Span
+    tempo: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

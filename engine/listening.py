@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import math
 import wave
@@ -26,6 +27,8 @@ Form = Literal["json", "verbose_json"]
 """OpenAI's `response_format`: the text, or also its words with their times."""
 
 RETRY_SECONDS = 15  # a listener that failed is not asked for so long: an answer must not wait at each sentence
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # odd answers, nested ones, or it is closed
+LARGEST = 1_000_000  # bytes of an answer; a sentence has some thousand, with the times of all its words
 
 
 class Listener:
@@ -54,7 +57,7 @@ class Listener:
         """
         language = _language(text, asked)
         heard = await self._ask(samples, language, "json", _text)
-        return None if heard is None else error_rate(text, heard, language)
+        return None if heard is None else await asyncio.to_thread(error_rate, text, heard, language)
 
     async def words(self, samples: Samples, text: str, asked: Language | None = None) -> list[WordTime] | None:
         """The words that the listener understood, in seconds of the samples; None if it has no times of words.
@@ -75,7 +78,7 @@ class Listener:
         try:
             async with asyncio.timeout(self._config.seconds):
                 return read(await self._transcribe(samples, language, form))
-        except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (httpx2.HTTPError, TimeoutError, *_NONSENSE) as error:
             self._asked_again_at[form] = loop.time() + RETRY_SECONDS
             reason = str(error).partition("\n")[0] or type(error).__name__
             logger.warning("The listener at %s does not answer: %s", self._config.url, reason)
@@ -92,9 +95,16 @@ class Listener:
             data["timestamp_granularities[]"] = "word"
         file = ("speech.wav", _wav(samples), "audio/wav")
         url = f"{self._config.url}/v1/audio/transcriptions"
-        answer = await self._http.post(url, data=data, files={"file": file})
-        content: dict[str, Any] = answer.raise_for_status().json()
-        return content
+        content = bytearray()
+        async with self._http.stream("POST", url, data=data, files={"file": file}) as answer:
+            async for piece in answer.raise_for_status().aiter_bytes():
+                content += piece
+                if len(content) > LARGEST:
+                    raise ValueError(f"its answer has more than {LARGEST:,} bytes")
+        found = json.loads(content)
+        if not isinstance(found, dict):
+            raise TypeError("its answer is no JSON object")
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
@@ -106,9 +116,10 @@ def _language(text: str, asked: Language | None) -> Language:
 
 
 def _text(answer: dict[str, Any]) -> str:
-    if not isinstance(answer["text"], str):
+    text = answer.get("text")
+    if not isinstance(text, str):
         raise TypeError("its answer has no text")
-    return answer["text"]
+    return text
 
 
 def _words(answer: dict[str, Any]) -> list[WordTime] | None:

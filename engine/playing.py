@@ -146,7 +146,7 @@ class Player:
         self._begun = self._now
         self._tempo = _Filter(self._threads, sentence.tempo, CODEC_SAMPLE_RATE)
         if self._request.announce:
-            self._events += (SentenceBegun(sentence.written, sentence.span),)
+            self._events += (SentenceBegun(sentence.written, sentence.span, sentence.tempo),)
 
     async def _end(self, sentence: Sentence) -> AsyncGenerator[AudioChunk, None]:
         samples = await self._resampled(await self._tempo.flush())

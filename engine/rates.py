@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from engine.codec.worker import CodecWorker
-from engine.errors import StoreFailed
+from engine.errors import EngineClosed, StoreFailed
 from engine.llm.base import LanguageModel
 from engine.takes.length import ANY_VOICE, Lengths
 from engine.takes.take import Take
@@ -71,7 +71,10 @@ class Rates:
         await asyncio.sleep(0)
 
         async def measured() -> float | None:
-            return await asyncio.shield(task) or None
+            await asyncio.wait((task,))  # others may wait for it too: it goes on if this caller is cancelled
+            if task.cancelled():
+                raise EngineClosed
+            return task.result() or None
 
         return measured
 

@@ -7,7 +7,6 @@ samples, whole and streamed, under any load.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.codec.windows import Window, WindowPlan, Windows
+from engine.codec.windows import Window, WindowPlan
 from engine.codec.worker import CodecWorker
 from engine.config import EngineConfig
 from engine.errors import InvalidRequest
@@ -23,25 +22,21 @@ from engine.listening import Listener
 from engine.llm.base import LanguageModel
 from engine.observer import UNOBSERVED, Observer
 from engine.planning import PACE, Sentence, asked_language
-from engine.postprocess import crossfade, fade
 from engine.rates import Rate, Rates
 from engine.runtime.lookahead import Lookahead
+from engine.sending import Sending
 from engine.takes.faults import Fault
 from engine.takes.length import FASTEST, SLACK, Lengths
 from engine.takes.take import Take
-from engine.takes.trimming import Trimmer
 from engine.text import max_semantic_tokens
 from engine.tokens.prompts import Prompts
 from engine.tokens.vocabulary import TokenRange
 from engine.types import (
     TOKENS_PER_SECOND,
     AudioChunk,
-    Passage,
     Prompt,
-    Samples,
     SpeechRequest,
     SpeechWarning,
-    Usage,
 )
 
 UNVERIFIED: Final = "unverified"
@@ -93,24 +88,15 @@ class Speaker:
                 yield chunk
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A window's samples, and the tokens that it was decoded from."""
-
-    window: Window
-    tokens: list[int]
-    samples: Samples
-
-
 class _Speech:
-    """One sentence on its way: what was sent of it, and what waits for that."""
+    """One sentence on its way: its takes, until one passes or there were enough."""
 
     def __init__(self, parts: Parts, sentence: Sentence, request: SpeechRequest) -> None:
         config = parts.config
         self._parts = parts
         self._sentence = sentence
         self._request = request
-        self._plan = WindowPlan(
+        plan = WindowPlan(
             context=config.window_context,
             first=config.window_first,
             first_lookahead=config.window_first_lookahead,
@@ -118,6 +104,7 @@ class _Speech:
             largest=config.window_largest,
         )
         self._prompt = parts.prompts.speak(sentence.text, sentence.voice)
+        self._sending = Sending(parts.codec, plan, sentence, len(self._prompt.ids))
         limit = max_semantic_tokens(sentence.text)
         self._bound = min(limit, request.max_tokens or limit)
         self._may_end_early = self._bound < limit
@@ -125,16 +112,9 @@ class _Speech:
         self._checked = asked > 0
         self._retakes = 0 if request.sampling.greedy else asked  # drawn again, a greedy take is the same
         self._rate: Rate | None = None
-        self._trimmer = Trimmer(sentence.pause, first=sentence.index == 0)
-        self._windows = Windows(self._plan)
-        self._waiting: deque[_Piece] = deque()
-        self._last: _Piece | None = None  # that was sent
-        self._seam: Samples | None = None  # how the last take went on
         self._overrun: tuple[Fault, int] | None = None  # of a take that did not end, and the frames that were sent
         self._warnings: tuple[SpeechWarning, ...] = ()
         self._drawn = 0  # tokens, of all takes
-        self._counted = 0  # tokens that the usage has
-        self._prompt_tokens = len(self._prompt.ids)  # 0 once they are counted
 
     async def chunks(self) -> AsyncGenerator[AudioChunk, None]:
         """Draw until a take passes, or until there have been enough."""
@@ -142,55 +122,65 @@ class _Speech:
         if self._checked:
             self._rate = await self._parts.rates.of(self._sentence.voice, self._sentence.text)
             lengths = Lengths.of(self._sentence.text, FASTEST)  # no bound of any voice is lower
-        takes = [Take(lengths)]
-        for number in range(self._retakes + 1):
-            if number:
-                takes.append(await self._next_take(takes[-1]))
-            async with aclosing(self._draw(takes[-1], number)) as chunks:
+        takes: list[Take] = []
+        take: Take | None = Take(lengths)
+        while take:
+            takes.append(take)
+            async with aclosing(self._draw(take, len(takes) - 1)) as chunks:
                 async for chunk in chunks:
                     yield chunk
-            fault = takes[-1].fault
-            if lengths or self._request.verify:
-                self._parts.observer.take(fault or PASSED)
-            if not fault:
+            if (lengths or self._request.verify) and not take.through_silence:
+                self._parts.observer.take(take.fault or PASSED)
+            if not take.fault:
                 return
-        async with aclosing(self._best(takes)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+            take = await self._following(takes)
+        for last in await self._best(takes):
+            yield last
 
     async def _draw(self, take: Take, number: int) -> AsyncGenerator[AudioChunk, None]:
         """Draw the rest of a take, and send what may be heard before it passed; all of it once it did."""
-        ids = self._parts.semantic.ids
-        prompt = self._parts.prompts.continued(self._prompt, take.tokens)
-        async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
-            async for new in answer:
-                for token in new:
-                    if token not in ids:
-                        continue
-                    if take.lengths and len(take.tokens) == take.lengths.usual:
-                        await self._settle(take)
-                    take.push(token - self._parts.semantic.first)
-                    self._drawn += 1
-                    while not take.fault and (window := self._windows.next(len(take.tokens), ended=False)):
-                        await self._hear(take, window)
-                    while not take.fault and self._waiting and self._may_be_heard(take):
-                        yield self._send(take)
-                    if take.fault:
-                        await self._settle(take)
-                        return
+        if not take.ended:
+            prompt = self._parts.prompts.continued(self._prompt, take.tokens)
+            async with aclosing(self._generate(prompt, number, self._bound - len(take.tokens))) as answer:
+                async for new in answer:
+                    for token in new:
+                        if token not in self._parts.semantic.ids:
+                            continue
+                        await self._take_token(take, token - self._parts.semantic.first)
+                        while not take.fault and (window := self._sending.next) and self._may_be_heard(take, window):
+                            yield self._sending.send(take)
+                        if take.fault:
+                            await self._settle(take)
+                            return
+        for chunk in await self._end(take):
+            yield chunk
+
+    async def _take_token(self, take: Take, token: int) -> None:
+        """Push a token that was drawn, and hear the windows that it completes."""
+        if take.lengths and len(take.tokens) == take.lengths.usual:
+            await self._settle(take)
+        take.push(token)
+        self._drawn += 1
+        if take.fault is Fault.LOOP and await self._sending.is_silent(take, take.good):
+            take.pardon()
+        await self._sending.hear(take)
+
+    async def _end(self, take: Take) -> list[AudioChunk]:
+        """Judge a take of which all tokens are drawn; return what is left to be sent of it, nothing if it failed."""
+        take.ended = True
         await self._settle(take)
-        while window := self._windows.next(len(take.tokens), ended=True):
-            await self._hear(take, window)
+        await self._sending.hear(take, ended=True)
         if not self._may_end_early or len(take.tokens) < self._bound:
             take.end(bounded=len(take.tokens) == self._bound)
         if self._request.verify and not take.fault:
             await self._verify(take)
+        if take.fault:
+            return []
         if self._overrun and len(take.sound.frames) - take.sound.trailing < self._overrun[1] + SLACK:
-            self._warnings = (self._warning(str(self._overrun[0])),)  # the sentence may have ended before what was sent
-        if not take.fault:
-            while self._waiting:
-                yield self._send(take)
-            yield AudioChunk(self._trimmer.end(), Usage(), self._warnings)
+            self._warn(self._overrun[0])  # the sentence may have ended before what was sent
+        if take.through_silence:
+            self._warn(Fault.SILENCE)
+        return self._last_chunks(take)
 
     async def _settle(self, take: Take) -> None:
         """Give a take the bounds of its voice. Its rate may still be measured, so it waits only where they decide."""
@@ -200,11 +190,15 @@ class _Speech:
     async def _verify(self, take: Take) -> None:
         """Let the listener judge a whole take, of which nothing has been sent."""
         listener, text = self._parts.listener, self._sentence.text
-        samples = np.concatenate([piece.samples for piece in self._waiting])
+        samples = self._sending.waiting
+        if not samples.size:
+            take.errors = 1.0
+            take.fail(Fault.NOTHING, 0)
+            return
         asked = asked_language(self._request, self._sentence.voice)
         errors = None if listener is None else await listener.errors(samples, text, asked)
         if listener is None or errors is None:
-            self._warnings = (self._warning(UNVERIFIED),)
+            self._warn(UNVERIFIED)
         elif errors > listener.bound:
             take.errors = errors
             take.fail(Fault.WORDS, len(take.tokens))
@@ -213,39 +207,21 @@ class _Speech:
         sampling = replace(self._request.sampling, seed=_seed(self._sentence.seed, number), max_tokens=limit)
         return self._parts.language_model.generate(prompt, sampling, self._sentence.due)
 
-    def _may_be_heard(self, take: Take) -> bool:
-        """Whether the next samples are sent before the take has passed."""
-        window = self._waiting[0].window
-        if self._request.verify or not take.is_sure(window.keep_end):
+    def _may_be_heard(self, take: Take, window: Window) -> bool:
+        """Whether a window is sent before the take has passed."""
+        if self._request.verify or take.through_silence or not take.is_sure(window.keep_end):
             return False
         return self._drawn >= PACE * (self._sentence.slack * TOKENS_PER_SECOND + window.keep_start)
 
-    async def _hear(self, take: Take, window: Window) -> None:
-        tokens = take.tokens[window.start : window.end]
-        start, end = window.keep_start - window.start, window.keep_end - window.start
-        samples = await self._decode(tokens, start, end, window.keep_start)
-        take.hear(samples, last=window.last)
-        self._waiting.append(_Piece(window, tokens, fade(samples, start=window.keep_start == 0, end=window.last)))
+    async def _following(self, takes: list[Take]) -> Take | None:
+        """A new take; if a part of the sentence was sent, one that goes on after it, before the fault.
 
-    async def _decode(self, tokens: list[int], start: int, end: int, at: int) -> Samples:
-        """Decode tokens, and return the samples of those from `start` to `end`; the first is `at` in the sentence."""
-        passage = Passage(np.array(tokens, np.int64), self._sentence.voice.global_tokens, slice(start, end))
-        return await self._parts.codec.decode(passage, self._sentence.due + at / TOKENS_PER_SECOND)
-
-    def _send(self, take: Take) -> AudioChunk:
-        piece = self._last = self._waiting.popleft()
-        window, samples = piece.window, piece.samples
-        if self._seam is not None:
-            samples = crossfade(self._seam, samples)
-            self._seam = None
-        sound = take.sound.frames[window.keep_start : window.keep_end]
-        usage = Usage(self._prompt_tokens, max(0, window.keep_end - self._counted))
-        self._prompt_tokens, self._counted = 0, max(self._counted, window.keep_end)
-        return AudioChunk(self._trimmer.push(samples, sound), usage)
-
-    async def _next_take(self, failed: Take) -> Take:
-        """A new take; if a part of the sentence was sent, one that goes on after it, before the fault."""
-        sent = await self._rewind()
+        After the last one, a take that was only silent for too long goes on, if there is one.
+        """
+        failed = takes[-1]
+        sent = await self._sending.rewind()
+        if len(takes) > self._retakes:
+            return None if failed.through_silence else self._through_silence(takes, sent)
         if not sent:
             return Take(failed.lengths)
         if failed.fault and failed.overran:
@@ -253,35 +229,36 @@ class _Speech:
         keep = max(sent, min(failed.resume, self._bound - 1))
         return Take(failed.lengths, failed.tokens[:keep], failed.sound.until(sent))
 
-    async def _rewind(self) -> int:
-        """Forget what was not sent, and return the number of frames that were."""
-        held = self._trimmer.rewind()
-        sent = self._trimmer.sent
-        self._waiting.clear()
-        self._windows = Windows(self._plan, sent)
-        self._seam = None
-        if sent and self._last is not None:
-            behind = sent - self._last.window.start
-            self._seam = held if held is not None else await self._decode(self._last.tokens, behind, behind + 1, sent)
-        return sent
-
-    async def _best(self, takes: list[Take]) -> AsyncGenerator[AudioChunk, None]:
-        """Send the good part of the best take, as all have failed, and end with a fade before the fault."""
-        sent = await self._rewind()
+    def _through_silence(self, takes: list[Take], sent: int) -> Take | None:
         heard = takes[-1].tokens[:sent]
-        best = min((take for take in takes if take.tokens[:sent] == heard), key=lambda take: take.badness)
+        silent = [take for take in takes if take.fault is Fault.SILENCE and take.tokens[:sent] == heard]
+        if not silent:
+            return None
+        self._sending.shorten_silence()
+        take = Take(silent[-1].lengths, silent[-1].tokens, takes[-1].sound.until(sent), through_silence=True)
+        take.ended = silent[-1].ended or len(take.tokens) == self._bound
+        return take
+
+    async def _best(self, takes: list[Take]) -> list[AudioChunk]:
+        """Return the good part of the best take, as all have failed; it ends with a fade before the fault."""
+        sent = self._sending.sent
+        heard = takes[-1].tokens[:sent]
+        able = (take for take in takes if take.tokens[:sent] == heard and not (take.through_silence and take.overran))
+        best = min(able, key=lambda take: take.badness)
         rest = Take(None, best.tokens[: max(sent, best.good)], takes[-1].sound.until(sent))
-        if len(rest.tokens) > sent:
-            while window := self._windows.next(len(rest.tokens), ended=True):
-                await self._hear(rest, window)
-            while self._waiting:
-                yield self._send(rest)
-        elif self._seam is not None:
-            yield AudioChunk(self._trimmer.push(self._seam, [True]), Usage())
-        yield AudioChunk(self._trimmer.end(), Usage(), (self._warning(str(best.fault)),))
+        await self._sending.hear(rest, ended=True)
+        self._warnings = (self._warning(str(best.fault)),)
+        return self._last_chunks(rest)
+
+    def _last_chunks(self, take: Take) -> list[AudioChunk]:
+        *chunks, last = self._sending.send_rest(take)
+        return [*chunks, replace(last, events=self._warnings)]
+
+    def _warn(self, fault: str) -> None:
+        self._warnings += (self._warning(fault),)
 
     def _warning(self, fault: str) -> SpeechWarning:
-        return SpeechWarning(self._sentence.index, self._sentence.text, self._sentence.span, fault)
+        return SpeechWarning(self._sentence.index, self._sentence.text, self._sentence.span, str(fault))
 
 
 def _seed(seed: int, number: int) -> int:

@@ -100,10 +100,14 @@ def retry_after(error: EngineError) -> dict[str, str] | None:
 
 
 def respond(status: int, error: Error, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return a response with OpenAI's error body. Long messages are cut: they can quote the request."""
+    """Return a response with OpenAI's error body."""
+    return JSONResponse(ErrorResponse(error=bounded(error)).model_dump(), status, headers)
+
+
+def bounded(error: Error) -> Error:
+    """The error with its message and parameter cut, if they are long: they can quote the request."""
     param = error.param and shorten(error.param, LONGEST_PARAM)
-    error = error.model_copy(update={"message": shorten(error.message, LONGEST_MESSAGE), "param": param})
-    return JSONResponse(ErrorResponse(error=error).model_dump(), status, headers)
+    return error.model_copy(update={"message": shorten(error.message, LONGEST_MESSAGE), "param": param})
 
 
 def shorten(text: str, length: int) -> str:
@@ -174,6 +178,8 @@ def invalid_field(error: dict[str, Any]) -> Error:
             message = f"Invalid {'.'.join(path)!r}: send it as a file, with a file name."
         case "extra_forbidden":
             message = f"Unknown parameter: {'.'.join(path)!r}."
+        case "string_unicode" if not path:
+            message = "A name of a field is not valid Unicode: it has a lone surrogate."
         case _ if not path:
             message = "The body must be a JSON object, sent with Content-Type: application/json."
         case _:

@@ -70,7 +70,7 @@ def _as_it_is_taken(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = False
 
 
-ResponseFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "json"]
+ResponseFormat = Annotated[Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "json"], BeforeValidator(_lower_case)]
 """The audio formats, and JSON with audio in it. One literal: an error of a union would name its members."""
 
 
@@ -116,7 +116,7 @@ class CreateSpeechRequest(ReadingOptions, ScriptOptions):
     instructions: str | None = Field(
         None, max_length=4096, description="Ignored; Spark-TTS does not support instructions."
     )
-    response_format: Annotated[ResponseFormat, BeforeValidator(_lower_case)] = Field(
+    response_format: ResponseFormat = Field(
         DEFAULT_FORMAT, description="json is the audio in base64 with the time of each sentence."
     )
     speed: float = Field(

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from engine import (
     AudioChunk,
+    IgnoredMarkup,
     MarkTime,
     Native,
     SentenceBegun,
@@ -55,8 +56,11 @@ class TurnAudio:
         self._sentences = 0
         self._bytes = 0  # of the sentence
         self._samples = 0  # of the turn
-        self._begun: tuple[int, SentenceBegun] | None = None  # the last sentence, and the samples before it
+        self._before = 0  # of these, those before the last sentence
+        self._begun: SentenceBegun | None = None  # that sentence
         self._ended = False  # that sentence
+        self._stopped = False  # before its end
+        self._sent = (0, 0)  # samples, and characters of the text, of the files that were sent
 
     async def __aenter__(self) -> TurnAudio:
         """Begin the turn."""
@@ -74,7 +78,8 @@ class TurnAudio:
         if chunk.samples.size:
             await self._encode(chunk)
         for event in chunk.events:
-            if isinstance(event, SentenceTimes | MarkTime | WordTimes | SpeechWarning) and self._options.timestamps:
+            timed = isinstance(event, SentenceTimes | MarkTime | WordTimes | SpeechWarning) and self._options.timestamps
+            if timed or isinstance(event, IgnoredMarkup):
                 await self._send(event_model(event))
             if isinstance(event, SentenceTimes):
                 self._ended = True
@@ -92,7 +97,10 @@ class TurnAudio:
 
     async def stop(self, *, error: bool) -> None:
         """End a sentence that is not complete; the file of its beginning is not sent."""
-        self._file = None
+        self._stopped = True
+        if not self._options.streamed:
+            self._file, self._begun = None, None
+            self._samples = self._sent[0]
         await self._end(error=error and not self._ended)
 
     @property
@@ -106,28 +114,29 @@ class TurnAudio:
             utterance_index=self._turn,
             total_sentences=self._sentences,
             seconds=self._samples / self._options.sample_rate,
-            text=self._said(text) if cancelled else text,
+            text=self._said(text) if self._stopped else text,
             cancelled=cancelled,
         )
 
     def _said(self, text: str) -> str:
         """The part of the text that was sent. Within a sentence that did not end, it is estimated from its length."""
-        if self._begun is None:
-            return ""
-        before, sentence = self._begun
+        sentence = self._begun
+        if sentence is None:
+            return text[: self._sent[1]]
         if self._ended:
             return text[: sentence.span.end]
-        seconds = (self._samples - before) / self._options.sample_rate
+        seconds = (self._samples - self._before) / self._options.sample_rate * sentence.tempo
         said = bisect_right(
             range(len(sentence.text)), seconds, key=lambda length: speech_weight(sentence.text[: length + 1])
         )
         return text[: min(sentence.span.start + said, sentence.span.end)]
 
     async def _begin(self, sentence: SentenceBegun) -> None:
-        self._begun, self._ended = (self._samples, sentence), False
-        if self._open and not self._options.split:
+        if self._options.split:
+            await self._end()
+        self._before, self._begun, self._ended = self._samples, sentence, False
+        if self._open:
             return
-        await self._end()
         self._open = True
         self._bytes = 0
         start = AudioStart(
@@ -160,6 +169,7 @@ class TurnAudio:
             await self._stack.aclose()
             self._file = None
             await self._send_bytes(data)
+            self._sent = (self._samples, self._begun.span.end if self._begun else 0)
         self._open = False
         number, self._sentences = self._sentences, self._sentences + 1
         await self._send(

@@ -23,6 +23,8 @@ class Turn:
         self.text = ""
         self.complete = asyncio.Event()  # the client has sent all of its text
         self._closed = False
+        self._admitted = False
+        self._half = ""  # the first surrogate of a character, whose second comes with the next text
         self._service = service
         self._config = config
         self._asked = asked
@@ -43,15 +45,18 @@ class Turn:
         if self._closed:
             return
         service, caller = self._service, self._asked.caller or ""
+        text = self._half + text
+        whole = len(text) - ("\ud800" <= text[-1] <= "\udbff")
+        text, self._half = _joined(text[:whole]), text[whole:]
         most = service.settings.websocket.turn_characters
         if len(self.text) + len(text) > most:
             raise InvalidRequest(
                 f"The text of a turn is longer than {most} characters; send input.done between.", "text"
             )
-        if self.text:
+        if self._admitted:
             await service.charge(caller, len(text))
         self.text += text
-        self._deadline.restart(service.admission.seconds(speech_weight(self.text) / min(self._asked.speed, 1)))
+        self._restart_deadline()
         self._steps.put_nowait(text)
         self._begun.set()
 
@@ -77,6 +82,8 @@ class Turn:
         if not self.text:
             return
         service = self._service
+        self._restart_deadline()  # the turn may have waited for the one before it
+        self._admitted = True
         chunks = self._chunks()
         admitted = service.admit(self._asked.caller or "", chunks, len(self.text), deadline=self._deadline)
         observed = service.metrics.observe(self._asked, admitted, written=lambda: len(self.text))
@@ -84,6 +91,11 @@ class Turn:
             async for chunk in observed:
                 await self.audio.send(chunk)
         await self.audio.finish()
+
+    def _restart_deadline(self) -> None:
+        """Set the deadline of a request with the text so far."""
+        seconds = speech_weight(self.text) / min(self._asked.speed, 1)
+        self._deadline.restart(self._service.admission.seconds(seconds))
 
     async def _chunks(self) -> AsyncGenerator[AudioChunk, None]:
         engine = self._service.engine
@@ -112,3 +124,8 @@ class Turn:
                 return
             fresh = isinstance(step, str)
             yield step
+
+
+def _joined(text: str) -> str:
+    """The text with one character for each pair of surrogates, and U+FFFD for each lone one, which cannot be sent."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

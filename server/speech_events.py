@@ -21,6 +21,7 @@ from server.script_schemas import (
 )
 
 WARNING_HEADER = "X-Speech-Warnings"
+NAMED = 100  # warnings in the header; proxies and clients refuse headers of 4 to 8 KB
 EVENTS: Final[tuple[type[BaseModel], ...]] = (
     SpeechAudioDelta,
     SpeechAudioWarning,
@@ -86,8 +87,13 @@ def spoken_sentences(events: Iterable[SpeechEvent]) -> list[SpokenSentence]:
 
 
 def warning_header(events: Iterable[SpeechEvent]) -> dict[str, str]:
-    """The header of a whole answer that names its warnings, such as `2 loop, 5 nothing`; none without warnings."""
+    """The header of a whole answer that names its warnings, such as `2 loop, 5 nothing`; none without warnings.
+
+    Of more than NAMED the last item says how many more there are: `and 7 more`.
+    """
     warnings = [f"{event.sentence} {event.fault}" for event in events if isinstance(event, SpeechWarning)]
+    if len(warnings) > NAMED:
+        warnings[NAMED:] = [f"and {len(warnings) - NAMED} more"]
     return {WARNING_HEADER: ", ".join(warnings)} if warnings else {}
 
 

@@ -13,8 +13,7 @@ from pydantic import BaseModel
 
 from engine import EngineError, InvalidRequest, SpeechRequest
 from server.client_fields import names_header
-from server.errors import LONGEST_MESSAGE, error_body, shorten
-from server.schemas import Error
+from server.errors import bounded, error_body
 from server.service import Service
 from server.session_messages import (
     InputCancel,
@@ -204,6 +203,5 @@ class SpeechSession:
         status, body = error_body(error)
         if status >= 500:
             logger.error("A session's turn failed: %s", error, exc_info=error if status == 500 else None)
-        body = body.model_copy(update={"message": shorten(body.message, LONGEST_MESSAGE)})
-        details = Error.model_validate(body.model_dump())
-        await self.send(SessionError(message=body.message, error=details, partial_audio=partial_audio))
+        body = bounded(body)
+        await self.send(SessionError(message=body.message, error=body, partial_audio=partial_audio))

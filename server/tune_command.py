@@ -43,7 +43,7 @@ def tune_with_table(config: EngineConfig, console: Console, *, again: bool) -> T
 
 
 def tables(tuning: Tuning) -> list[Table]:
-    """The result as two tables: the codec's decoder, and the language model."""
+    """The result as tables: the codec's decoder, and the language model if it was measured."""
     host = f"{tuning.host}, {tuning.threads} threads"
     windows = sorted({window for row in tuning.codec for window in row.seconds})
     headers = ("codec", *(f"{window} frames" for window in windows), "signal to noise", "")
@@ -60,4 +60,4 @@ def tables(tuning: Tuning) -> list[Table]:
         rates = [f"{candidate.rates[width]:.0f}" for width in widths]
         chosen = BEST if candidate == tuning.best_language_model() else ""
         model.add_row(f"{candidate.backend} {candidate.precision}", *rates, f"{candidate.divergence:.4f}", chosen)
-    return [codec, model]
+    return [table for table in (codec, model) if table.row_count]

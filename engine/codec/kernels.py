@@ -9,12 +9,15 @@ compiler.
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 
 from engine.codec.activation import FusedActivation
 from engine.config import Precision
+from engine.runtime.parent import end_with
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,10 @@ WIDTHS: Final = {"AVX512": (512, "x86-64-v4"), "AVX2": (256, "x86-64-v3")}
 """By torch's name of a CPU's vectors: their bits, and the processors that a file for them is for."""
 INSTALLED = Path(sys.prefix) / "share" / "fast-spark" / "kernels"
 """Where an image has its files."""
+MAPS = Path("/proc/self/maps")
+"""What this process has mapped into its memory, on Linux."""
+UNPACKED = re.compile(r"/.*/aotinductor_\w+(?=/)")
+"""A folder into which torch has unpacked a library."""
 BUILD_SECONDS = 120
 ABANDONED_SECONDS = 3600  # no compilation takes so long: a folder that is older was left by a process that was killed
 
@@ -85,20 +93,39 @@ def build(precision: Precision, directory: Path, seconds: float = BUILD_SECONDS)
     Without a C++ compiler, or if it fails or takes more than `seconds`, there are none, and the log says so.
     """
     end = time.monotonic() + seconds
-    if _capability() not in WIDTHS or not any(map(shutil.which, ("c++", "g++", "clang++"))):
+    if _capability() not in WIDTHS:
+        logger.info("Activations are not compiled for this processor: it has neither AVX2 nor AVX-512.")
+        return False
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         logger.info("There is no C++ compiler here (Debian: apt install g++): activations are not compiled.")
         return False
+    try:
+        _build_missing(precision, directory, end)
+    except OSError as error:
+        logger.warning("Compiled activations cannot be written to %s: %s", directory, error.strerror or error)
+    return all(_file(directory, name, precision).is_file() for name in FUNCTIONS)
+
+
+def _build_missing(precision: Precision, directory: Path, end: float) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(directory)
     missing = [name for name in FUNCTIONS if not _file(directory, name, precision).is_file()]
     # The folder is this process's: a compiler that is killed cannot remove its own.
     with tempfile.TemporaryDirectory(dir=directory, ignore_cleanup_errors=True) as made:
-        commands = [[sys.executable, "-m", __name__, made, name, precision, _capability()] for name in missing]
-        compilers = [subprocess.Popen(each, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for each in commands]
+        environment = os.environ | {"TMPDIR": made}  # torch's compiler leaves its cache there
+        own = (made, precision, _capability(), str(os.getpid()))
+        compilers = [
+            subprocess.Popen(
+                [sys.executable, "-m", __name__, *own, name],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            for name in missing
+        ]
         for name, compiler in zip(missing, compilers, strict=True):
             if _finished(compiler, end):
                 _file(Path(made), name, precision).rename(_file(directory, name, precision))
-    return all(_file(directory, name, precision).is_file() for name in FUNCTIONS)
 
 
 def _finished(compiler: subprocess.Popen[bytes], end: float) -> bool:
@@ -118,8 +145,9 @@ def _finished(compiler: subprocess.Popen[bytes], end: float) -> bool:
 def _remove_abandoned(directory: Path) -> None:
     """Remove the folders of processes that were killed while they compiled."""
     for folder in directory.glob("tmp*"):
-        if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process has removed its own meanwhile
+            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def compile_function(function: Function, precision: Precision, capability: str, directory: Path) -> None:
@@ -133,7 +161,13 @@ def compile_function(function: Function, precision: Precision, capability: str, 
     shapes = tuple({0: frames, 1: channels} if value.ndim == 2 else {0: channels} for value in inputs)
     module = _Snake(dtype) if function == "snake" else _AddSnake(dtype)
     bits, processors = WIDTHS[capability]
-    options = {"cpp.simdlen": bits, "cpp.march": processors, "cpp.dynamic_threads": True}
+    options = {
+        "cpp.simdlen": bits,
+        "cpp.march": processors,
+        "cpp.dynamic_threads": True,
+        "aot_inductor.precompile_headers": False,  # 280 MB, and 7 of 22 s
+        "cpp_cache_precompile_headers": False,
+    }
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as temporary, torch.inference_mode():
         made = Path(temporary) / "function.pt2"
@@ -152,16 +186,35 @@ def _capability() -> str:
 
 
 def _function(file: Path) -> Callable[..., Tensor]:
-    import torch._inductor
+    # `aoti_load_package` would first compile programs to learn which vectors the CPU has: 19 s on two busy cores.
+    loader = torch._C._aoti.AOTIModelPackageLoader(str(file), "model", False, 1, -1)
+    _remove_unpacked()
 
-    return cast("Callable[..., Tensor]", torch._inductor.aoti_load_package(str(file)))
+    def function(*inputs: Tensor) -> Tensor:
+        [result] = loader.boxed_run(list(inputs))
+        return result
+
+    return function
+
+
+def _remove_unpacked() -> None:
+    """Remove the folders into which torch has unpacked the libraries that this process has loaded.
+
+    torch removes them with the functions only, so that each process that ends with them would leave two in /tmp. A
+    library that is loaded needs no file.
+    """
+    lines = MAPS.read_text().splitlines() if MAPS.is_file() else []
+    loaded = (line.split(maxsplit=5)[-1] for line in lines if not line.endswith("(deleted)"))
+    for folder in {match[0] for match in map(UNPACKED.match, loaded) if match}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: list[str]) -> None:
-    """Compile one function, or all that this machine's CPU can run."""
+    """Compile one function for the process that asks for it, or all that this machine's CPU can run."""
     directory, *one = arguments
     if one:
-        function, precision, capability = one
+        precision, capability, parent, function = one
+        end_with(int(parent))
         compile_function(cast("Function", function), cast("Precision", precision), capability, Path(directory))
         return
     wanted: tuple[Precision, ...] = ("float32", "bfloat16")

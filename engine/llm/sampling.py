@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -28,6 +29,9 @@ def sample(
 ) -> list[int]:
     """Draw one row per sequence.
 
+    Sequences with the same `top_k` are drawn together: among logits that are the same, as many are in bfloat16, the
+    order in which `topk` returns them depends on how many it returns.
+
     Args:
         logits: (B, rows), any float type and device.
         allowed: (B, rows), bool: what the grammar admits; at least one in each row.
@@ -39,22 +43,14 @@ def sample(
     Raises ValueError if there are logits that are not numbers.
 
     """
-    device = logits.device
-    penalty = None
-    if any(rule.repetition_penalty != 1 for rule in rules):
-        penalty = torch.tensor([rule.repetition_penalty for rule in rules], device=device)
-    top_k = [_top_k(rule, logits.shape[1]) for rule in rules]
-    drawn = _draw(
-        logits,
-        allowed,
-        seen,
-        penalty,
-        torch.tensor(top_k, device=device),
-        max(top_k),
-        torch.tensor([_temperature(rule) for rule in rules], device=device),
-        torch.tensor([rule.top_p for rule in rules], device=device),
-        torch.tensor(draws, dtype=torch.float64, device=device),
-    )
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for n, rule in enumerate(rules):
+        groups[_top_k(rule, logits.shape[1])].append(n)
+    drawn = torch.empty(len(rules), dtype=torch.long, device=logits.device)
+    for top_k, own in groups.items():
+        at = slice(None) if len(groups) == 1 else own
+        own_rules, own_draws = [rules[n] for n in own], [draws[n] for n in own]
+        drawn[at] = _draw_alike(logits[at], allowed[at], own_rules, own_draws, seen[at], top_k)
     return _checked(drawn.tolist())
 
 
@@ -92,10 +88,36 @@ class Sampler:
     ) -> list[int]:
         """Draw one row for each of B slots, whose grammars are in `states`. See `sample`."""
         top_k = [_top_k(rule, logits.shape[1]) for rule in rules]
-        if max(top_k) <= self._most:
+        own = [n for n, k in enumerate(top_k) if k <= self._most]
+        if len(own) == len(rules):
             return self._fixed(logits, slots, states, rules, top_k, draws)
+        if own:  # each in its own way, so that a sequence draws the same whatever else is in the batch
+            return self._both(logits, slots, states, rules, draws, own)
         rows = sample(logits, self._allowed[list(states)], rules, draws, self._seen[list(slots)])
         self._seen[list(slots), rows] = True
+        return rows
+
+    def _both(
+        self,
+        logits: torch.Tensor,
+        slots: Sequence[int],
+        states: Sequence[int],
+        rules: Sequence[Sampling],
+        draws: Sequence[float],
+        fixed: Sequence[int],
+    ) -> list[int]:
+        """Draw those at the indices `fixed`, then the others."""
+        rows = [0] * len(rules)
+        for own in fixed, [n for n in range(len(rules)) if n not in fixed]:
+            drawn = self(
+                logits[own],
+                [slots[n] for n in own],
+                [states[n] for n in own],
+                [rules[n] for n in own],
+                [draws[n] for n in own],
+            )
+            for n, row in zip(own, drawn, strict=True):
+                rows[n] = row
         return rows
 
     @torch.inference_mode()
@@ -145,6 +167,32 @@ class Sampler:
         )
         self._seen.index_put_((slots, drawn), self._true)
         return drawn
+
+
+def _draw_alike(
+    logits: torch.Tensor,
+    allowed: torch.Tensor,
+    rules: Sequence[Sampling],
+    draws: Sequence[float],
+    seen: torch.Tensor,
+    top_k: int,
+) -> torch.Tensor:
+    """`_draw` for sequences whose rules have the same `top_k`."""
+    device = logits.device
+    penalty = None
+    if any(rule.repetition_penalty != 1 for rule in rules):
+        penalty = torch.tensor([rule.repetition_penalty for rule in rules], device=device)
+    return _draw(
+        logits,
+        allowed,
+        seen,
+        penalty,
+        torch.tensor([top_k] * len(rules), device=device),
+        top_k,
+        torch.tensor([_temperature(rule) for rule in rules], device=device),
+        torch.tensor([rule.top_p for rule in rules], device=device),
+        torch.tensor(draws, dtype=torch.float64, device=device),
+    )
 
 
 def _top_k(rule: Sampling, rows: int) -> int:

@@ -56,10 +56,11 @@ class Recorder:
         if self._pool is None:
             return 0.0
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        call()
-        begin.record()
-        for _ in range(REPEATS):
+        with torch.cuda.device(self._device):  # whose stream the events are recorded in
             call()
-        end.record()
-        end.synchronize()
+            begin.record()
+            for _ in range(REPEATS):
+                call()
+            end.record()
+            end.synchronize()
         return float(begin.elapsed_time(end)) / 1e3 / REPEATS

@@ -6,32 +6,30 @@ import re
 from collections.abc import Iterator, Mapping
 
 from engine.errors import InvalidRequest
+from engine.script.format import Format
 from engine.script.plain import plain_pieces
 from engine.script.tree import Pause, Script, Speech
 from engine.text import Span, Traced, is_speakable
+from engine.text.script import CJK
 
-_ROLE = re.compile(r"<role:(?P<role>[^<>]*)>")
-# A name has no punctuation of sentences, and a time or an address no space behind its colon.
-_TURN = re.compile(
-    rf"{_ROLE.pattern}|^[ \t]*(?P<name>[^\W\d][^\n:：.,!?;。，！？；<>\[\]\"“”]{{0,63}}?)[ \t]*(?::(?=\s|$)|：)",
-    re.MULTILINE,
-)
+# Any other name has no punctuation of sentences. A time or an address has no space or Chinese behind its colon.
+_NAME = rf"[^\W\d][^\n:：.,!?;。，！？；<>\[\]\"“”]{{0,63}}?(?=[ \t]*(?::(?=[\s{CJK}“「『《（【]|$)|：))"
 
 
-def parse_dialogue(text: str, voices: Mapping[str, str], turn_pause: float) -> Script:
+def parse_dialogue(text: str, form: Format, turn_pause: float) -> Script:
     """Return the script of a dialogue, with `turn_pause` seconds where the speaker changes.
 
-    `voices` are the speakers' voices; if there are none, each name is that of a voice. A line without a name belongs to
+    The form has the speakers' voices; if it has none, each name is that of a voice. A line without a name belongs to
     the turn before it, and text before the first turn is said in the request's voice. Raises InvalidRequest for a
     speaker without a voice.
     """
-    return Script(tuple(_with_pauses(_turns(text, voices), turn_pause)))
+    return Script(tuple(_with_pauses(_turns(text, form), turn_pause)))
 
 
-def _turns(text: str, voices: Mapping[str, str]) -> Iterator[tuple[str | None, list[Speech | Pause]]]:
+def _turns(text: str, form: Format) -> Iterator[tuple[str | None, list[Speech | Pause]]]:
     """Return the speaker of each turn, and its speech and pauses."""
-    speaker, done = None, 0
-    for match in _TURN.finditer(text):
+    speaker, done, voices = None, 0, form.voices
+    for match in _turn_pattern(form).finditer(text):
         yield _turn(text, done, match.start(), speaker, voices)
         speaker, done = (match["role"] or match["name"] or "").strip(), match.end()
         if match["role"] is None and voices and speaker not in voices:
@@ -43,6 +41,13 @@ def _turns(text: str, voices: Mapping[str, str]) -> Iterator[tuple[str | None, l
                 "voices",
             )
     yield _turn(text, done, len(text), speaker, voices)
+
+
+def _turn_pattern(form: Format) -> re.Pattern[str]:
+    """What a turn begins with. A name that has a voice is known whatever is in it or behind its colon."""
+    known = (rf"{re.escape(name)}(?=[ \t]*[:：])" for name in sorted(form.voices, key=len, reverse=True))
+    names = "(?!)" if form.roles_only else "|".join([*known, _NAME])
+    return re.compile(rf"<role:(?P<role>[^<>]*)>|^[ \t]*(?P<name>{names})[ \t]*[:：]", re.MULTILINE)
 
 
 def _turn(

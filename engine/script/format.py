@@ -12,7 +12,12 @@ InputFormat = Literal["text", "ssml", "dialogue"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How to read the text of a request. `voices` are the voices of a dialogue's speakers, by their names."""
+    """How to read the text of a request.
+
+    `voices` are the voices of a dialogue's speakers, by their names. With `roles_only`, its turns begin with
+    `<role:NAME>` only, as FlashTTS's do: a line of `Note: ...` is a part of the turn.
+    """
 
     kind: InputFormat = "text"
     voices: Mapping[str, str] = field(default_factory=dict)
+    roles_only: bool = False

@@ -19,7 +19,7 @@ def read_script(text: str, form: Format, language: Language | None, turn_pause: 
         case "ssml":
             return checked(parse_ssml(text, form.voices, language))
         case "dialogue":
-            return checked(parse_dialogue(text, form.voices, turn_pause))
+            return checked(parse_dialogue(text, form, turn_pause))
         case "text":
             return checked(parse_plain(text))
 

@@ -66,7 +66,7 @@ def parse_ssml(text: str, voices: Mapping[str, str], language: Language | None) 
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """An open element: how the text around it is said, and how many pieces, and parts of the next, are before it."""
+    """An open element: how the text around it is said, and how many pieces, and parts of the next, came before."""
 
     name: str
     attributes: Mapping[str, str]
@@ -86,11 +86,12 @@ class _Builder:
         self.ignored: dict[str, None] = {}
         self._text = text
         self._voices = voices
-        self._language: Language = language or ("zh" if is_chinese(_TAG.sub(" ", text)) else "en")
+        self._language = language or _shown(_TAG.sub(" ", text))
         self._bytes = text.encode("utf-8", "surrogatepass")
         self._at = (0, 0)  # the current place, in bytes of UTF-8 as expat counts, and in characters
         self._open: list[_Element] = []
-        self._words: list[Traced] = []
+        self._words: list[Traced] = []  # of the next piece
+        self._finished = 0  # pieces, with those that had no words
         self._like = Speech(Traced.plain(""), language=language)
 
     def fault(self, message: str) -> InvalidRequest:
@@ -111,7 +112,7 @@ class _Builder:
             self.ignored[name] = None
         else:
             self.ignored |= {f"{name}@{key.rpartition('}')[2]}": None for key in attributes if key not in known}
-        here = (self._place(), self._like, len(self.pieces), len(self._words))
+        here = (self._place(), self._like, self._finished, len(self._words))
         self._open.append(_Element("" if replaced else name, attributes, *here))
         if not replaced and (begin := _STARTS.get(name)):
             begin(self, attributes)
@@ -119,7 +120,7 @@ class _Builder:
     def end(self, tag: str) -> None:
         """An element ends."""
         element = self._open.pop()
-        if element.name in ("sub", "say-as", "lang") and element.pieces == len(self.pieces):
+        if element.name in ("sub", "say-as", "lang"):
             self._replace(element)
         elif element.name in ("p", "s"):
             self._insert(_PARAGRAPH)
@@ -145,16 +146,21 @@ class _Builder:
 
     def _finish(self) -> None:
         """Make a piece of the words so far."""
+        for element in reversed(self._open):
+            if element.name == "lang":  # its words so far
+                self._replace(element)
         words = _joined(self._words)
         self._words = []
+        self._finished += 1
         if words.text.strip():
             self.pieces.append(replace(self._like, words=words))
 
     def _replace(self, element: _Element) -> None:
         """Put words in the place of the element's text."""
-        inside = _joined(self._words[element.words :])
-        del self._words[element.words :]
-        language = _language(element.attributes) or self._language
+        begin = element.words if element.pieces == self._finished else 0
+        inside = _joined(self._words[begin:])
+        del self._words[begin:]
+        language = self._number_language(element)
         match element.name:
             case "sub":
                 words: str | None = element.attributes.get("alias")
@@ -165,12 +171,19 @@ class _Builder:
                 no_letters = not any(map(str.isalpha, inside.text))
                 words = say_as(inside.text, "currency", "", language) if no_letters else inside.text
         if words is None:
-            self.ignored[f"{element.name}@{element.attributes.get('interpret-as', 'alias')}"] = None
+            missing = "alias" if element.name == "sub" else "interpret-as"
+            self.ignored[f"{element.name}@{element.attributes.get('interpret-as', missing)}"] = None
         if words is None or words == inside.text:
             self._words.append(inside)
         else:
             start, end = inside.span if inside.text else (element.start, self._place())
             self._words.append(Traced(words, [start] * len(words), [end] * len(words)))
+
+    def _number_language(self, element: _Element) -> Language:
+        """The language of numbers in an element: of the nearest that says it, of the text, or of the document."""
+        inner = (element, *reversed(self._open[1:]))
+        said = next(filter(None, (_language(one.attributes) for one in inner)), None)
+        return said or self._language or self._like.language or "en"
 
     def _insert(self, text: str) -> None:
         place = self._place()
@@ -225,6 +238,11 @@ _STARTS: Final[dict[str, Callable[[_Builder, Mapping[str, str]], None]]] = {
     "mark": _Builder._mark,
 }
 """What an element does at its start."""
+
+
+def _shown(text: str) -> Language | None:
+    """The language that a text shows; None if it has no letters."""
+    return None if not any(map(str.isalpha, text)) else "zh" if is_chinese(text) else "en"
 
 
 def _language(attributes: Mapping[str, str]) -> Language | None:

@@ -27,10 +27,14 @@ class Sound:
         self._loudest = QUIETEST
 
     def push(self, samples: Samples) -> None:
-        """Take the next frames, shape (320 T,)."""
+        """Take the next frames, shape (320 T,); T may be 0."""
         new = levels(samples)
-        self._loudest = max(self._loudest, *new)
+        self._loudest = max([self._loudest, *new])
         self.frames += [level > BELOW * self._loudest for level in new]
+
+    def is_silent(self, samples: Samples) -> bool:
+        """Whether samples that are not pushed yet, shape (320 T,), have no sound."""
+        return max(levels(samples), default=0.0) <= BELOW * self._loudest
 
     def until(self, frames: int) -> Sound:
         """A copy with the first frames only, which knows how loud the voice is."""

@@ -23,10 +23,18 @@ class Take:
     them are to be drawn again. What is found depends on the tokens and their samples alone, and not on when they come.
     """
 
-    def __init__(self, lengths: Lengths | None, kept: Sequence[int] = (), sound: Sound | None = None) -> None:
+    def __init__(
+        self,
+        lengths: Lengths | None,
+        kept: Sequence[int] = (),
+        sound: Sound | None = None,
+        *,
+        through_silence: bool = False,
+    ) -> None:
         """Go on after the tokens `kept` of another take; `sound` is what was heard of them.
 
-        Without `lengths` nothing is judged.
+        Without `lengths` nothing is judged. `through_silence` goes on whatever silence there is, which is then no part
+        of the length: silence can be cut out, and words that were not drawn are lost.
         """
         self.lengths = lengths
         self.tokens: list[int] = list(kept)
@@ -34,8 +42,12 @@ class Take:
         self.fault: Fault | None = None
         self.good = self.resume = 0
         self.errors = 0.0  # the share of wrong words, by the listener
+        self.ended = False  # the model has said that it is the end
+        self.through_silence = through_silence
+        self._surplus = [0, 0]  # frames of silence beyond what may be: before the first sound, and inside
         self._goes_on = bool(kept)
-        self._loops = Loops()
+        self._loops = Loops(lengths.said if lengths else 1)
+        self._pardoned = 0  # tokens that the loops do not have
         if lengths:
             for token in kept:
                 self._loops.push(token)
@@ -54,24 +66,35 @@ class Take:
             return
         second_turn = self._loops.push(token)
         if second_turn is not None:
-            self.fail(Fault.LOOP, second_turn)
-        elif len(self.tokens) > self.lengths.longest + AROUND:
+            self.fail(Fault.LOOP, self._pardoned + second_turn)
+        elif len(self.tokens) - sum(self._surplus) > self.lengths.longest + AROUND:
             self.fail(Fault.RUNAWAY, self.lengths.usual, resume=0)
+
+    def pardon(self) -> None:
+        """Take back a loop that was silence: how long that may be is judged by its samples."""
+        self.fault = None
+        self.good = self.resume = 0
+        self._loops = Loops(self.lengths.said if self.lengths else 1)
+        self._pardoned = len(self.tokens)
 
     def hear(self, samples: Samples, *, last: bool) -> None:
         """Take the samples of the next tokens, shape (320 T,). Silence at the end of the `last` is no fault."""
         self.sound.push(samples)
         if not self.lengths:
             return
+        self._surplus = [0, 0]
         for start, end in self.sound.silences():
+            beyond = end - start - (INNER if start else LEADING)
             trailing = last and end == len(self.sound.frames)
-            if not trailing and end - start > (INNER if start else LEADING):
-                self.fail(Fault.SILENCE, start)
-                break
+            if beyond > 0 and not trailing:
+                self._surplus[start > 0] += beyond
+                if not self.through_silence:
+                    self.fail(Fault.SILENCE, start)
+                    break
 
     def end(self, *, bounded: bool) -> None:
         """Judge the whole, after the last token was heard; `bounded` if it has as many tokens as the model may draw."""
-        lengths, spoken = self.lengths, self.sound.spoken
+        lengths, spoken = self.lengths, self.sound.spoken - self._surplus[1]
         if not lengths or self.fault:
             return
         shortest = lengths.complete if self._goes_on else lengths.shortest

@@ -28,6 +28,7 @@ class Trimmer:
         """
         self._pause = pause
         self._first = first
+        self.longest: int | None = None  # frames of silence inside the sentence that stay; None for all
         self._held: list[Samples] = []
         self._begun = False
         self._frames = 0  # all so far
@@ -65,10 +66,20 @@ class Trimmer:
     def _release(self) -> list[Samples]:
         ready, self._held = self._held, []
         self.sent = self._frames
-        if self._begun or self._pause is None:
+        if self._pause is None:
             return ready
+        if self._begun:
+            return ready if self.longest is None else _shortened(ready, self.longest)
         self._begun = True
         ready = ready[-LEAD - 1 :]
         ready[0] = fade(ready[0], start=True, end=False)
         missing = 0 if self._first else LEAD + 1 - len(ready)
         return [*[np.zeros(SAMPLES_PER_TOKEN, np.float32)] * missing, *ready]
+
+
+def _shortened(frames: list[Samples], longest: int) -> list[Samples]:
+    """Silence without its middle, if it has more than `longest` frames, and the sound after it."""
+    if len(frames) - 1 <= longest:
+        return frames
+    before, after = frames[: longest // 2], frames[-(longest - longest // 2) - 1 :]
+    return [*before[:-1], fade(before[-1], start=False, end=True), fade(after[0], start=True, end=False), *after[1:]]

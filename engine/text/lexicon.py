@@ -11,8 +11,8 @@ from engine.text.draft import Draft, Edit
 from engine.text.language import Language, Languages
 from engine.text.script import CJK
 
-_TOKEN = re.compile(rf"[^\W{CJK}]+|\S")
-_IN_WORD = re.compile(rf"[^\W{CJK}]")
+_IN_WORD = rf"[^\W_{CJK}]"
+_TOKEN = re.compile(rf"{_IN_WORD}+|\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,16 @@ class Entry:
     respelling: str
     chinese: bool | None = None
 
-    def is_at(self, text: str, start: int) -> bool:
-        """Whether the word stands at this position, at which a token starts, and ends there."""
-        end = start + len(self.word)
-        written = text[start:end]
-        if written != self.word and (self.word != self.word.lower() or written.lower() != self.word):
-            return False
-        return not (_IN_WORD.match(self.word[-1]) and _IN_WORD.match(text, end))
+    @property
+    def any_case(self) -> bool:
+        """Whether the word stands for all its cases."""
+        return self.word == self.word.lower()
+
+    def pattern(self) -> re.Pattern[str]:
+        """What matches the word where a token starts. Its spaces are any white space, its apostrophes of any form."""
+        parts = (re.escape(part).replace("'", "['’]") for part in self.word.split())
+        end = rf"(?!{_IN_WORD})" if re.match(_IN_WORD, self.word[-1]) else ""
+        return re.compile(r"\s+".join(parts) + end, re.IGNORECASE if self.any_case else 0)
 
 
 class Lexicon:
@@ -40,12 +43,13 @@ class Lexicon:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         """Make a lexicon of one layer; a later entry goes over an earlier one with the same word and language."""
-        index: dict[str, list[Entry]] = {}
+        index: dict[str, list[tuple[Entry, re.Pattern[str]]]] = {}
         unique = {(entry.word, entry.chinese): entry for entry in map(_composed, entries)}
-        for entry in unique.values():
+        # The longest first, then those that say more: of one case, of one language.
+        for entry in sorted(unique.values(), key=lambda one: (-len(one.word), one.any_case, one.chinese is None)):
             if first := _TOKEN.match(entry.word):
-                index.setdefault(first[0].lower(), []).append(entry)
-        self._layers: tuple[dict[str, list[Entry]], ...] = (index,) if index else ()
+                index.setdefault(first[0].lower(), []).append((entry, entry.pattern()))
+        self._layers: tuple[dict[str, list[tuple[Entry, re.Pattern[str]]]], ...] = (index,) if index else ()
 
     @classmethod
     def of_words(cls, words: Mapping[str, str]) -> Lexicon:
@@ -70,18 +74,19 @@ class Lexicon:
             if start < done:
                 continue
             entries = [entry for layer in self._layers for entry in layer.get(token[0].lower(), ())]
-            entries.sort(key=lambda entry: (-len(entry.word), entry.chinese is None))
+            entries.sort(key=lambda entry: -len(entry[0].word))
             chinese = languages.chinese_at(start) if entries else False
-            for entry in entries:
-                if entry.chinese in (None, chinese) and entry.is_at(text, start):
-                    done = start + len(entry.word)
+            for entry, pattern in entries:
+                if entry.chinese in (None, chinese) and (match := pattern.match(text, start)):
+                    done = match.end()
                     yield Edit(start, done, entry.respelling, "lexicon")
                     break
 
 
 def _composed(entry: Entry) -> Entry:
-    """The entry with its word as texts have it: in canonical composition, without spaces around it."""
-    return Entry(unicodedata.normalize("NFC", entry.word.strip()), entry.respelling, entry.chinese)
+    """The entry with its word as texts have it: in canonical composition, single spaces, straight apostrophes."""
+    word = " ".join(unicodedata.normalize("NFC", entry.word).replace("’", "'").split())
+    return Entry(word, entry.respelling, entry.chinese)
 
 
 NO_LEXICON = Lexicon()

@@ -46,7 +46,7 @@ def rewrite(written: Traced, options: TextOptions) -> Draft:
             speak_numbers(draft, other)
         else:
             draft.apply(RULES.edits(draft.text, options.language))
-        mend(draft)
+    mend(draft)  # what the lexicon and the rules have put in
     shorten_silence(draft)
     tidy(draft)
     return draft

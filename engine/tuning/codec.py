@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ HOPELESS = 4  # times as long as the fastest form so far for the shortest window
 
 
 @torch.inference_mode()
-def codec_rows(checkpoint: Path) -> list[CodecRow]:
+def codec_rows(checkpoint: Path) -> Iterator[CodecRow]:
     """Measure the decoder in each precision, then the best one with the weights of some layers as they are.
 
     Raises CheckpointError.
@@ -38,11 +38,11 @@ def codec_rows(checkpoint: Path) -> list[CodecRow]:
     rows: list[CodecRow] = []
     for precision in ("float32", "bfloat16"):
         rows.append(_row(checkpoint, CodecForm(getattr(torch, precision)), rows))
+        yield rows[-1]
     best = _best(rows)
     plain = _plain(load_network(checkpoint), getattr(torch, best.precision))
     if plain:
-        rows.append(_row(checkpoint, CodecForm(getattr(torch, best.precision), frozenset(plain)), rows))
-    return rows
+        yield _row(checkpoint, CodecForm(getattr(torch, best.precision), frozenset(plain)), rows)
 
 
 @torch.inference_mode()
@@ -77,10 +77,15 @@ def _row(checkpoint: Path, form: CodecForm, others: Sequence[CodecRow]) -> Codec
             break
     snr = None
     if precision != "float32":
-        reference = _decoder(checkpoint, CodecForm(torch.float32))
-        snr = signal_to_noise(reference(max(WINDOWS)), decode(max(WINDOWS)))
+        snr = signal_to_noise(_reference(checkpoint), decode(max(WINDOWS)))
     plain = tuple(sorted(form.plain))
     return CodecRow(precision=precision, fused=form.fused is not None, plain=plain, seconds=seconds, snr=snr)
+
+
+@cache
+def _reference(checkpoint: Path) -> Tensor:
+    """The longest window in float32."""
+    return _decoder(checkpoint, CodecForm(torch.float32))(max(WINDOWS))
 
 
 def _decoder(checkpoint: Path, form: CodecForm) -> Callable[[int], Tensor]:

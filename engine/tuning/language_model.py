@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -12,11 +13,14 @@ from torch import Tensor
 
 from engine.checkpoints import Checkpoint
 from engine.config import EngineConfig
+from engine.errors import EngineError
 from engine.llm.base import Chunk, ModelRunner
 from engine.llm.registry import load_runner
 from engine.llm.selection import Host, LlamaCpp, Torch
 from engine.tokens.grammar import Grammar
 from engine.tuning.tables import LanguageModelRow
+
+logger = logging.getLogger(__name__)
 
 CONTEXT = 256
 PROMPT = 32  # ids
@@ -27,30 +31,35 @@ ENOUGH_SECONDS = 0.5  # then fewer than MOST_ROUNDS are measured
 
 def language_model_rows(
     checkpoint: Checkpoint, config: EngineConfig, grammar: Grammar, host: Host, out_of_time: Callable[[], bool]
-) -> list[LanguageModelRow]:
+) -> Iterator[LanguageModelRow]:
     """Measure what the settings allow, the fastest as a rule first: what is left when the time is up is not measured.
 
-    All distributions are compared with those of torch in float32.
+    All distributions are compared with those of torch in float32. What this host cannot compute is left out.
     """
     small = config.model_copy(update={"max_context": CONTEXT})
     candidates: list[Torch | LlamaCpp] = [Torch("int8"), Torch("bfloat16")] if config.backend != "llama-cpp" else []
     candidates += [LlamaCpp("q8_0")] if host.llama and config.backend != "torch" else []
     candidates += [Torch("float32")]
     reference = _logits(load_runner(checkpoint, grammar, small, Torch("float32")), grammar)
-    rows: list[LanguageModelRow] = []
+    found = 0
     for candidate in candidates:
-        if rows and out_of_time():
+        if found and out_of_time():
             break
         gc.collect()
-        runner = load_runner(checkpoint, grammar, small, candidate)
-        divergence = _divergence(reference, _logits(runner, grammar))
-        rates = {width: _rate(runner, grammar, width) for width in widths(config.max_running)}
-        backend, precision = (
-            ("torch", candidate.precision) if isinstance(candidate, Torch) else ("llama-cpp", candidate.quantization)
-        )
-        rows.append(LanguageModelRow(backend=backend, precision=precision, rates=rates, divergence=divergence))
-        del runner
-    return rows
+        try:
+            yield _row(load_runner(checkpoint, grammar, small, candidate), candidate, reference, grammar)
+            found += 1
+        except EngineError as error:
+            logger.warning("%s is not measured: %s", candidate, error)
+
+
+def _row(runner: ModelRunner, candidate: Torch | LlamaCpp, reference: Tensor, grammar: Grammar) -> LanguageModelRow:
+    divergence = _divergence(reference, _logits(runner, grammar))
+    rates = {width: _rate(runner, grammar, width) for width in widths(runner.slots)}
+    backend, precision = (
+        ("torch", candidate.precision) if isinstance(candidate, Torch) else ("llama-cpp", candidate.quantization)
+    )
+    return LanguageModelRow(backend=backend, precision=precision, rates=rates, divergence=divergence)
 
 
 def widths(most: int) -> list[int]:

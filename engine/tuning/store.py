@@ -7,19 +7,27 @@ import json
 import logging
 import os
 import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from engine.checkpoints import Checkpoint, cache_directory
 from engine.config import EngineConfig
+from engine.errors import EngineError
+from engine.runtime.processors import default_threads
 from engine.tuning.tables import Tuning
 
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("fast-spark", "torch", "llama-cpp-python")
 CPUINFO = Path("/proc/cpuinfo")
+INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables that forbid torch and oneDNN some of the processor's instructions."""
 
 
 def processor() -> str:
@@ -54,9 +62,17 @@ def result_file(checkpoint: Checkpoint, config: EngineConfig) -> Path:
 
     # Hosts with the same processor can hide some of its instruction sets.
     capabilities = sorted(name for name, value in torch.cpu.get_capabilities().items() if value is True)
-    threads = config.threads or [len(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0) < 0]
-    parts = [processor(), capabilities, threads, config.max_running, versions(), checkpoint.fingerprint]
+    limits = {name: os.environ[name] for name in INSTRUCTIONS if name in os.environ}
+    threads = config.threads or default_threads(_processors())
+    settings = [threads, config.max_running, config.backend]
+    parts = [processor(), capabilities, limits, settings, versions(), checkpoint.fingerprint]
     return cache_directory() / "tuning" / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}.json"
+
+
+def _processors() -> int:
+    """How many the libraries use by default."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdecimal() and int(limit) else len(os.sched_getaffinity(0))
 
 
 def recall(checkpoint: Checkpoint, config: EngineConfig) -> Tuning | None:
@@ -71,13 +87,38 @@ def recall(checkpoint: Checkpoint, config: EngineConfig) -> Tuning | None:
         return None
 
 
+@contextmanager
+def measuring(checkpoint: Checkpoint, config: EngineConfig, seconds: float) -> Iterator[None]:
+    """Hold the lock of a measurement whose result can be kept: two at once would disturb each other.
+
+    Waits for another process that measures the same. Raises EngineError if that takes more than `seconds`, and if the
+    cache cannot be written.
+    """
+    file = result_file(checkpoint, config)
+    lock = FileLock(file.with_suffix(".lock"), timeout=seconds)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise EngineError("Another process measures this host, and has not finished.") from error
+    except OSError as error:
+        raise EngineError(
+            f"This host was not measured: {file.parent} cannot be written: {error.strerror or error}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def keep(checkpoint: Checkpoint, config: EngineConfig, tuning: Tuning) -> None:
     """Keep the result for `recall`. If the disk refuses it, the log says so."""
     file = result_file(checkpoint, config)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(tuning.model_dump_json(indent=1))
-        temporary.replace(file)
+        with tempfile.TemporaryDirectory(dir=file.parent) as made:
+            complete = Path(made) / file.name
+            complete.write_text(tuning.model_dump_json(indent=1))
+            complete.replace(file)
     except OSError as error:
         logger.warning("The result of the measurements cannot be kept in %s: %s", file, error)

@@ -21,10 +21,10 @@ BUILT_IN: dict[str, VoiceAttributes] = {
     "echo": VoiceAttributes("male", "moderate", "low", seed=6),
     "fable": VoiceAttributes("male", "high", seed=7),
     "marin": VoiceAttributes("female", "moderate", seed=8),
-    "nova": VoiceAttributes("female", "high", "high", seed=9),
+    "nova": VoiceAttributes("female", "high", "high", seed=23),
     "onyx": VoiceAttributes("male", "very_low", seed=10),
     "sage": VoiceAttributes("female", "moderate", "low", seed=11),
-    "shimmer": VoiceAttributes("female", "very_high", seed=12),
+    "shimmer": VoiceAttributes("female", "high", "low", seed=12),
     "verse": VoiceAttributes("male", "moderate", "high", seed=13),
 }
 

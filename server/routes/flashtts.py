@@ -82,7 +82,7 @@ async def multi_speak(
     first = ROLE.match(body.text)
     if first is None:
         raise InvalidRequest("The text must begin with a role, such as <role:female>.", "text")
-    asked = replace(body.to_engine(body.text, first[1].strip(), caller), form=Format("dialogue"))
+    asked = replace(body.to_engine(body.text, first[1].strip(), caller), form=Format("dialogue", roles_only=True))
     return await _answer(request, service, body, asked, speech(service, engine, asked))
 
 

@@ -1,5 +1,6 @@
 """Invalid requests get OpenAI's error body with the parameter's name, and never a 5xx."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -148,6 +149,31 @@ def test_what_is_wrong_is_quoted_in_part(http: httpx.Client, body: dict[str, obj
     error = response.json()["error"]
     assert len(error["message"]) <= 1000
     assert len(error["param"]) <= 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input": "Hi \ud83d there."},
+        {"voices": {"A\ud83d": "alloy"}},
+        {"voices": {"A": "alloy\ud83d"}},
+        {"lexicon": {"hello": "\ud83d Hi"}},
+        {"lexicon": {"\ud83d": "x"}},
+        {"instructions": "\ud83d"},
+    ],
+)
+def test_half_a_character_is_refused(http: httpx.Client, change: dict[str, object]) -> None:
+    """JSON can have it in an escape, as of a text that was cut within an emoji; no encoding can."""
+    headers = {"Content-Type": "application/json"}
+    response = http.post("/v1/audio/speech", content=json.dumps(GOOD | change), headers=headers)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == next(iter(change)), response.text
+
+
+def test_a_name_with_half_a_character_is_refused(http: httpx.Client) -> None:
+    content, headers = json.dumps(GOOD | {"\ud83d": 1}), {"Content-Type": "application/json"}
+    response = http.post("/v1/audio/speech", content=content, headers=headers)
+    assert_error(response, 400, None, "A name of a field is not valid Unicode")
 
 
 def test_a_long_path_is_quoted_in_part(http: httpx.Client) -> None:

@@ -92,6 +92,8 @@ def test_a_dialogue(http: httpx.Client) -> None:
     expected = bytes(2 * round(0.3 * 16_000)).join(line.content for line in lines)  # a pause, and nothing for an emoji
     for stream in (True, False):
         assert http.post("/multi_speak", json=body | {"stream": stream}).content == expected
+    note = http.post("/multi_speak", json=body | {"text": "<role:female> Hello!\nNote: this is no role."})
+    assert note.status_code == 200, note.text
     assert_error(http.post("/multi_speak", json=body | {"text": "Hello!"}), 400, "text", "<role:female>")
     assert_error(http.post("/multi_speak", json=body | {"text": "<role:nobody> Hello!"}), 400, "voice", "'nobody'")
 

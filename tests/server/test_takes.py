@@ -92,6 +92,16 @@ def test_what_failed_is_said_in_events_and_header_and_counted(
         assert "X-Speech-Warnings" not in ask(http, verify=False, retakes=0).headers
 
 
+def test_a_header_of_many_warnings_is_one_that_clients_accept(
+    vocabulary: Vocabulary, tmp_path: Path, serve: Serve
+) -> None:
+    many = " [pause:150ms] ".join(["Hello there."] * 130)
+    with speaking(Fakes(vocabulary, tmp_path), serve) as http:
+        answer = ask(http, input=many, verify=False, max_tokens=None, retakes=1)
+    warnings = answer.headers["X-Speech-Warnings"].split(", ")
+    assert warnings == [*(f"{number} loop" for number in range(100)), "and 30 more"]
+
+
 def test_a_sentence_that_is_understood_passes(vocabulary: Vocabulary, tmp_path: Path, serve: Serve) -> None:
     listener = ListenerServer(lambda: "This is 1 sentence, only!")
     fakes = with_listener(vocabulary, tmp_path, serve(listener.app).url)
@@ -113,7 +123,10 @@ def test_a_sentence_that_is_misunderstood_is_drawn_again(vocabulary: Vocabulary,
         assert len(listener.heard) == 2 + 3
 
 
-@pytest.mark.parametrize("failure", ["hangs", "is gone", "fails", "has no text", "is no JSON"])
+@pytest.mark.parametrize(
+    "failure",
+    ["hangs", "is gone", "fails", "moved", "has no text", "is no JSON", "is no object", "is nested", "is endless"],
+)
 def test_without_its_listener_an_answer_goes_on_and_says_so(
     vocabulary: Vocabulary, tmp_path: Path, serve: Serve, failure: str
 ) -> None:
@@ -121,6 +134,10 @@ def test_without_its_listener_an_answer_goes_on_and_says_so(
         "fails": Response(status_code=500),
         "has no text": JSONResponse({"words": []}),
         "is no JSON": Response("<html>"),
+        "is no object": JSONResponse([TEXT]),
+        "is nested": Response("[" * 100_000),
+        "is endless": JSONResponse({"text": TEXT + " so" * 500_000}),
+        "moved": Response(status_code=307, headers={"Location": "/elsewhere"}),
     }
     listener = ListenerServer(lambda: answers.get(failure))
     if failure == "hangs":

@@ -50,8 +50,11 @@ def repacking_is_safe(path: Path, library: Path, verdicts: Path, child: Sequence
                 f"llama.cpp crashes on this machine at its first decode of {path}. "
                 "Rebuild it with `make llama`, or choose `backend: torch`."
             )
-    verdicts.mkdir(parents=True, exist_ok=True)
-    verdict.write_text(json.dumps({"repack": repack}))
+    try:
+        verdicts.mkdir(parents=True, exist_ok=True)
+        verdict.write_text(json.dumps({"repack": repack}))
+    except OSError as error:
+        logger.warning("The result of the test of llama.cpp cannot be kept in %s: %s", verdict, error.strerror or error)
     return repack
 
 

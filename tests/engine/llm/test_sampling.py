@@ -152,6 +152,20 @@ def test_a_sampler_at_fixed_shapes_tells_of_logits_that_are_not_numbers(device: 
     assert sampler(torch.eye(9, device=device)[:3] * 50, slots, states, rules, draws) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_of_rows_with_the_same_logit_the_rules_of_others_choose_none(fixed: bool) -> None:
+    """Logits in bfloat16 tie often: what is drawn among them depends on the sequence's own rules alone."""
+    random, rows = np.random.default_rng(2), 8000
+    rules = [Sampling(top_k=top_k) for top_k in (50, 5, 0, 300, 20, 1, 120)]
+    B = len(rules)
+    together, alone = (Sampler(np.ones((2, rows), bool), B, torch.device("cpu"), fixed=fixed) for _ in range(2))
+    for _ in range(20):
+        logits = torch.from_numpy(random.normal(0, 3, (B, rows))).to(torch.bfloat16)
+        draws = random.random(B).tolist()
+        expected = [alone(logits[n : n + 1], [n], [1], [rules[n]], [draws[n]])[0] for n in range(B)]
+        assert together(logits, range(B), [1] * B, rules, draws) == expected
+
+
 def test_seeds() -> None:
     assert random_numbers(5).random() == random_numbers(5).random()
     assert random_numbers(5).random() != random_numbers(6).random()

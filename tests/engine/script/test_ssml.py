@@ -47,10 +47,55 @@ def spoken(inside: str) -> list[str | float]:
         ("Pay <say-as interpret-as='currency'>USD 42.50</say-as>.", ["Pay forty-two dollars and fifty cents."]),
         ("第<say-as interpret-as='cardinal'>12</say-as>课，今天很好。", ["第十二课，今天很好。"]),
         ("It says <lang xml:lang='zh-CN'>2024</lang> here.", ["It says 二千零二十四 here."]),
+        (
+            "Say <lang xml:lang='zh'>1<break/>2 <voice name='Ann'>3</voice></lang> now",
+            ["Say 一", 0.5, "二", "三", "now"],
+        ),
+        (" <lang xml:lang='zh'><prosody rate='fast'>12</prosody></lang> men", ["十二", "men"]),
+        ("Say <lang xml:lang='zh'><say-as interpret-as='cardinal'>12</say-as></lang>.", ["Say 十二."]),
+        ("<p xml:lang='zh'><say-as interpret-as='digits'>12</say-as></p> Now.", ["一二", "Now."]),
+        ("Code <say-as interpret-as='digits'>４０７</say-as>.", ["Code four zero seven."]),
     ],
 )
 def test_elements(inside: str, expected: list[str | float]) -> None:
     assert spoken(inside) == expected
+
+
+DATES = {
+    "DMY": ("5/6/2024", "June fifth, twenty twenty-four", "二零二四年六月五日"),
+    "dmy": ("5/6/24", "June fifth, twenty-four", "二四年六月五日"),
+    "ydm": ("2024 6 5", "May sixth, twenty twenty-four", "二零二四年五月六日"),
+    "dm": ("5/6", "June fifth", "六月五日"),
+    "md": ("5/6", "May sixth", "五月六日"),
+    "my": ("5/2024", "May twenty twenty-four", "二零二四年五月"),
+    "ym": ("2024-05", "May twenty twenty-four", "二零二四年五月"),
+    "y": ("1984", "nineteen eighty-four", "一九八四年"),
+}
+
+
+@pytest.mark.parametrize("style", DATES)
+def test_a_date_has_the_parts_of_its_format(style: str) -> None:
+    written, english, chinese = DATES[style]
+    date = f"<say-as interpret-as='date' format='{style}'>{written}</say-as>"
+    assert spoken(f"It was {date}.") == [f"It was {english}."]
+    assert spoken(f"那是{date}。") == [f"那是{chinese}。"]
+
+
+@pytest.mark.parametrize(
+    ("style", "date"), [("dmy", "31/2/2024"), ("dm", "1/2/2024"), ("ddd", "1/2/3"), ("xyz", "1/2/3"), ("y", "9" * 99)]
+)
+def test_a_date_that_does_not_fit_its_format_is_named(style: str, date: str) -> None:
+    assert script(f"<say-as interpret-as='date' format='{style}'>{date}</say-as>").ignored == ("say-as@date",)
+
+
+@pytest.mark.parametrize(
+    "inside", ["<say-as interpret-as='cardinal'>12</say-as>", "<lang xml:lang='fr'>12</lang>", "12"]
+)
+def test_numbers_without_letters_are_read_in_the_language_of_the_document(inside: str) -> None:
+    text = f"<speak xml:lang='zh-CN'>{inside}</speak>"
+    [unit] = utterances(read_script(text, Format("ssml"), None, 0).pieces, TextOptions())
+    assert isinstance(unit, Utterance)
+    assert unit.sentence.text == "十二"
 
 
 def test_a_namespace_and_a_declaration_are_allowed() -> None:
@@ -94,6 +139,7 @@ def test_what_has_no_effect_is_named_and_its_text_is_spoken() -> None:
     inside = "a <emphasis>b</emphasis> <prosody pitch='high'>c</prosody> <say-as interpret-as='x'>d</say-as> <audio/>"
     assert spoken(inside) == ["a b c d"]
     assert script(inside).ignored == ("emphasis", "prosody@pitch", "say-as@x", "audio")
+    assert script("<sub>a</sub> <say-as>b</say-as>").ignored == ("sub@alias", "say-as@interpret-as")
 
 
 BOMB = (

@@ -101,6 +101,25 @@ def test_without_voices_the_names_are_those_of_voices() -> None:
     assert said("alloy: Hi.\nnova: Hi!", "dialogue") == [("alloy", "Hi."), 0.3, ("nova", "Hi!")]
 
 
+@pytest.mark.parametrize("name", ["Dr. Who", "3PO", "R2-D2", "“Ann”", "Ann (aside)", "Is it Bob?", "王小明", "a+b*"])
+@pytest.mark.parametrize("colon", [":", ": ", " : ", "：", ":“"])
+def test_a_name_with_a_voice_is_known_whatever_is_in_it(name: str, colon: str) -> None:
+    text = f"Ann{colon}It is 10:30.\n{name}{colon}It is 11.\n"
+    voices = {"Ann": "alloy", "Dr": "nova", name: "echo"}
+    assert [(voice, words.lstrip("“")) for voice, words in said(text, "dialogue", **voices)[::2]] == [  # type: ignore[misc]
+        ("alloy", "It is 10:30."),
+        ("echo", "It is 11."),
+    ]
+
+
+def test_chinese_has_no_space_behind_a_colon() -> None:
+    assert said("小明:你好。\n小红:“你好！”\n10:30\nhttp://x.y", "dialogue") == [
+        ("小明", "你好。"),
+        0.3,
+        ("小红", "“你好！”\n10:30\nhttp://x.y"),
+    ]
+
+
 def test_roles_of_flashtts_are_read() -> None:
     text = "<role:Ann>Hi. <role:male>Hello there."
     assert said(text, "dialogue", Ann="nova") == [("nova", "Hi."), 0.3, ("male", "Hello there.")]

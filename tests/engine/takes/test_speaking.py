@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.faulty import KINDS, FaultyModel, ReadableCodec, TeacherModel, heard_tokens, is_noticed
-from engine.config import EngineConfig
+from benchmarks.faulty import KINDS, FaultyModel, ReadableCodec, Said, TeacherModel, heard_tokens, is_noticed
+from engine.config import EngineConfig, ListenerConfig
+from engine.errors import EngineClosed
 from engine.observer import Observer
 from engine.rates import FIRST
 from engine.speech import SpeechEngine
@@ -17,6 +18,7 @@ from engine.text import speech_weight
 from engine.tokens.vocabulary import Vocabulary
 from engine.types import OutputGrammar, Prompt, Samples, Sampling, SpeechRequest, SpeechWarning
 from engine.voices.database import Database
+from tests.waiting import NEVER
 
 SILENT = tuple(range(9))
 TEXTS = (
@@ -31,7 +33,8 @@ class Teacher(TeacherModel):
     """Says each text with tokens of its own, at 40 a second; no rate is measured while it may not be."""
 
     def __init__(self, vocabulary: Vocabulary, tokenizer: Path) -> None:
-        super().__init__(vocabulary, tokenizer, lambda text: answer(text, vocabulary.semantic.count))
+        super().__init__(vocabulary, tokenizer, lambda text: self.answer(text))
+        self.answer: Said = lambda text: answer(text, vocabulary.semantic.count)
         self.may_measure = asyncio.Event()
         self.may_measure.set()
 
@@ -51,14 +54,21 @@ def answer(text: str, tokens: int) -> list[int]:
 
 
 class Stage:
-    def __init__(self, checkpoint: Path, directory: Path, rate: float, kinds: tuple[str, ...] = KINDS) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        directory: Path,
+        rate: float,
+        kinds: tuple[str, ...] = KINDS,
+        config: EngineConfig | None = None,
+    ) -> None:
         tokenizer = checkpoint / "LLM" / "tokenizer.json"
         vocabulary = Vocabulary(tokenizer)
         self.teacher = Teacher(vocabulary, tokenizer)
         self.model = FaultyModel(self.teacher, vocabulary.semantic, SILENT, rate, kinds)
         self.outcomes: Counter[str] = Counter()
         self.engine = SpeechEngine(
-            EngineConfig(),
+            config or EngineConfig(),
             "weights",
             vocabulary,
             self.model,
@@ -67,8 +77,11 @@ class Stage:
             observer=Observer(take=lambda outcome: self.outcomes.update([outcome])),
         )
 
-    async def say(self, text: str, seed: int, retakes: int = 2) -> tuple[Samples, list[SpeechWarning]]:
-        request = SpeechRequest(text, "alloy", sample_rate=16_000, sampling=Sampling(seed=seed), retakes=retakes)
+    async def say(
+        self, text: str, seed: int, retakes: int = 2, temperature: float = 0.8, *, verify: bool = False
+    ) -> tuple[Samples, list[SpeechWarning]]:
+        sampling = Sampling(seed=seed, temperature=temperature)
+        request = SpeechRequest(text, "alloy", sample_rate=16_000, sampling=sampling, retakes=retakes, verify=verify)
         chunks = [chunk async for chunk in self.engine.synthesize(request)]
         warnings = [e for chunk in chunks for e in chunk.events if isinstance(e, SpeechWarning)]
         return np.concatenate([chunk.samples for chunk in chunks]), warnings
@@ -141,6 +154,69 @@ async def test_when_all_takes_fail_it_is_said_and_the_rest_of_the_text_goes_on(
     assert len(samples) > 3 * 0.35 * 16_000
 
 
+@pytest.mark.parametrize(("retakes", "verify"), [(2, False), (2, True), (0, True)])
+async def test_of_a_model_that_says_nothing_it_is_said(
+    small_checkpoint: Path, tmp_path: Path, retakes: int, verify: bool
+) -> None:
+    nobody = ListenerConfig(url="http://127.0.0.1:9")
+    stage = Stage(small_checkpoint, tmp_path, 0, config=EngineConfig(listener=nobody))
+    stage.teacher.answer = lambda text: []
+    _, warnings = await stage.say(TEXTS[0], 0, retakes, verify=verify)
+    await stage.engine.close()
+    assert [warning.fault for warning in warnings] == ["nothing"]
+    assert stage.outcomes == {"nothing": retakes + 1}
+
+
+@pytest.mark.parametrize("temperature", [0.8, 0])
+@pytest.mark.parametrize("place", [0, 30])
+async def test_no_words_are_lost_where_each_take_is_silent_for_too_long(
+    clean: Stage, small_checkpoint: Path, tmp_path: Path, place: int, temperature: float
+) -> None:
+    """As with a voice that always waits for a second, or at a dash; the silence is shortened."""
+    expected, _ = await clean.say(TEXTS[1], 0)
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0)
+    said = stage.teacher.answer
+    silence = np.random.default_rng(0).choice(SILENT, 70).tolist()
+    stage.teacher.answer = lambda text: [*said(text)[:place], *silence, *said(text)[place:]]
+    heard, warnings = await stage.say(TEXTS[1], 0, temperature=temperature)
+    await stage.engine.close()
+    assert [(warning.sentence, warning.fault) for warning in warnings] == [(0, "silence")]
+    assert stage.outcomes == {"silence": 3 if temperature else 1}
+    found = heard_tokens(heard)
+    assert not is_noticed([t for t in found if t >= 0], [t for t in heard_tokens(expected) if t >= 0])
+    assert len(found) - len(heard_tokens(expected)) == pytest.approx(50 if place else 0, abs=3)
+
+
+@pytest.mark.parametrize(("tokens", "outcome"), [(45, "passed"), (70, "silence")])
+async def test_silence_of_one_token_is_silence_and_no_loop(
+    clean: Stage, small_checkpoint: Path, tmp_path: Path, tokens: int, outcome: str
+) -> None:
+    """The demo's encoder has three tokens for a second of silence."""
+    await clean.say(TEXTS[1], 0)
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0)
+    said = stage.teacher.answer
+    stage.teacher.answer = lambda text: [*said(text)[:50], *[SILENT[0]] * tokens, *said(text)[50:]]
+    heard, warnings = await stage.say(TEXTS[1], 0, retakes=1)
+    await stage.engine.close()
+    assert stage.outcomes.keys() == {outcome}
+    assert [warning.fault for warning in warnings] == [outcome][: outcome != "passed"]
+    spoken = [t for t in heard_tokens(heard) if t >= 0]
+    assert not is_noticed(spoken, [t for t in said(TEXTS[1]) if t not in SILENT])
+
+
+async def test_silence_without_end_is_not_heard(clean: Stage, small_checkpoint: Path, tmp_path: Path) -> None:
+    expected = heard_tokens((await clean.say(TEXTS[1], 0))[0])
+    stage = Stage(small_checkpoint, tmp_path / "voices", 0)
+    said = stage.teacher.answer
+    silence = np.random.default_rng(0).choice(SILENT, 3000).tolist()
+    stage.teacher.answer = lambda text: [*said(text)[:70], *silence]
+    heard, warnings = await stage.say(TEXTS[1], 0)
+    await stage.engine.close()
+    assert [warning.fault for warning in warnings] == ["silence"]
+    assert len(heard_tokens(heard)) <= 70 + 5
+    assert not is_noticed(heard_tokens(heard), expected[:70])
+
+
 async def test_what_a_runaway_said_after_the_end_is_hardly_heard_and_it_is_said(
     clean: Stage, small_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +242,40 @@ async def test_speech_begins_before_the_rate_of_its_voice_is_measured(small_chec
     again, _ = await stage.say(TEXTS[2], 0)
     await stage.engine.close()
     np.testing.assert_array_equal(samples, again)
+
+
+async def test_who_waits_for_a_rate_hears_that_the_engine_is_closed(small_checkpoint: Path, tmp_path: Path) -> None:
+    stage = Stage(small_checkpoint, tmp_path, 0)
+    stage.teacher.may_measure.clear()
+    chunks = stage.engine.synthesize(SpeechRequest(TEXTS[2], "alloy"))
+    await anext(chunks)
+    await stage.engine.close()
+    with pytest.raises(EngineClosed):
+        async for _ in chunks:
+            pass
+
+
+async def test_who_leaves_during_verification_frees_the_listener(small_checkpoint: Path, tmp_path: Path) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        while await reader.read(65_536):
+            pass
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        listener = ListenerConfig(url=f"http://127.0.0.1:{port}", seconds=NEVER)
+        stage = Stage(small_checkpoint, tmp_path, 0, config=EngineConfig(listener=listener))
+        answer = asyncio.create_task(stage.say(TEXTS[0], 0, verify=True))
+        await asked.wait()
+        answer.cancel()
+        await left.wait()
+        await asyncio.wait((answer,))
+        await stage.engine.close()
+    assert answer.cancelled()
 
 
 async def test_pauses_are_even_and_do_not_depend_on_what_the_model_makes(clean: Stage) -> None:

@@ -25,12 +25,12 @@ def different(count: int) -> list[int]:
 def sound(*frames: tuple[int, float]) -> Samples:
     """Noise: numbers of frames, each with its level."""
     parts = [random.choice((-level, level), count * SAMPLES_PER_TOKEN) for count, level in frames]
-    return np.concatenate(parts).astype(np.float32)
+    return np.concatenate([np.zeros(0), *parts]).astype(np.float32)
 
 
-def found(tokens: list[int]) -> tuple[int, int] | None:
+def found(tokens: list[int], said: int = 1) -> tuple[int, int] | None:
     """After how many tokens a loop is found, and how many are before its second turn."""
-    loops = Loops()
+    loops = Loops(said)
     for count, token in enumerate(tokens, 1):
         if (start := loops.push(token)) is not None:
             return count, start
@@ -57,6 +57,58 @@ def test_a_loop_is_found_although_a_token_of_it_differs() -> None:
 def test_speech_that_repeats_a_word_is_no_loop() -> None:
     word = different(20)
     assert found([*different(50), *word, *word, *different(100), *[5] * 25, *different(40), *word]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("The committee in Mississippi agreed, no, no.", 1),
+        ("No, no, no, no, no!", 5),
+        ("It is very, very, very, very good.", 4),
+        ("Ha ha ha ha ha ha!", 6),
+        ("Hahaha!", 3),
+        ("Noooooo!", 6),
+        ("tick tock, tick tock, tick tock", 3),
+        ("好好好，我知道了。", 3),
+        ("研究研究研究研究。", 4),
+        ("one one one one", 4),
+        ("A", 1),
+    ],
+)
+def test_the_text_says_how_often_it_repeats_itself(text: str, said: int) -> None:
+    assert Lengths.of(text).said == said
+
+
+@pytest.mark.parametrize(("period", "said"), [(1, 12), (4, 8), (22, 7), (30, 3), (150, 3)])
+def test_what_the_text_repeats_is_a_loop_only_if_it_is_said_more_often(period: int, said: int) -> None:
+    before, phrase = different(30), different(period)
+    assert found([*before, *phrase * said, *different(60)], said) is None
+    assert found([*before, *phrase * (said + 1), *different(60)], said) is None
+    found_at = found([*before, *phrase * max(3 * said, 150 // period)], said)
+    assert found_at is not None
+    assert found_at[1] == 30 + period * said
+
+
+def test_what_the_text_repeats_is_heard_as_it_comes() -> None:
+    take = Take(Lengths.of("It is very, very, very, very, very, very, very good."))
+    for token in [*different(10), *different(14) * 7]:
+        take.push(token)
+        assert take.is_sure(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),  # as the demo model says them
+    [
+        ("Hi. I. Go. No. Yes.", 135),
+        ("Yes. No. Yes. No.", 114),
+        ("Hm... well... I... I don't know...", 187),
+        ("Wait... what? ... ... Really?", 126),
+        ("Oh. No. A. B. C. D. E. F.", 157),
+        ("A, B, C, D, E, F, G.", 131),
+    ],
+)
+def test_a_text_of_many_pauses_may_take_longer(text: str, tokens: int) -> None:
+    assert heard((tokens, 0.3), lengths=Lengths.of(text, rate=0.8)).fault is None
 
 
 def test_what_may_become_a_loop_is_not_heard_before_it_is_certain() -> None:
@@ -98,6 +150,7 @@ def heard(*frames: tuple[int, float], lengths: Lengths | None = LENGTHS) -> Take
         (((90, 1), (10, 0)), None, 0),
         (((70, 1), (10, 0)), Fault.LENGTH, 70),
         (((0, 1), (175, 0)), Fault.NOTHING, 0),
+        ((), Fault.NOTHING, 0),
     ],
 )
 def test_silence_and_length_by_the_voices_own_loudness(

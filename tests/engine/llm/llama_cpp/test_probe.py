@@ -41,6 +41,12 @@ def test_a_damaged_verdict_is_made_anew(tmp_path: Path) -> None:
     assert repacking_is_safe(tmp_path / "model", tmp_path, tmp_path / "verdicts", LIVES)
 
 
+def test_a_verdict_that_cannot_be_kept_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    assert repacking_is_safe(tmp_path / "model", tmp_path, tmp_path / "file" / "verdicts", LIVES)
+    assert "cannot be kept" in caplog.text
+
+
 def test_a_build_that_dies_either_way_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"llama\.cpp crashes on this machine.*make llama.*backend: torch"):
         repacking_is_safe(tmp_path / "model", tmp_path, tmp_path / "verdicts", DIES)
