@@ -124,7 +124,7 @@ class Output:
             return False
         if not all((self.directory / f"{entry.id}.{suffix}").is_file() for suffix in self._subtitles):
             return False
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # no such file, or no name of a file
             return (self.directory / entry.path).stat().st_size == entry.size
         return False
 
