@@ -22,6 +22,8 @@ import ray
 from fastapi import FastAPI
 from prometheus_client import Info
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from sqlalchemy import make_url
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,6 +39,7 @@ NAME: Final = "fast-spark"
 BUSY: Final = 0.75  # share of a replica's slots from which on autoscaling adds another one
 LONGEST_SPEECH: Final = 300  # seconds, of the longest text
 CONNECT_SECONDS: Final = 5
+TRIES_VARIABLE: Final = "RAY_gcs_server_port_wait_time_s"  # of connecting, whatever its name says
 OTHER_REQUESTS: Final = 100  # for each replica: requests that need no slot, such as lists of voices
 
 Load = Callable[[Observer], SpeechEngine]
@@ -143,17 +146,19 @@ def connect(address: str) -> None:
     """Connect to the cluster at this address; `local` starts one on this machine. Raises EngineError."""
     if address == "local":
         os.environ[VARIABLE] = IMPORT_PATH  # else it was in the environment of `ray start`
+    else:
+        os.environ[TRIES_VARIABLE] = "1"  # else Ray tries 20 times, a quarter of an hour
     try:
-        if found := re.fullmatch(r"(.+):(\d+)", address):  # Ray would wait for minutes
+        if found := re.fullmatch(r"(.+):(\d+)", address):
             socket.create_connection((found[1].strip("[]"), int(found[2])), CONNECT_SECONDS).close()
         ray.init(
-            address=None if address == "local" else address,
+            address=address,
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.WARNING,
         )
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        raise EngineError(f"There is no Ray cluster at {address}: {reason(str(error))}") from error
+    except (OSError, OverflowError, RayError, RuntimeError, ValueError) as error:
+        raise EngineError(f"No connection to a Ray cluster at {address}: {reason(str(error))}") from error
 
 
 def resources(config: EngineConfig) -> dict[str, float]:
@@ -178,7 +183,7 @@ def run(settings: Settings, address: str, on_ready: Callable[[str], None]) -> No
         refuse_local_voices(settings.engine)
         serve.start(http_options={"host": settings.host, "port": settings.port}, proxy_location="EveryNode")
         serve.run(application(settings, **autoscaling(settings)), name=NAME, route_prefix="/")
-    except RuntimeError as error:
+    except (RayError, RayServeException, RuntimeError) as error:
         raise EngineError(f"The cluster cannot serve: {reason(str(error))}") from error
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

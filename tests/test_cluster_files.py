@@ -25,6 +25,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "docker/rayservice.yaml": yaml.safe_load(KUBERNETES["spec"]["serveConfigV2"]),
 }
 
+DRAIN = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_ray_serve_takes_the_config(name: str) -> None:
@@ -49,7 +51,8 @@ def test_the_compose_file_is_valid() -> None:
     assert set(COMPOSE["services"]) == {"head", "worker", "postgres", "redis"}
 
 
-def test_the_environment_of_the_compose_file_names_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_settings_of_the_environment_hold(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     from server import cluster_edge
 
     environment = COMPOSE["x-ray"]["environment"]
@@ -57,7 +60,10 @@ def test_the_environment_of_the_compose_file_names_settings(monkeypatch: pytest.
     for variable, value in environment.items():
         if variable.startswith("FAST_SPARK_"):
             monkeypatch.setenv(variable, re.sub(r"\$\{\w+(:[-?][^}]*)?\}", "secret", value))
-    assert load_settings().engine.voices == "postgresql://fast-spark:secret@postgres/fast-spark"
+    [application] = CONFIGS[name]["applications"]
+    settings = load_settings(None, application["args"])
+    assert settings.engine.voices == "postgresql://fast-spark:secret@postgres/fast-spark"
+    assert settings.limits_storage == "redis://redis:6379"
 
 
 @pytest.mark.parametrize(
@@ -99,8 +105,12 @@ def test_kubernetes_takes_the_pods(name: str) -> None:
     assert mounted == {volume["name"] for volume in template["spec"].get("volumes", [])}
 
 
-def test_kubernetes_waits_as_long_as_ray() -> None:
+def test_who_stops_a_worker_waits_as_long_as_ray() -> None:
     spec = KUBERNETES["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]["spec"]
+    [container] = spec["containers"]
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     [deployment] = CONFIGS["docker/rayservice.yaml"]["applications"][0]["deployments"]
-    assert spec["terminationGracePeriodSeconds"] >= deployment["graceful_shutdown_timeout_s"]
+    assert spec["terminationGracePeriodSeconds"] > int(environment[DRAIN]) >= deployment["graceful_shutdown_timeout_s"]
     assert Settings().drain_seconds <= deployment["graceful_shutdown_timeout_s"]
+    worker = COMPOSE["services"]["worker"]
+    assert int(worker["stop_grace_period"].removesuffix("s")) > int(worker["environment"][DRAIN])

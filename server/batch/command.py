@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -32,7 +33,9 @@ def batch(
             metavar="IN", help="The texts: .jsonl, .csv, .parquet, or one on each line.", exists=True, dir_okay=False
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The directory for audio files and the manifest.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The directory for audio files and the manifest.", file_okay=False)
+    ],
     voice: Annotated[str, typer.Option(help="The voice of lines that name none.")] = "alloy",
     audio_format: Annotated[
         AudioFormat, typer.Option("--format", help="The audio format of lines that name none.")
@@ -95,6 +98,7 @@ def _validate(
 
 
 def _on_cluster(settings: Settings, jobs: Sequence[Job], address: str) -> AsyncGenerator[Spoken, None]:
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # for the import; else an interrupted run would start Ray again
     try:
         from server.batch.ray_data import on_cluster
     except ImportError as error:

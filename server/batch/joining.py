@@ -18,6 +18,8 @@ from server.batch.manifest import Entry
 from server.batch.reading import BatchError
 from server.encoding import AudioFormat, WholeFile
 
+LONGEST_NAME = 255  # bytes, of a file
+LONGEST_TITLE = 200  # bytes, in the name of a chapter's file
 RATE = 24_000  # Hz, of the joined file
 BIT_RATE = 64_000
 TIME_BASE = Fraction(1, 1000)  # of the chapters
@@ -26,13 +28,15 @@ TIME_BASE = Fraction(1, 1000)  # of the chapters
 def _file_name(name: str) -> str:
     if Path(name).name != name or Path(name).suffix.lower() != ".m4b":
         raise ValueError("it must be the name of an .m4b file, without a directory")
+    if len(name.encode()) >= LONGEST_NAME:
+        raise ValueError(f"it is longer than a file's name can be, {LONGEST_NAME - 1} bytes")
     return name
 
 
 class Chapter(BaseModel):
     """A chapter begins at the line `first`, and ends before the next chapter."""
 
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid")
 
     title: str = Field(min_length=1)
     first: str
@@ -63,7 +67,8 @@ class Book(BaseModel):
 def read_book(file: Path, lines: Sequence[str]) -> Book:
     """Read the chapters of these lines; raises BatchError if a chapter's first line is missing or out of order."""
     try:
-        book = Book.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        # All values are read as text: to YAML, the id 000010 would be 8.
+        book = Book.model_validate(yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -160,7 +165,8 @@ def _chapters(book: Book, parts: Sequence[Sequence[Entry]]) -> list[Any]:
 
 def _chapter_file(book: Book, number: int, entries: Sequence[Entry], directory: Path) -> Path:
     assert book.chapter_format
-    title = re.sub(r"[^\w .,()-]", "_", book.chapters[number - 1].title)[:80].strip()
+    title = re.sub(r"[^\w .,()-]", "_", book.chapters[number - 1].title)
+    title = title.encode()[:LONGEST_TITLE].decode(errors="ignore").strip()
     file = directory / f"chapter {number:03} {title}.{book.chapter_format}"
     whole = WholeFile(book.chapter_format, RATE)
     for samples in _samples_of(book, entries, directory):

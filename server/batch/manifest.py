@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from server.batch.reading import BatchError
 
@@ -39,6 +40,9 @@ class Entry:
     digest: str | None = None
 
 
+ENTRY = TypeAdapter(Entry)
+
+
 class Output:
     """The output's directory, which no other run uses meanwhile. Use it as a context.
 
@@ -56,43 +60,59 @@ class Output:
         self._lock = FileLock(directory / ".lock", timeout=0)
 
     def __enter__(self) -> Output:
-        """Lock the directory, and remove what a killed run left; raises BatchError or OSError."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        try:
+        """Lock the directory, and remove what a killed run left; raises BatchError."""
+        with self._writing():
+            self.directory.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-        except Timeout:
-            raise BatchError(f"Another run writes to {self.directory}; wait until it has ended.") from None
-        shutil.rmtree(self._unfinished, ignore_errors=True)
-        self._unfinished.mkdir()
-        for entry in read_manifest(self.directory):
-            if self._is_done(entry):
-                self.entries[entry.id] = entry
-        kept = self._unfinished / NAME
-        kept.write_text("".join(map(_json, self.entries.values())), encoding="utf-8")
-        kept.replace(self.directory / NAME)
-        self._manifest = (self.directory / NAME).open("a", encoding="utf-8")
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+            self._unfinished.mkdir()
+            for entry in read_manifest(self.directory):
+                if self._is_done(entry):
+                    self.entries[entry.id] = entry
+            kept = self._unfinished / NAME
+            kept.write_text("".join(map(_json, self.entries.values())), encoding="utf-8")
+            kept.replace(self.directory / NAME)
+            self._manifest = (self.directory / NAME).open("a", encoding="utf-8")
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Write the manifest in Parquet too, if pyarrow is installed."""
-        self._manifest.close()
-        if importlib.util.find_spec("pyarrow") is not None:
-            self._write_parquet()
-        shutil.rmtree(self._unfinished, ignore_errors=True)
-        self._lock.release()
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Write the manifest in Parquet too, if pyarrow is installed; raises BatchError."""
+        try:
+            with self._writing():
+                self._manifest.close()
+                if importlib.util.find_spec("pyarrow") is not None:
+                    self._write_parquet()
+        except BatchError:
+            if kind is None:  # else what ended the run is told
+                raise
+        finally:
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+            self._lock.release()
 
     def save(self, entry: Entry, audio: bytes = b"", subtitles: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write the files, if there are any, then the entry. A kill in between leaves no entry.
 
-        `subtitles` has the content of a file for each suffix.
+        `subtitles` has the content of a file for each suffix. Raises BatchError if the disk is full, for example.
         """
-        if entry.path:
-            for suffix, text in subtitles.items():
-                self._write(f"{entry.id}.{suffix}", text.encode())
-            self._write(entry.path, audio)
-        self._manifest.write(_json(entry))
-        self._manifest.flush()
+        with self._writing():
+            if entry.path:
+                for suffix, text in subtitles.items():
+                    self._write(f"{entry.id}.{suffix}", text.encode())
+                self._write(entry.path, audio)
+            self._manifest.write(_json(entry))
+            self._manifest.flush()
         self.entries[entry.id] = entry
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Timeout:
+            raise BatchError(f"Another run writes to {self.directory}; wait until it has ended.") from None
+        except OSError as error:
+            raise BatchError(
+                f"{self.directory} cannot be written to: {error}. Once it can be, the same command continues."
+            ) from error
 
     def _write(self, name: str, data: bytes) -> None:
         unfinished = self._unfinished / name
@@ -104,7 +124,7 @@ class Output:
             return False
         if not all((self.directory / f"{entry.id}.{suffix}").is_file() for suffix in self._subtitles):
             return False
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # no such file, or no name of a file
             return (self.directory / entry.path).stat().st_size == entry.size
         return False
 
@@ -125,9 +145,9 @@ def read_manifest(directory: Path) -> list[Entry]:
     """The entries of a directory's manifest. A line that a kill has cut off is left out."""
     entries = []
     with suppress(FileNotFoundError):
-        for line in (directory / NAME).read_text(encoding="utf-8", errors="replace").split("\n"):
-            with suppress(ValueError, TypeError):
-                entries.append(Entry(**json.loads(line)))
+        for line in (directory / NAME).read_bytes().split(b"\n"):
+            with suppress(ValidationError):
+                entries.append(ENTRY.validate_json(line))
     return entries
 
 

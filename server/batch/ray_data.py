@@ -8,7 +8,9 @@ import logging
 import math
 import pickle
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict
+from threading import Thread
 from typing import Any
 
 import ray
@@ -21,6 +23,8 @@ from server.batch.reading import BatchError
 from server.batch.speaking import Narrator, Spoken
 from server.cluster import connect, reason, refuse_local_voices, resources
 from server.settings import Settings
+
+LOGGERS = ("ray", "ray.data")
 
 Rows = dict[str, Any]
 """A batch of Ray Data: lists or arrays of equal length."""
@@ -51,18 +55,36 @@ async def on_cluster(settings: Settings, jobs: Sequence[Job], address: str) -> A
     """
     try:
         rows = _start(settings, jobs, address)  # in the main thread, as Ray wants it
-        while (row := await asyncio.to_thread(next, rows, None)) is not None:
+        while (row := await _next(rows)) is not None:
             yield Spoken(Entry(**json.loads(row["entry"])), row["audio"], json.loads(row["subtitles"]))
     except RayError as error:
         raise BatchError(f"The cluster has stopped the run: {reason(str(error))}") from error
     finally:
+        for name in LOGGERS:  # the thread of an interrupted run reports that Ray has ended
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         ray.shutdown()
+
+
+async def _next(rows: Iterator[Rows]) -> Rows | None:
+    """The next row, or None. Its thread may never wake after SIGINT, and does not keep the process from ending."""
+    found: Future[Rows | None] = Future()
+    found.set_running_or_notify_cancel()
+
+    def wait() -> None:
+        try:
+            found.set_result(next(rows, None))
+        except Exception as error:
+            found.set_exception(error)
+
+    Thread(target=wait, name="rows", daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 def _start(settings: Settings, jobs: Sequence[Job], address: str) -> Iterator[Rows]:
     connect(address)
     refuse_local_voices(settings.engine)
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     needed = resources(settings.engine)

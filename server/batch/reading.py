@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import json
-from collections.abc import Iterator
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from engine import EngineError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {".csv": ",;", ".tsv": "\t"}  # the one that the first row has most of
 
 
 class BatchError(EngineError):
@@ -37,7 +41,8 @@ def read_lines(file: Path) -> list[Line]:
     """Return all lines of a file; raises BatchError if it cannot be read, or if two lines have the same id.
 
     The suffix decides: .jsonl or .ndjson, .csv or .tsv, .parquet; any other file has one text on each line. A line
-    without an id has its number as the id: the number of the row, or of the line in a text file.
+    without an id has its number as the id: the number of the row, or of the line in a text file. The id of a line that
+    cannot be read is no other line's.
     """
     readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet, **dict.fromkeys(DELIMITERS, _csv)}
     with _understood(file):
@@ -64,21 +69,38 @@ def _understood(file: Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise BatchError(f"{file} is not UTF-8 (byte {error.start}).") from error
-    except csv.Error as error:
-        raise BatchError(f"{file} is not CSV: {error}.") from error
 
 
 def _number(number: int) -> str:
     return f"{number:06}"
 
 
+def _unreadable(number: int, error: str) -> Line:
+    return Line(f"(line {number})", {}, error=error)
+
+
 def _line(row: dict[str, Any], number: int, *, typed: bool = True) -> Line:
     """A line from a row. A field without a value is left out, so it has its default."""
     fields = {name: value for name, value in row.items() if value is not None}
-    line_id = str(fields.pop("id", _number(number)))
+    line_id = fields.pop("id", _number(number))
+    if isinstance(line_id, bool) or not isinstance(line_id, str | int):
+        return _unreadable(number, f"The id of line {number} must be a string or a whole number.")
     if "text" in fields:
+        if "input" in fields:
+            return Line(str(line_id), {}, error="A line has either `text` or `input`: both are its text.")
         fields["input"] = fields.pop("text")
-    return Line(line_id, fields, typed)
+    return Line(str(line_id), fields, typed)
+
+
+def _check_columns(file: Path, names: Sequence[str], separators: str = "") -> None:
+    """Raise BatchError if there is no column of texts, or if two columns have the same name."""
+    if not {"text", "input"}.intersection(names):
+        raise BatchError(
+            f"{file} has no column `text`{separators}. It has {', '.join(map(repr, names))[:300] or 'none'}."
+        )
+    name, number = Counter(names).most_common(1)[0]
+    if number > 1:
+        raise BatchError(f"{file} has {number} columns {name!r}.")
 
 
 def _json_lines(file: Path) -> Iterator[Line]:
@@ -87,26 +109,33 @@ def _json_lines(file: Path) -> Iterator[Line]:
             if not text.strip():
                 continue
             try:
-                row = json.loads(text)
-            except (json.JSONDecodeError, RecursionError) as error:
-                yield Line(_number(number), {}, error=f"Line {number} is not JSON: {error}.")
+                row = from_json(text)
+            except ValueError as error:
+                reason = str(error).rpartition(" at line ")[0]
+                yield _unreadable(number, f"Line {number} is not JSON: {reason}.")
                 continue
             if isinstance(row, dict):
                 yield _line(row, number)
             else:
-                yield Line(_number(number), {}, error=f"Line {number} is not a JSON object.")
+                yield _unreadable(number, f"Line {number} is not a JSON object.")
 
 
 def _csv(file: Path) -> Iterator[Line]:
+    csv.field_size_limit(sys.maxsize)  # by default, 131,072 characters
     with file.open(encoding="utf-8-sig", newline="") as opened:
-        rows = csv.DictReader(opened, delimiter=DELIMITERS[file.suffix.lower()], strict=True)
-        if not {"text", "input"}.intersection(rows.fieldnames or ()):
-            raise BatchError(f"{file} has no column `text`. Its first row must have the names of the columns.")
-        for number, row in enumerate(rows, 1):
-            if None in row or None in row.values():
-                yield Line(_number(number), {}, error=f"Row {number} has another number of columns than the first row.")
-            else:
-                yield _line({name: value or None for name, value in row.items()}, number, typed=False)
+        delimiter = max(DELIMITERS[file.suffix.lower()], key=opened.readline().count)
+        opened.seek(0)
+        rows = csv.DictReader(opened, delimiter=delimiter, strict=True)
+        try:
+            if rows.fieldnames is not None:
+                _check_columns(file, rows.fieldnames, " in its first row, which names the columns")
+            for number, row in enumerate(rows, 1):
+                if None in row or None in row.values():
+                    yield _unreadable(number, f"Row {number} has another number of columns than the first row.")
+                else:
+                    yield _line({name: value or None for name, value in row.items()}, number, typed=False)
+        except csv.Error as error:
+            raise BatchError(f"{file} is not CSV: line {rows.reader.line_num}: {error}.") from error
 
 
 def _parquet(file: Path) -> Iterator[Line]:
@@ -116,12 +145,13 @@ def _parquet(file: Path) -> Iterator[Line]:
 
     try:
         with pyarrow.parquet.ParquetFile(file) as opened:
-            if not {"text", "input"}.intersection(opened.schema_arrow.names):
-                raise BatchError(f"{file} has no column `text`.")
-            rows = (row for batch in opened.iter_batches() for row in batch.to_pylist())
+            names = opened.schema_arrow.names
+            _check_columns(file, names)
+            columns = [name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]  # pandas' own
+            rows = (row for batch in opened.iter_batches(columns=columns) for row in batch.to_pylist())
             for number, row in enumerate(rows, 1):
                 yield _line(row, number)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise BatchError(f"{file} is not a Parquet file: {' '.join(str(error).split())}") from error
 
 

@@ -202,12 +202,14 @@ def test_a_full_cluster_says_when_to_come_back(cluster: PacedCluster, http: http
         assert int(answer.headers["retry-after"]) > 0
 
 
-def test_voices_in_a_file_are_refused_on_several_nodes(paced: PacedCluster) -> None:
+def test_what_a_cluster_cannot_serve_is_refused_in_one_line(paced: PacedCluster, tmp_path: Path) -> None:
     address = paced.machines.control.call(Nodes.address)
     assert "Set engine.voices to a PostgreSQL database" in refused(
         "serve", "--cluster", address, RAY_AUTH_MODE="disabled"
     )
-    assert "There is no Ray cluster at 127.0.0.1:1" in refused("serve", "--cluster", "127.0.0.1:1")
+    assert "No connection to a Ray cluster at 127.0.0.1:1" in refused("serve", "--cluster", "127.0.0.1:1")
+    without_token = {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path)}
+    assert "no authentication token was found" in refused("serve", "--cluster", address, **without_token)
 
 
 def test_a_batch_on_the_cluster_loses_nothing_with_a_worker(paced: PacedCluster, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`fast-spark batch`: lines to files and a manifest, whatever stops it, and audiobooks with chapters."""
 
 import csv
+import io
 import json
 import shutil
 import signal
@@ -17,11 +18,12 @@ from typer.testing import CliRunner
 
 from engine import EngineError
 from server.batch.manifest import Entry, read_manifest
+from server.batch.reading import read_lines
 from server.cli import app
 from tests.server.audio import decoded
 from tests.server.commands import refused
 from tests.server.conftest import COMMAND
-from tests.waiting import wait_until
+from tests.waiting import SECONDS, wait_until
 
 LINES = [
     {"id": "a", "text": "Hello world.", "seed": 3},
@@ -135,8 +137,8 @@ def test_a_line_that_fails_is_an_entry_and_is_tried_again(tmp_path: Path) -> Non
     assert "Did you mean 'speed'?" in str(errors["odd"])
     assert "cannot name a file" in str(errors["../up"])
     assert errors["empty"] == "Missing required parameter: 'input'."
-    assert errors["000009"] == "Line 9 is not a JSON object."
-    assert str(errors["000010"]).startswith("Line 10 is not JSON")
+    assert errors["(line 9)"] == "Line 9 is not a JSON object."
+    assert errors["(line 10)"] == "Line 10 is not JSON: EOF while parsing an object."
     assert not (tmp_path / "up.mp3").exists()
 
     before = {name: (out / str(done[name].path)).stat().st_mtime_ns for name in ("a", "b", "c")}
@@ -155,10 +157,27 @@ def test_a_file_that_is_gone_is_made_again_and_nothing_else(tmp_path: Path) -> N
     first = (out / "a.mp3").read_bytes()
     (out / "a.mp3").unlink()
     with (out / "manifest.jsonl").open("a") as opened:
+        opened.write('{"id": ["d"], "path": 5}\n')
         opened.write('{"id": "d", "pa')  # a kill
     assert "1 lines" in batch(file, "-o", out)
     assert (out / "a.mp3").read_bytes() == first
     assert set(entries(out)) == {"a", "b", "c"}
+
+
+@pytest.mark.slow
+def test_a_disk_that_cannot_take_a_file_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    rows = [LINES[0], {"id": "long", "text": "This line is much longer, and so is its file. " * 4, "seed": 1}]
+    file, out = write_lines(tmp_path / "in.jsonl", rows), tmp_path / "out"
+    limited = f"ulimit -f 200; exec '{COMMAND}' batch '{file}' -o '{out}' --format wav"  # KiB: four seconds
+    ended = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=SECONDS)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().startswith(f"fast-spark: {out} cannot be written to: [Errno 27] File too large")
+    assert set(entries(out)) == {"a"}
+    assert not (out / "long.wav").exists()
+    batch(file, "-o", out, "--format", "wav")
+    assert set(entries(out)) == {"a", "long"}
+    with pytest.raises(EngineError, match=r"cannot be written to: .*Not a directory"):
+        batch(file, "-o", file / "out")
 
 
 BOOK = {
@@ -197,13 +216,70 @@ def test_a_book_has_its_chapters_where_they_begin(tmp_path: Path) -> None:
 
 def test_each_chapter_can_be_a_file(tmp_path: Path) -> None:
     chapters = tmp_path / "chapters.yaml"
-    chapters.write_text(yaml.safe_dump({**BOOK, "chapter_format": "mp3"}))
+    chapters.write_text(
+        "title: On\npause: 0.5\nchapter_pause: 1\nchapter_format: mp3\nchapters:\n"
+        f"- {{title: 1_000 {'章' * 100}, first: 000001}}\n- {{title: 'Two: 2/2', first: 000010}}"
+    )
     out = tmp_path / "out"
-    batch(write_lines(tmp_path / "in.jsonl", LINES), "-o", out, "--join", chapters)
+    file = tmp_path / "in.txt"
+    file.write_text("Hello world.\n" + "\n" * 8 + "The tenth line, which is a little longer.")
+    batch(file, "-o", out, "--join", chapters)
     seconds = {name: float(entry.seconds or 0) for name, entry in entries(out).items()}
     samples, _ = decoded((out / "chapter 002 Two_ 2_2.mp3").read_bytes(), "mp3")
-    assert len(samples) / 24_000 == pytest.approx(seconds["c"] + 1, abs=0.11)
-    assert (out / "chapter 001 One.mp3").exists()
+    assert len(samples) / 24_000 == pytest.approx(seconds["000010"] + 1, abs=0.11)
+    assert len(list(out.glob("chapter 001 1_000 章*.mp3"))) == 1
+
+
+def parquet(**columns: list[Any]) -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        (
+            "in.csv",
+            '\ufefftext;voice\r\n"A; ""b""\nc";onyx\r\n\r\nd;',
+            [{"input": 'A; "b"\nc', "voice": "onyx"}, {"input": "d"}],
+        ),
+        ("in.csv", f"text\n{'long ' * 50_000}", [{"input": "long " * 50_000}]),
+        ("in.tsv", "text\tvoice\na, b; c\tonyx", [{"input": "a, b; c", "voice": "onyx"}]),
+        ("in.jsonl", '\ufeff{"text": "a\u2028b"}\r\n\r\n{"text": null}', [{"input": "a\u2028b"}, {}]),
+        (
+            "in.parquet",
+            parquet(text=["a", None], seed=[1, None], __index_level_0__=[7, 8]),
+            [{"input": "a", "seed": 1}, {}],
+        ),
+    ],
+    ids=["Excel", "long", "tabs", "lines", "pandas"],
+)
+def test_an_input_as_other_programs_write_it(
+    tmp_path: Path, name: str, content: str | bytes, lines: list[dict[str, Any]]
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert [line.fields for line in read_lines(file)] == lines
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"id": ' + "9" * 5000 + "}", "not JSON: number out of range"),
+        ('{"id": "\\ud800", "text": "a"}', "not JSON: unexpected end of hex escape"),
+        ('{"text": ' + "[" * 10_000, "not JSON: recursion limit exceeded"),
+        ('{"id": ["a"], "text": "a"}', "must be a string or a whole number"),
+        ('{"id": true, "text": "a"}', "must be a string or a whole number"),
+        ('{"id": "a", "text": "a", "input": "b"}', "either `text` or `input`"),
+    ],
+    ids=["huge number", "surrogate", "deep", "list", "flag", "two texts"],
+)
+def test_a_line_that_cannot_be_read_hides_no_other(tmp_path: Path, line: str, reason: str) -> None:
+    (tmp_path / "in.jsonl").write_text(f'{line}\n{{"id": "000001", "text": "Hello."}}')
+    bad, good = read_lines(tmp_path / "in.jsonl")
+    assert reason in str(bad.error)
+    assert good.error is None
 
 
 @pytest.mark.parametrize(
@@ -212,7 +288,9 @@ def test_each_chapter_can_be_a_file(tmp_path: Path) -> None:
         ("in.jsonl", "", "has no lines"),
         ("in.jsonl", '{"id": 1, "text": "a"}\n{"id": "1", "text": "b"}', "two lines have the id '1'"),
         ("in.csv", "id,words\n1,hello", "has no column `text`"),
-        ("in.csv", 'text\n"hello', "is not CSV"),
+        ("in.csv", 'text\nhello\n"hello', "is not CSV: line 3"),
+        ("in.csv", "", "has no lines"),
+        ("in.csv", "text,text\na,b", "has 2 columns 'text'"),
         ("in.txt", b"\xff\xfe\x00", "is not UTF-8"),
         ("in.parquet", "hello", "is not a Parquet file"),
     ],
@@ -230,6 +308,7 @@ def test_an_input_that_cannot_be_read(tmp_path: Path, name: str, content: str | 
     [
         ({}, "write either `file: NAME.m4b`, or `chapter_format: mp3`"),
         ({"file": "../book.m4b"}, "without a directory"),
+        ({"file": "x" * 300 + ".m4b"}, "longer than a file's name"),
         ({"file": "book.m4b", "chapters": [{"title": "One", "first": "x"}]}, "there is no line 'x'"),
         ({"file": "book.m4b", "chapters": [{"title": "One", "first": "b"}]}, "must begin at the first line, 'a'"),
         ({"file": "book.m4b", "chapters": BOOK["chapters"][::-1]}, "does not begin after"),  # type: ignore[index]
