@@ -124,8 +124,7 @@ class SpeechEngine:
     ) -> SpeechEngine:
         """Load the configured model; blocks. Downloads and converts it if necessary.
 
-        `progress` reports the progress of the conversion. Raises CheckpointError, StoreFailed, or EngineError if the
-        backend is not available.
+        `progress` reports how far it is. Raises CheckpointError, StoreFailed, or EngineError without the backend.
         """
         cores = ThreadPoolExecutor(1, "cores")
         try:
@@ -215,9 +214,8 @@ class SpeechEngine:
     async def synthesize(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """Yield the speech in order, each chunk as soon as it is generated.
 
-        Closing the generator frees all resources of the request. Raises InvalidRequest, NothingToSay, UnknownVoice,
-        ConsentRequired or StoreFailed before the first chunk, BackendFailed or EngineClosed at any time. The same
-        request with the same seed gives the same samples, where the backend computes so.
+        Closing it frees everything. Raises InvalidRequest, NothingToSay, UnknownVoice, ConsentRequired or StoreFailed
+        before the first chunk, BackendFailed or EngineClosed at any time. The same seed gives the same samples.
         """
         self._speaker.check(request)
         script = await asyncio.to_thread(self._planner.script, request)
