@@ -11,8 +11,8 @@ from engine.text.draft import Draft, Edit
 from engine.text.language import Language, Languages
 from engine.text.script import CJK
 
-_IN_WORD = rf"[^\W_{CJK}]"
-_TOKEN = re.compile(rf"{_IN_WORD}+|\S")
+_IN_WORD = re.compile(rf"[^\W_{CJK}]")
+_TOKEN = re.compile(rf"{_IN_WORD.pattern}+|\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,14 @@ class Entry:
         return self.word == self.word.lower()
 
     def pattern(self) -> re.Pattern[str]:
-        """What matches the word where a token starts. Its spaces are any white space, its apostrophes of any form."""
+        """What is written as the word. Its spaces are any white space, its apostrophes of any form."""
         parts = (re.escape(part).replace("'", "['’]") for part in self.word.split())
-        end = rf"(?!{_IN_WORD})" if re.match(_IN_WORD, self.word[-1]) else ""
-        return re.compile(r"\s+".join(parts) + end, re.IGNORECASE if self.any_case else 0)
+        return re.compile(r"\s+".join(parts), re.IGNORECASE if self.any_case else 0)
+
+    def ends_at(self, text: str, end: int) -> bool:
+        """Whether the word, written up to this position, is not the beginning of a longer one."""
+        # Not in the pattern: to compile that for each entry of a request would take milliseconds.
+        return not (_IN_WORD.match(self.word[-1]) and _IN_WORD.match(text, end))
 
 
 class Lexicon:
@@ -77,7 +81,8 @@ class Lexicon:
             entries.sort(key=lambda entry: -len(entry[0].word))
             chinese = languages.chinese_at(start) if entries else False
             for entry, pattern in entries:
-                if entry.chinese in (None, chinese) and (match := pattern.match(text, start)):
+                match = pattern.match(text, start) if entry.chinese in (None, chinese) else None
+                if match and entry.ends_at(text, match.end()):
                     done = match.end()
                     yield Edit(start, done, entry.respelling, "lexicon")
                     break
